@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Near calls, direct, through a register and through memory, each with its
+ * return; and a system call in every turn, which is none of them.
+ */
+
+#include "count.h"
+
+#define N 20000
+
+    .section .rodata
+pointer:
+    .quad   callee
+
+    .text
+callee:
+    ret
+
+_start:
+    movl    $N, %ebx
+    leaq    callee(%rip), %rbp
+1:  call    callee
+    call    *%rbp
+    call    *pointer(%rip)
+    movl    $39, %eax           /* getpid */
+    syscall
+    decl    %ebx
+    jnz     1b
+    exit0
+
+    expect  instructions, 2 + N * 10 + EXIT_INSNS
+    expect  branches, N * 8 + EXIT_BRANCHES
+    expect  cond, N
+    expect  cond_taken, N - 1
+    expect  near_taken, N * 6 + N - 1
+    expect  near_call, N * 3
+    expect  near_return, N * 3
