@@ -116,3 +116,83 @@ apt_update() {
         touch "$aptdir/updated"
     fi
 }
+
+# --- long steps --------------------------------------------------------------
+
+# logged NAME WHAT COMMAND...: run a command with its output in a log.  What it
+# is at is shown, with the last of ninja's counters in the log: on a terminal
+# on one line, else every half minute.  When it fails, so does the script.
+logged() {
+    log=$build/logs/$1.log
+    what=$2
+    shift 2
+    mkdir -p "$build/logs"
+    : >"$log"
+    watch_log & watcher=$!
+    if "$@" >"$log" 2>&1 </dev/null; then rc=0; else rc=$?; fi
+    kill $watcher 2>/dev/null || true
+    wait $watcher 2>/dev/null || true
+    [ ! -t 2 ] || printf '\r\033[K' >&2
+    [ $rc -ne 0 ] || return 0
+    tail -n 20 "$log" | sed 's/^/    /' >&2
+    die "$what failed.  Log: $log"
+}
+
+watch_log() {
+    if [ -t 2 ]; then step=1; else step=30; fi
+    while :; do
+        sleep $step >/dev/null 2>&1 9>&-
+        at=$(tail -n 50 "$log" | sed -nE 's/^\[([0-9]+)\/([0-9]+)\].*/step \1 of \2/p' | tail -n 1)
+        if [ -t 2 ]; then
+            printf '\r%s: %s\033[K' "$what" "$at" >&2
+        else
+            say "  $what${at:+: $at}"
+        fi
+    done
+}
+
+# --- tools -------------------------------------------------------------------
+
+python=/usr/bin/python3
+[ -x $python ] || python=python3
+
+# use_meson: make "$python -m mesonbuild.mesonmain" a meson that QEMU 10.0
+# takes: the machine's, or else Debian's package, unpacked under the cache.
+use_meson() {
+    ! $python -c '
+import importlib.metadata as m, sys
+sys.exit([int(n) for n in m.version("meson").split(".")[:2]] < [1, 5])
+' 2>/dev/null || return 0
+    command -v dpkg-deb >/dev/null ||
+        die "please install meson 1.5.0 or newer for $python"
+    if [ ! -d "$cache/meson" ]; then
+        deb=$("$top/scripts/fetch-deb" bookworm-backports meson) ||
+            deb=$("$top/scripts/fetch-deb" trixie meson)
+        rm -rf "$cache/meson.new"
+        dpkg-deb -x "$deb" "$cache/meson.new"
+        mv "$cache/meson.new" "$cache/meson"
+    fi
+    export PYTHONPATH="$cache/meson/usr/lib/python3/dist-packages"
+}
+
+# --- the files of this project that belong into QEMU's tree ------------------
+
+# ours: their names, which are the same there.
+ours() (
+    cd "$top"
+    set -- accel hw target qapi include tests docs
+    if [ -e .git ]; then
+        git ls-files -co --exclude-standard -- "$@"
+    else
+        find "$@" -name __pycache__ -prune -o -type f -print 2>/dev/null
+    fi | LC_ALL=C sort | while read -r file; do
+        [ ! -e "$file" ] || echo "$file"
+    done
+)
+
+# hooks: the patches to QEMU's own files, in order.
+hooks() {
+    for hook in "$top"/patches/qemu/*.patch; do
+        [ ! -e "$hook" ] || echo "$hook"
+    done
+}
