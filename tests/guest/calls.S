@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Near calls, direct, through a register and through memory, each with its
- * return; and a system call in every turn, which is none of them.
+ * return; and a system call in every turn, a far branch, which is none of them.
  */
 
 #include "count.h"
@@ -31,7 +31,8 @@ _start:
     expect  instructions, 2 + N * 10 + EXIT_INSNS
     expect  branches, N * 8 + EXIT_BRANCHES
     expect  cond, N
-    expect  cond_taken, N - 1
     expect  near_taken, N * 6 + N - 1
     expect  near_call, N * 3
     expect  near_return, N * 3
+    expect  far_branch, N + 1
+    expect  indirect, N * 2

@@ -1,0 +1,316 @@
+#!/usr/bin/env python3
+#
+# SPDX-License-Identifier: GPL-2.0-or-later
+'''
+The software PMU as Linux and perf see it.
+
+Boots the guest that scripts/guest-image builds and holds perf's own output
+against what the programs of tests/guest declare.  Environment:
+
+VPMU_KERNEL, VPMU_INITRD  the guest
+VPMU_REPEAT               how often each count is taken, all must be exact
+                          (default 3)
+'''
+
+import os
+import time
+
+from qemu_test import LinuxKernelTest
+from vpmu_guest import Shell, STAT, append, cpu_model, parse_stat, perf_events
+
+REPEAT = int(os.environ.get('VPMU_REPEAT', '3'))
+
+# Virtual time that follows the instructions, at any speed the host can do
+ICOUNT = ('-icount', 'shift=3,sleep=off')
+
+
+class X86Vpmu(LinuxKernelTest):
+
+    timeout = 600
+
+    def setUp(self):
+        super().setUp()
+        for name in 'VPMU_KERNEL', 'VPMU_INITRD':
+            self.assertTrue(os.path.exists(os.environ.get(name, '')),
+                            f'{name} must name a file (see guest-image)')
+
+    def start(self, name, *args, cmdline=Shell.APPEND, features=('pmu=on',)):
+        '''Starts a guest and returns the machine and a shell in it'''
+        vm = self.get_vm(name=name)
+        vm.set_console()
+        vm.add_args('-accel', 'tcg', '-nodefaults', '-no-reboot', '-m', '512',
+                    '-cpu', cpu_model(*features),
+                    '-kernel', os.environ['VPMU_KERNEL'],
+                    '-initrd', os.environ['VPMU_INITRD'],
+                    '-append', cmdline, *args)
+        vm.launch()
+        return vm, Shell(vm.console_socket, self.log.debug)
+
+    def boot(self, *args, **kwargs):
+        '''Starts a guest; returns when its shell listens'''
+        vm, guest = self.start('guest', *args, **kwargs)
+        guest.wait_ready()
+        return vm, guest
+
+    def run_to_end(self, name, run, *args, extra='', timeout=120):
+        '''Starts a guest that executes @run alone; returns what it printed'''
+        vm, guest = self.start(name, *args, cmdline=append(run, extra))
+        # Nothing else may come between these marks
+        output = guest.wait_for(r'vpmu: begin\r\n(.*)vpmu: ended with 0',
+                                timeout)[1]
+        vm.wait(timeout=60)
+        self.assertEqual(vm.exitcode(), 0)
+        return output.replace('\r', '')
+
+    def check_counts(self, guest, where, prefix='', programs=None,
+                     repeat=REPEAT):
+        '''Every known program, every event it declares, to the unit'''
+        spelled = perf_events()
+        expected = guest.expected()
+        self.assertTrue(expected)
+        for program in programs or sorted(expected):
+            if program == 'marathon' and not programs:
+                continue
+            events = sorted(expected[program])
+            # Cycles advance with the instructions, on both clocks
+            asked = [spelled[event] for event in events]
+            asked += ['cycles', 'ref-cycles']
+            want = [expected[program][event] for event in events]
+            want += 2 * [expected[program]['instructions']]
+            arg = ' '.join('-e ' + event +
+                           ('u' if event.endswith('/') else ':u')
+                           for event in asked)
+            for turn in range(repeat):
+                got = parse_stat(guest.run(
+                    f'{prefix} {STAT} {arg} {program} 2>&1'))
+                self.assertEqual(dict(zip(asked, got)), dict(zip(asked, want)),
+                                 f'{program} {where}, turn {turn + 1}')
+
+    def check_alone_and_beside_busy(self, guest):
+        self.check_counts(guest, 'alone')
+        # One for each CPU, so that there is no quiet one to move to
+        guest.run('for cpu in $(seq $(nproc)); do busy & done')
+        self.check_counts(guest, 'beside a busy process')
+        guest.run('killall busy')
+
+    def test_probe(self):
+        '''The kernel finds the PMU that the command line asked for'''
+        vm, guest = self.boot()
+        log = guest.run('dmesg | grep -A 8 "Performance Events:"')
+        self.assertRegex(log, r'Performance Events: .*Icelake events, '
+                              r'.*full-width counters, Intel PMU driver\.')
+        for line in ('version: +5',
+                     'bit width: +48',
+                     'generic registers: +8',
+                     'value mask: +0000ffffffffffff',
+                     'max period: +00007fffffffffff',
+                     'fixed-purpose events: +3',
+                     'event mask: +00000007000000ff'):
+            self.assertRegex(log, r'\.\.\. ' + line)
+        log = guest.run('dmesg')
+        self.assertNotRegex(log, 'Broken PMU|BIOS bug|unchecked MSR|'
+                                 'disabling PMU|Call Trace')
+        self.assertRegex(log, 'NMI watchdog: Enabled')
+
+    def test_probe_smaller(self):
+        '''... also an older and smaller one'''
+        vm, guest = self.boot(features=('pmu=on', 'pmu-version=2',
+                                        'pmu-gp-counters=4'))
+        log = guest.run('dmesg | grep -A 8 "Performance Events:"')
+        for line in ('version: +2', 'generic registers: +4',
+                     'event mask: +000000070000000f'):
+            self.assertRegex(log, r'\.\.\. ' + line)
+        self.check_counts(guest, 'with version 2', repeat=1,
+                          programs=['touch', 'memory'])
+
+    def test_off(self):
+        '''Without pmu=on the machine is as it always was'''
+        vm, guest = self.boot(features=())
+        self.assertIn('no PMU driver', guest.run('dmesg | grep "Performance Ev"'))
+        self.assertIn('<not supported>',
+                      guest.run('perf stat -e instructions loop 2>&1'))
+
+    def test_counts_one_cpu(self):
+        vm, guest = self.boot()
+        self.check_alone_and_beside_busy(guest)
+
+    def test_counts_two_cpus(self):
+        vm, guest = self.boot('-smp', '2')
+        self.check_alone_and_beside_busy(guest)
+
+    def test_counts_icount(self):
+        vm, guest = self.boot(*ICOUNT)
+        self.check_alone_and_beside_busy(guest)
+
+    def test_counts_icount_two_cpus(self):
+        vm, guest = self.boot('-smp', '2', *ICOUNT)
+        self.check_alone_and_beside_busy(guest)
+
+    def test_rings_add_up(self):
+        '''User and kernel, counted apart, are all there is'''
+        vm, guest = self.boot()
+        for event in 'instructions', 'branches', 'cycles':
+            for program in 'touch', 'repmovs', 'calls', 'ftest 20000':
+                user, kernel, both = parse_stat(guest.run(
+                    f"{STAT} -e '{{{event}:u,{event}:k,{event}}}' {program} "
+                    "2>&1"))
+                self.assertGreater(kernel, 0)
+                self.assertEqual(user + kernel, both, f'{event} of {program}')
+
+    def test_unavailable_events(self):
+        '''An event that is not counted is not offered'''
+        vm, guest = self.boot()
+        for event in 'cache-misses', 'cache-references', 'branch-misses':
+            self.assertIn('<not supported>', guest.run(
+                f'perf stat -e {event} loop 2>&1'), event)
+
+    # Where the loop of the program "loop" is: after a MOV of five bytes at the
+    # start of the text, a DEC of two
+    LOOP = 0x401005, 0x401007
+
+    def test_skid(self):
+        '''
+        A sample belongs to the very instruction that makes the counter
+        overflow: with a fixed period their number and places are known.
+        '''
+        vm, guest = self.boot()
+        total = guest.expected()['loop']['instructions']
+        dec, jnz = self.LOOP
+        for period in 10007, 5000:
+            guest.run(f'perf record -q -c {period} -e instructions:u '
+                      '-o /tmp/data loop 2>&1')
+            ips = [int(line, 16) for line in guest.run(
+                'perf script -i /tmp/data -F ip').split()]
+            self.assertEqual(len(ips), total // period)
+            # The address is that of the next instruction: JNZ after every
+            # even one, which is a DEC, and DEC after every odd one
+            self.assertEqual(ips, [jnz if turn * period % 2 == 0 else dec
+                                   for turn in range(1, len(ips) + 1)])
+
+    def test_profile(self):
+        '''perf record finds where ftest spends its instructions'''
+        vm, guest = self.boot()
+        guest.run('perf record -q -e cycles:u -o /tmp/data ftest 1000000 2>&1')
+        report = guest.run('perf report --stdio -i /tmp/data 2>/dev/null '
+                           '| grep -v "^#"')
+        share = {}
+        for line in report.splitlines():
+            fields = line.split()
+            if len(fields) >= 5:
+                share[fields[-1]] = float(fields[0].rstrip('%'))
+        for symbol, percent in (('qux', 37), ('foo', 14), ('bar', 14),
+                                ('main', 12), ('__random', 10),
+                                ('__random_r', 9)):
+            self.assertAlmostEqual(share.get(symbol, 0), percent, delta=4,
+                                   msg=f'{symbol} in\n{report}')
+
+    # A run that is to be repeated may not see the host's clock or chance
+    REPEATABLE = ('-seed', '1', '-rtc', 'base=2024-01-01,clock=vm')
+    REPEATED = ("echo vpmu: begin; for p in loop repmovs touch calls ftest; do "
+                f"{STAT} -e instructions:u,instructions:k,branches:u,"
+                "branches:k $p 2>&1; done")
+
+    def counted(self, *args, **kwargs):
+        return parse_stat(self.run_to_end(*args, extra='nokaslr', **kwargs))
+
+    def test_icount_repeats(self):
+        '''Under icount a run gives the same counts twice, the kernel's too'''
+        first = self.counted('first', self.REPEATED, *ICOUNT, *self.REPEATABLE)
+        second = self.counted('second', self.REPEATED, *ICOUNT,
+                              *self.REPEATABLE)
+        self.assertEqual(len(first), 20)
+        self.assertEqual(first, second)
+
+    def test_record_replay(self):
+        '''A recorded run gives the same counts when it is replayed'''
+        log = self.scratch_file('replay.bin')
+        counts = [self.counted(mode, self.REPEATED, '-icount',
+                               f'shift=7,rr={mode},rrfile={log}', timeout=300)
+                  for mode in ('record', 'replay')]
+        self.assertEqual(len(counts[0]), 20)
+        self.assertEqual(counts[0], counts[1])
+
+    def start_marathon(self, guest):
+        '''Starts a count that takes seconds; returns what it must come to'''
+        events = guest.expected()['marathon']
+        guest.start(f'{STAT} -e instructions:u,branches:u,cycles:u '
+                    'marathon 2>&1')
+        # Well into it
+        time.sleep(2)
+        return [events['instructions'], events['branches'],
+                events['instructions']]
+
+    def test_migration(self):
+        '''A machine that moves while it counts loses nothing'''
+        vm, guest = self.boot()
+        want = self.start_marathon(guest)
+        state = self.scratch_file('state')
+        vm.cmd('migrate', uri=f'file:{state}')
+        self.wait_until(lambda: self.migrated(vm))
+        vm.shutdown()
+
+        target, _ = self.start('target', '-incoming', f'file:{state}')
+        guest.sock = target.console_socket
+        self.assertEqual(parse_stat(guest.finish()), want)
+        self.check_counts(guest, 'after a migration', repeat=1)
+
+    def migrated(self, vm):
+        info = vm.cmd('query-migrate')
+        self.assertNotEqual(info.get('status'), 'failed', info)
+        return info.get('status') == 'completed'
+
+    def test_savevm(self):
+        '''... nor does one that is saved and loaded again'''
+        vm, guest = self.boot()
+        image = self.scratch_file('disk.qcow2')
+        self.job(vm, 'blockdev-create',
+                 options={'driver': 'file', 'filename': image, 'size': 0})
+        vm.cmd('blockdev-add', driver='file', node_name='file', filename=image)
+        self.job(vm, 'blockdev-create',
+                 options={'driver': 'qcow2', 'file': 'file', 'size': 1 << 20})
+        vm.cmd('blockdev-add', driver='qcow2', node_name='disk', file='file')
+
+        want = self.start_marathon(guest)
+        self.job(vm, 'snapshot-save', tag='here', vmstate='disk',
+                 devices=['disk'])
+        self.assertEqual(parse_stat(guest.finish()), want, 'after saving')
+        self.job(vm, 'snapshot-load', tag='here', vmstate='disk',
+                 devices=['disk'])
+        vm.cmd('cont')
+        self.assertEqual(parse_stat(guest.finish()), want, 'after loading')
+
+    def job(self, vm, command, **args):
+        '''Executes a command that is a job, to its end'''
+        vm.cmd(command, job_id='job', **args)
+        self.wait_until(lambda: self.concluded(vm))
+        vm.cmd('job-dismiss', id='job')
+
+    def concluded(self, vm):
+        job = [job for job in vm.cmd('query-jobs') if job['id'] == 'job'][0]
+        self.assertNotIn('error', job)
+        return job['status'] == 'concluded'
+
+    def wait_until(self, condition, timeout=120):
+        deadline = time.monotonic() + timeout
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+
+    def test_hotplug(self):
+        '''A CPU that is plugged in later counts like the first'''
+        vm, guest = self.boot('-smp', '1,maxcpus=2')
+        slot = [cpu for cpu in vm.cmd('query-hotpluggable-cpus')
+                if 'qom-path' not in cpu][0]
+        vm.cmd('device_add', id='plugged', driver=slot['type'],
+               **slot['props'])
+        cpu1 = '/sys/devices/system/cpu/cpu1'
+        guest.run(f'until [ -e {cpu1}/online ]; do sleep 0.1; done; '
+                  f'echo 1 > {cpu1}/online')
+        self.check_counts(guest, 'on a plugged CPU', prefix='taskset 2')
+        guest.run('taskset 2 busy &')
+        self.check_counts(guest, 'on a busy plugged CPU', prefix='taskset 2',
+                          repeat=1)
+
+
+if __name__ == '__main__':
+    LinuxKernelTest.main()

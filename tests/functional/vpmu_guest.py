@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+'''
+The Linux guest that shows the software PMU at work.
+
+What the functional tests, the demonstration and the benchmark share: the
+machine they boot, and a shell in it to type into.  Needs nothing but Python's
+own library.
+'''
+
+import re
+import select
+import time
+from pathlib import Path
+
+GUEST = Path(__file__).resolve().parents[1] / 'guest'
+
+KERNEL_ARGS = 'console=ttyS0 quiet panic=-1 rdinit=/init'
+
+
+def _table(name):
+    '''The lines of a text file of tests/guest without their comments'''
+    lines = (GUEST / name).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith('#')]
+
+
+def cpu_model(*features):
+    '''The value of -cpu, with @features like "pmu=on" added'''
+    return ','.join(_table('cpu-model') + list(features))
+
+
+def append(run='', extra=''):
+    '''The value of -append: the guest executes @run and powers off'''
+    assert '"' not in run, 'init takes everything up to the next quote'
+    words = [KERNEL_ARGS, extra, f'vpmu.run="{run}"' if run else '']
+    return ' '.join(filter(None, words))
+
+
+class GuestError(Exception):
+    '''The guest died, hangs, or a command in it failed'''
+
+
+class Shell:
+    '''
+    A shell in the guest, on the other end of the serial line.
+
+    @sock is connected to that line; the kernel is booted with Shell.APPEND.
+    The shell there reads from the line without echo or prompt, so all that
+    arrives is what the commands print, between two marks.
+    '''
+
+    # To the shell the line is a script, so it neither prompts nor edits; to
+    # the commands it is the terminal that perf wants to see
+    APPEND = append(run='stty -echo; echo vpmu: ready; exec sh /dev/console')
+    READY = 'vpmu: ready\r\n'
+
+    def __init__(self, sock, log=None):
+        self.sock = sock
+        self.log = log
+        self.seen = ''
+        self.count = 0
+
+    def wait_for(self, pattern, timeout=120):
+        '''Reads up to a match of the regex @pattern; returns the match'''
+        deadline = time.monotonic() + timeout
+        while True:
+            match = re.search(pattern, self.seen, re.DOTALL)
+            if match:
+                self.seen = self.seen[match.end():]
+                return match
+            if 'Kernel panic' in self.seen:
+                raise GuestError(f'the guest panicked:\n{self.tail()}')
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.sock], [], [], left)[0]:
+                raise GuestError(f'no "{pattern}" in {timeout} seconds; '
+                                 f'the guest said:\n{self.tail()}')
+            data = self.sock.recv(65536).decode(errors='replace')
+            if not data:
+                raise GuestError(f'the guest is gone; it said:\n'
+                                 f'{self.tail()}')
+            if self.log:
+                self.log(data)
+            self.seen += data
+
+    def tail(self):
+        return self.seen[-2000:]
+
+    def wait_ready(self, timeout=120):
+        '''Waits for the end of the boot'''
+        self.wait_for(self.READY, timeout)
+
+    def start(self, command):
+        '''Has @command executed; returns when it has begun'''
+        self.count += 1
+        # The quotes keep a mark apart from its own command line
+        line = (f"echo vpmu'-'begin-{self.count}; {command}\n"
+                f"echo vpmu'-'end-{self.count} $?\n")
+        self.sock.sendall(line.encode())
+        self.wait_for(rf'vpmu-begin-{self.count}\r?\n')
+
+    def finish(self, timeout=120, check=True):
+        '''What the started command printed.  It must succeed if @check.'''
+        match = self.wait_for(rf'(.*?)vpmu-end-{self.count} (\d+)\r?\n',
+                              timeout)
+        output = match[1].replace('\r', '')
+        if check and match[2] != '0':
+            raise GuestError(f'a command in the guest ended with {match[2]}:\n'
+                             f'{output}')
+        return output
+
+    def run(self, command, timeout=120, check=True):
+        '''Executes @command and returns what it printed'''
+        self.start(command)
+        return self.finish(timeout, check)
+
+    def expected(self):
+        '''What the guest's programs declare: program -> event -> count'''
+        table = {}
+        for line in self.run('cat /expected').splitlines():
+            program, event, count = line.split()
+            table.setdefault(program, {})[event] = int(count)
+        return table
+
+
+def perf_events():
+    '''How perf spells the events that the programs declare'''
+    return dict(line.split() for line in _table('events'))
+
+
+STAT = "perf stat -x ';'"
+
+
+def parse_stat(output):
+    '''
+    The counts in what STAT printed, in its order.
+
+    Each must have been counted all the time: perf scales what was not, and a
+    scaled count is an estimate.
+    '''
+    counts = []
+    for line in output.splitlines():
+        # count; unit; event; run time; percentage of the time; ...
+        fields = line.split(';')
+        if len(fields) < 5:
+            continue
+        if not fields[0].isdigit():
+            raise GuestError(f'perf did not count: {line}')
+        if fields[4] != '100.00':
+            raise GuestError(f'perf counted only part of the time: {line}')
+        counts.append(int(fields[0]))
+    return counts
