@@ -1,0 +1,114 @@
+/*
+ * The table of events that the virtual PMU knows
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifdef SOFTPMU_STANDALONE
+#include <stddef.h>
+#else
+#include "qemu/osdep.h"
+#endif
+#include "events.h"
+#include "regs.h"
+
+#define NONE        0
+#define INSN        (1 << SOFTPMU_INSN)
+#define BRANCH      (1 << SOFTPMU_BRANCH)
+#define COND        (1 << SOFTPMU_COND)
+#define TAKEN       (1 << SOFTPMU_TAKEN)
+#define CALL        (1 << SOFTPMU_CALL)
+#define RET         (1 << SOFTPMU_RET)
+#define LOAD        (1 << SOFTPMU_LOAD)
+#define STORE       (1 << SOFTPMU_STORE)
+#define FAR         (1 << SOFTPMU_FAR)
+#define INDIRECT    (1 << SOFTPMU_INDIRECT)
+#define HWINT       (1 << SOFTPMU_HWINT)
+
+const VPMUEvent vpmu_events[] = {
+#define VPMU_EVENT(select_, umask_, name_, models_, arch_, add_, sub_, text_) \
+    {                                                                         \
+        .name = name_,                                                        \
+        .description = text_,                                                 \
+        .select = select_,                                                    \
+        .umask = umask_,                                                      \
+        .arch_bit = arch_,                                                    \
+        .models = VPMU_MODEL_##models_,                                       \
+        .add = add_,                                                          \
+        .sub = sub_,                                                          \
+    },
+#include "events.h.inc"
+#undef VPMU_EVENT
+};
+
+const unsigned vpmu_nr_events = sizeof(vpmu_events) / sizeof(vpmu_events[0]);
+
+const VPMUEvent *vpmu_event_find(uint16_t code, uint32_t model)
+{
+    for (unsigned i = 0; i < vpmu_nr_events; i++) {
+        const VPMUEvent *event = &vpmu_events[i];
+
+        if (code == (event->select | event->umask << 8) &&
+            (event->models == VPMU_MODEL_ALL || (event->models & model))) {
+            return event;
+        }
+    }
+    return NULL;
+}
+
+uint32_t vpmu_event_model(unsigned family, unsigned model)
+{
+    return family == 6 && model == 106 ? VPMU_MODEL_ICX : 0;
+}
+
+uint32_t vpmu_event_unavailable(void)
+{
+    uint32_t mask = 0;
+
+    for (unsigned i = 0; i < vpmu_nr_events; i++) {
+        if (vpmu_events[i].arch_bit >= 0 && !vpmu_events[i].add) {
+            mask |= 1u << vpmu_events[i].arch_bit;
+        }
+    }
+    return mask;
+}
+
+SoftPMUConfig vpmu_event_config(uint64_t evtsel, const VPMUEvent *event)
+{
+    unsigned cmask = (evtsel & VPMU_EVTSEL_CMASK) >> VPMU_EVTSEL_CMASK_SHIFT;
+    bool invert = evtsel & VPMU_EVTSEL_INV;
+    SoftPMUConfig config = {
+        .rings = (evtsel & VPMU_EVTSEL_USR ? 1 << SOFTPMU_USER : 0) |
+                 (evtsel & VPMU_EVTSEL_OS ? 1 << SOFTPMU_KERNEL : 0),
+    };
+
+    if (!event || !event->add) {
+        return config;
+    }
+    config.add = event->add;
+    config.sub = event->sub;
+    config.edge = evtsel & VPMU_EVTSEL_EDGE;
+
+    /*
+     * The counter mask compares what happens in one cycle.  A cycle is an
+     * instruction here, and no instruction counts more than once.  Receiving
+     * an interrupt takes no cycle: there is none in which it happens.
+     */
+    if (event->add == HWINT) {
+        config.edge = false;
+        if (cmask && invert) {
+            config.add = INSN;
+        } else if (cmask > 1) {
+            config.add = 0;
+        }
+    } else if (cmask && invert) {
+        config.add = cmask > 1 ? INSN : (INSN | event->sub) & ~event->add;
+        config.sub = cmask > 1 ? 0 : event->add & ~INSN;
+    } else if (cmask > 1) {
+        config.add = 0;
+        config.sub = 0;
+    }
+    if (!config.add) {
+        config.edge = false;
+    }
+    return config;
+}

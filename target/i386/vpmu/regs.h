@@ -1,0 +1,65 @@
+/*
+ * PMU registers, names and bits as in the SDM
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * SDM volume 4 (MSRs) and volume 3, "Performance Monitoring".  Those that
+ * cpu.h has already are not repeated.
+ */
+#ifndef TARGET_I386_VPMU_REGS_H
+#define TARGET_I386_VPMU_REGS_H
+
+/* IA32_PERFEVTSELx */
+#define VPMU_EVTSEL_CODE            UINT64_C(0xffff)
+#define VPMU_EVTSEL_USR             (UINT64_C(1) << 16)
+#define VPMU_EVTSEL_OS              (UINT64_C(1) << 17)
+#define VPMU_EVTSEL_EDGE            (UINT64_C(1) << 18)
+#define VPMU_EVTSEL_PC              (UINT64_C(1) << 19)
+#define VPMU_EVTSEL_INT             (UINT64_C(1) << 20)
+#define VPMU_EVTSEL_ANY             (UINT64_C(1) << 21)
+#define VPMU_EVTSEL_EN              (UINT64_C(1) << 22)
+#define VPMU_EVTSEL_INV             (UINT64_C(1) << 23)
+#define VPMU_EVTSEL_CMASK_SHIFT     24
+#define VPMU_EVTSEL_CMASK           (UINT64_C(0xff) << VPMU_EVTSEL_CMASK_SHIFT)
+
+/* IA32_FIXED_CTR_CTRL, four bits a counter */
+#define VPMU_FIXED_OS               1
+#define VPMU_FIXED_USR              2
+#define VPMU_FIXED_ANY              4
+#define VPMU_FIXED_PMI              8
+
+/* IA32_PERF_GLOBAL_STATUS and its reset and set registers */
+#define VPMU_STATUS_LBR_FRZ         (UINT64_C(1) << 58)
+#define VPMU_STATUS_CTR_FRZ         (UINT64_C(1) << 59)
+#define VPMU_STATUS_OVF_BUF         (UINT64_C(1) << 62)
+#define VPMU_STATUS_COND_CHGD       (UINT64_C(1) << 63)
+
+/* IA32_PERF_GLOBAL_INUSE */
+#define VPMU_INUSE_PMI              (UINT64_C(1) << 63)
+
+/* IA32_PERF_CAPABILITIES */
+#define VPMU_CAP_FW_WRITE           (UINT64_C(1) << 13)
+
+/* IA32_DEBUGCTL */
+#define VPMU_DEBUGCTL_FREEZE_PMI    (UINT64_C(1) << 12)
+/* LBR, BTF, TR, BTS, BTINT, BTS_OFF_OS, BTS_OFF_USR, freeze LBR: ignored */
+#define VPMU_DEBUGCTL_IGNORED       UINT64_C(0xfc3)
+
+/* IA32_MISC_ENABLE */
+#define VPMU_MISC_EMON              (UINT64_C(1) << 7)
+#define VPMU_MISC_BTS_UNAVAIL       (UINT64_C(1) << 11)
+#define VPMU_MISC_PEBS_UNAVAIL      (UINT64_C(1) << 12)
+#define VPMU_MISC_READ_ONLY         (VPMU_MISC_EMON | VPMU_MISC_BTS_UNAVAIL | \
+                                     VPMU_MISC_PEBS_UNAVAIL)
+
+/* RDPMC, ECX */
+#define VPMU_RDPMC_FIXED            (1u << 30)
+#define VPMU_RDPMC_FAST             (1u << 31)
+
+/* MSR numbers that cpu.h lacks */
+#define MSR_IA32_DEBUGCTL           0x1d9
+#define MSR_IA32_PERF_GLOBAL_STATUS_SET 0x391
+#define MSR_IA32_PERF_GLOBAL_INUSE  0x392
+#define MSR_IA32_PMC0               0x4c1
+
+#endif /* TARGET_I386_VPMU_REGS_H */

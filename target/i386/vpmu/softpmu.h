@@ -1,0 +1,227 @@
+/*
+ * The software PMU's counters: what silicon does, in plain C
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * This file and softpmu.c need nothing of QEMU, glib or libc, so that the
+ * unit tests and fuzzers compile the very code that the emulator runs.
+ *
+ * How a count comes about
+ * -----------------------
+ * Translated code does not increment counters.  It spends an allowance: at
+ * the start of a translation block (TB) it subtracts what the block's
+ * instructions will contribute to each class of event from left[ring][], and
+ * if anything has become negative it calls the emulator before the first
+ * instruction.  An instruction that does not retire pays back.  So at every
+ * instruction boundary given - left is exactly what was retired since the
+ * last softpmu_fold(), which moves it into the counters.
+ *
+ * The allowance never exceeds what can be counted without an overflow of any
+ * counter.  Hence a counter can overflow only in a TB whose start the
+ * emulator saw, and the emulator makes that TB end with the instruction at
+ * which the overflow happens: the skid is 0.
+ *
+ * Everything here belongs to one vCPU and is called by the thread that runs
+ * it, or by anybody while that thread is stopped.  No locks.
+ */
+#ifndef TARGET_I386_VPMU_SOFTPMU_H
+#define TARGET_I386_VPMU_SOFTPMU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Physical counters: general purpose 0 to 7, then fixed 0 to 2. */
+#define SOFTPMU_NR_GP       8
+#define SOFTPMU_NR_FIXED    3
+#define SOFTPMU_FIXED(j)    (SOFTPMU_NR_GP + (j))
+#define SOFTPMU_NR          (SOFTPMU_NR_GP + SOFTPMU_NR_FIXED)
+
+#define SOFTPMU_WIDTH       48
+#define SOFTPMU_VALUE_MASK  ((UINT64_C(1) << SOFTPMU_WIDTH) - 1)
+
+/*
+ * The classes that events are made of.  Two classes share one 64-bit word of
+ * allowance, the even one in the low half, so that translated code updates
+ * and tests instructions and branches with one subtraction and one test.
+ * An instruction adds at most 1 to any class.
+ */
+typedef enum SoftPMUClass {
+    SOFTPMU_INSN,       /* instructions retired */
+    SOFTPMU_BRANCH,     /* branch instructions of every kind */
+    SOFTPMU_COND,       /* conditional branches */
+    SOFTPMU_TAKEN,      /* conditional branches that were taken */
+    SOFTPMU_CALL,       /* near calls */
+    SOFTPMU_RET,        /* near returns */
+    SOFTPMU_LOAD,       /* instructions that load */
+    SOFTPMU_STORE,      /* instructions that store */
+    SOFTPMU_FAR,        /* far branches */
+    SOFTPMU_INDIRECT,   /* near indirect jumps and calls */
+    SOFTPMU_HWINT,      /* interrupts received; never in translated code */
+    SOFTPMU_NR_CLASSES,
+} SoftPMUClass;
+
+#define SOFTPMU_NR_WORDS    5
+/* The bits of an allowance word that are set when it is overspent. */
+#define SOFTPMU_OVERSPENT   UINT64_C(0x8000000080000000)
+
+/* Rings as IA32_PERFEVTSELx tells them apart. */
+enum { SOFTPMU_KERNEL, SOFTPMU_USER, SOFTPMU_NR_RINGS };
+
+/*
+ * What a run of instructions in one TB contributes, packed so that it can
+ * travel in a 32-bit constant and be added up: instructions in bits 8:0,
+ * loads in 17:9, stores in 26:18, the kind of the branch that ends it, if
+ * any, in 30:27.
+ */
+typedef uint32_t SoftPMUCharge;
+
+#define SOFTPMU_CHARGE_INSN     (1u << 0)
+#define SOFTPMU_CHARGE_LOAD     (1u << 9)
+#define SOFTPMU_CHARGE_STORE    (1u << 18)
+#define SOFTPMU_CHARGE_KIND(k)  ((SoftPMUCharge)(k) << 27)
+/* A TB that is counted must not be longer. */
+#define SOFTPMU_TB_MAX          255
+
+typedef enum SoftPMUBranch {
+    SOFTPMU_BR_NONE,
+    SOFTPMU_BR_COND,
+    SOFTPMU_BR_JMP,
+    SOFTPMU_BR_CALL,
+    SOFTPMU_BR_RET,
+    SOFTPMU_BR_JMP_IND,
+    SOFTPMU_BR_CALL_IND,
+    SOFTPMU_BR_FAR,
+    SOFTPMU_BR_NR,
+} SoftPMUBranch;
+
+/*
+ * How much of the allowance a TB spends: nothing, the first word only
+ * (instructions and branches: the fast case), or every word.
+ */
+typedef enum SoftPMULevel {
+    SOFTPMU_LEVEL_OFF,
+    SOFTPMU_LEVEL_BASE,
+    SOFTPMU_LEVEL_FULL,
+} SoftPMULevel;
+
+/**
+ * SoftPMUConfig: what one physical counter counts
+ * @add: mask of classes (1 << SoftPMUClass) that are added
+ * @sub: mask of classes that are subtracted; the sum over one instruction is
+ *     always 0 or 1
+ * @rings: mask of 1 << SOFTPMU_KERNEL, 1 << SOFTPMU_USER
+ * @edge: count the transitions of the sum from 0 to 1, not its 1s
+ * @on: it counts now (all enables taken together)
+ */
+typedef struct SoftPMUConfig {
+    uint16_t add;
+    uint16_t sub;
+    uint8_t rings;
+    bool edge;
+    bool on;
+} SoftPMUConfig;
+
+typedef struct SoftPMU {
+    /* Spent by translated code: two counts of 32 bits a word. */
+    uint64_t left[SOFTPMU_NR_RINGS][SOFTPMU_NR_WORDS];
+    /* left as it was handed out. */
+    uint64_t given[SOFTPMU_NR_RINGS][SOFTPMU_NR_WORDS];
+    uint64_t value[SOFTPMU_NR];
+    SoftPMUConfig config[SOFTPMU_NR];
+    /* Last sum, for counters with @edge. */
+    bool high[SOFTPMU_NR];
+    /* Counters that have overflowed and were not yet asked about. */
+    uint16_t overflowed;
+    SoftPMULevel level;
+    /* A counter with @edge is on: look at every single instruction. */
+    bool stepping;
+} SoftPMU;
+
+/* What to do with a TB, see softpmu_plan(). */
+typedef struct SoftPMUPlan {
+    /* Run at most so many instructions; the TB's own length: run it. */
+    unsigned insns;
+    /* A counter may overflow at the last of them: look when it is done. */
+    bool look_after;
+} SoftPMUPlan;
+
+/**
+ * softpmu_config: set what counter @i counts
+ *
+ * Call softpmu_fold() before and softpmu_refill() after any number of these.
+ * The value stays.
+ */
+void softpmu_config(SoftPMU *pmu, unsigned i, const SoftPMUConfig *config);
+
+/**
+ * softpmu_fold: move what was retired since the last call into the counters
+ *
+ * Only at an instruction boundary, when nothing is charged for instructions
+ * that have not retired.  Sets bits in @pmu->overflowed.  A counter that
+ * passes 2^48 goes on from 0.
+ */
+void softpmu_fold(SoftPMU *pmu);
+
+/**
+ * softpmu_refill: hand out a new allowance
+ * @ring: the ring that runs next; it gets the rest of a counter's room when
+ *     there is little of it and both rings count
+ *
+ * Only right after softpmu_fold().
+ */
+void softpmu_refill(SoftPMU *pmu, unsigned ring);
+
+/**
+ * softpmu_plan: decide on a TB that does not fit the allowance
+ * @ring: the ring it runs in
+ * @charge: what it contributes as a whole
+ * @insns: its length
+ *
+ * Only right after softpmu_fold(), with nothing charged for this TB.
+ */
+SoftPMUPlan softpmu_plan(const SoftPMU *pmu, unsigned ring,
+                         SoftPMUCharge charge, unsigned insns);
+
+/**
+ * softpmu_charge, softpmu_pay_back: spend or return allowance
+ * @level: that of the TB which runs or ran
+ */
+void softpmu_charge(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
+                    SoftPMUCharge charge);
+void softpmu_pay_back(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
+                      SoftPMUCharge charge);
+
+/**
+ * softpmu_charge_word: what @charge takes from word @word of the allowance
+ *
+ * A conditional branch is charged as taken; when it is not, translated code
+ * pays SOFTPMU_TAKEN back.
+ */
+uint64_t softpmu_charge_word(SoftPMUCharge charge, unsigned word);
+
+/**
+ * softpmu_receive: count one interrupt received in @ring
+ *
+ * Only right after softpmu_fold().
+ */
+void softpmu_receive(SoftPMU *pmu, unsigned ring);
+
+/**
+ * softpmu_read: the value of counter @i
+ * @ring, @level: those of the TB that runs
+ * @ahead: what that TB was charged for instructions that have not retired,
+ *     the reading one included; 0 at an instruction boundary
+ *
+ * Returns: the count, 48 bits.  Changes nothing.
+ */
+uint64_t softpmu_read(const SoftPMU *pmu, unsigned i, unsigned ring,
+                      SoftPMULevel level, SoftPMUCharge ahead);
+
+/**
+ * softpmu_write: set the value of counter @i, 48 bits
+ *
+ * Call softpmu_fold() before and softpmu_refill() after any number of these.
+ */
+void softpmu_write(SoftPMU *pmu, unsigned i, uint64_t value);
+
+#endif /* TARGET_I386_VPMU_SOFTPMU_H */
