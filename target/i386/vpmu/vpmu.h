@@ -1,0 +1,201 @@
+/*
+ * The virtual PMU that a guest sees: state, configuration, hooks
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Layers, top down: hw/i386/vpmu.c (QMP, HMP), vpmu.c (MSRs, CPUID, reset,
+ * migration), one VPMUBackend per accelerator (tcg.c, kvm.c).
+ * docs/devel/vpmu.rst has the map.
+ *
+ * cpu.h includes this file, so it has nothing that needs cpu.h: see
+ * internal.h for what the files in this folder share.
+ */
+#ifndef TARGET_I386_VPMU_H
+#define TARGET_I386_VPMU_H
+
+#include "softpmu.h"
+
+struct ArchCPU;
+struct CPUArchState;
+
+/* vPMCs are numbered like pPMCs: general purpose 0 to 7, fixed 0 to 2. */
+#define VPMU_NR_GP          SOFTPMU_NR_GP
+#define VPMU_NR_FIXED       SOFTPMU_NR_FIXED
+#define VPMU_FIXED(j)       SOFTPMU_FIXED(j)
+#define VPMU_NR             SOFTPMU_NR
+/* Of the unsupported events that a guest asked for, so many are kept. */
+#define VPMU_NR_UNSUPPORTED 8
+
+/**
+ * VPMUConfig: what the guest's PMU has, from CPU properties
+ * @pmu_set: the user said pmu=on or pmu=off, no default did
+ * @version: architectural performance monitoring version; 0: unset
+ * @nr_gp: general-purpose counters; 0: unset
+ * @software: the software PMU is on; set when the CPU is realized
+ */
+typedef struct VPMUConfig {
+    bool pmu_set;
+    uint8_t version;
+    uint8_t nr_gp;
+    bool software;
+} VPMUConfig;
+
+/**
+ * VPMUState: the guest-visible registers of one vCPU
+ *
+ * Lives in the part of CPUX86State that reset clears and INIT keeps (SDM
+ * volume 3, "Processor State After Reset").  Only the vCPU's own thread, or
+ * anybody while it is stopped, may touch it.
+ */
+typedef struct VPMUState {
+    SoftPMU hw;
+    uint64_t evtsel[VPMU_NR_GP];
+    uint64_t fixed_ctr_ctrl;
+    uint64_t global_ctrl;
+    uint64_t global_status;
+    uint64_t debugctl;
+    /* Event codes that the guest asked for and that read 0; 0: none. */
+    uint16_t unsupported[VPMU_NR_UNSUPPORTED];
+    /* What migrates of the counters, see vmstate_vpmu. */
+    uint64_t saved_value[VPMU_NR];
+    uint8_t saved_version;
+    uint8_t saved_nr_gp;
+} VPMUState;
+
+#ifdef CONFIG_USER_ONLY
+
+#define DEFINE_PROP_VPMU \
+    DEFINE_PROP_BOOL("pmu", X86CPU, enable_pmu, false)
+#define vpmu_supported_features(cpu, word)      0
+#define vpmu_expand_features(cpu, errp)         true
+#define vpmu_filter_features(cpu)               do { } while (0)
+#define vpmu_cpuid(cpu, eax, ebx, ecx, edx)     do { } while (0)
+#define vpmu_reset(cpu)                         do { } while (0)
+
+#else
+
+extern const PropertyInfo vpmu_prop_pmu;
+extern const struct VMStateDescription vmstate_vpmu;
+
+/* The PMU's CPU properties, for x86_cpu_properties. */
+#define DEFINE_PROP_VPMU \
+    DEFINE_PROP("pmu", X86CPU, enable_pmu, vpmu_prop_pmu, bool, \
+                .set_default = true, .defval.u = false), \
+    DEFINE_PROP_UINT8("pmu-version", X86CPU, vpmu.version, 0), \
+    DEFINE_PROP_UINT8("pmu-gp-counters", X86CPU, vpmu.nr_gp, 0)
+
+/**
+ * vpmu_supported_features: what the PMU adds to TCG's features in @word
+ * @cpu: NULL for what is possible at all
+ * @word: a FeatureWord
+ */
+uint64_t vpmu_supported_features(struct ArchCPU *cpu, int word);
+
+/**
+ * vpmu_expand_features: check the PMU properties, add what they imply
+ *
+ * Before feature dependencies are resolved.  Returns false with @errp set if
+ * a property is out of range or cannot be had.
+ */
+bool vpmu_expand_features(struct ArchCPU *cpu, Error **errp);
+
+/**
+ * vpmu_filter_features: after filtering, drop what only a PMU would back
+ *
+ * Decides whether the software PMU is on.
+ */
+void vpmu_filter_features(struct ArchCPU *cpu);
+
+/**
+ * vpmu_cpuid: CPUID leaf 0xA of the software PMU
+ *
+ * SDM volume 2, CPUID.  Leaves the registers alone when it is off.
+ */
+void vpmu_cpuid(struct ArchCPU *cpu, uint32_t *eax, uint32_t *ebx,
+                uint32_t *ecx, uint32_t *edx);
+
+/**
+ * vpmu_reset: bring all PMU registers to their values after reset
+ *
+ * Called with the state zeroed, while the vCPU does not run.
+ */
+void vpmu_reset(struct ArchCPU *cpu);
+
+#endif /* !CONFIG_USER_ONLY */
+
+/*
+ * Hooks of TCG.  User-mode emulation has no PMU: there they are nothing.
+ */
+#if defined(CONFIG_TCG) && !defined(CONFIG_USER_ONLY)
+
+/* Bits of CPUX86State.hflags that select a SoftPMULevel. */
+#define HF_VPMU_SHIFT       29
+#define HF_VPMU_MASK        (3u << HF_VPMU_SHIFT)
+
+/**
+ * vpmu_tcg_exec_enter, vpmu_tcg_exec_exit: around the execution loop
+ *
+ * Outside the loop all counters are up to date and hflags has no PMU bit.
+ * Either may be called twice in a row.
+ */
+void vpmu_tcg_exec_enter(struct CPUArchState *env);
+void vpmu_tcg_exec_exit(struct CPUArchState *env);
+
+/**
+ * vpmu_tcg_restore: an instruction of a TB did not retire
+ * @flags: the TB's flags
+ * @ahead: what the TB was charged from that instruction on
+ */
+void vpmu_tcg_restore(struct CPUArchState *env, uint32_t flags,
+                      SoftPMUCharge ahead);
+
+/**
+ * vpmu_tcg_interrupt: look at the counters before interrupts are
+ * @request: CPUState.interrupt_request
+ *
+ * Called with the BQL held, at an instruction boundary.
+ * Returns: @request with what overflows have raised.
+ */
+int vpmu_tcg_interrupt(struct CPUArchState *env, int request);
+
+/**
+ * vpmu_tcg_received: count a hardware interrupt, before it is delivered
+ */
+void vpmu_tcg_received(struct CPUArchState *env);
+
+/**
+ * vpmu_tcg_software_interrupt: count INT n, INT3 or INTO once it is delivered
+ * @hflags: of the caller
+ */
+void vpmu_tcg_software_interrupt(struct CPUArchState *env, uint32_t hflags);
+
+/**
+ * vpmu_tcg_wrmsr, vpmu_tcg_rdmsr: the PMU's registers
+ * @retaddr: GETPC() of the helper; a bad access raises #GP and does not return
+ *
+ * Returns: false if the register in ECX is not the PMU's.
+ */
+bool vpmu_tcg_wrmsr(struct CPUArchState *env, uint64_t value,
+                    uintptr_t retaddr);
+bool vpmu_tcg_rdmsr(struct CPUArchState *env, uint64_t *value,
+                    uintptr_t retaddr);
+
+/**
+ * vpmu_tcg_rdpmc: read the counter in ECX into EDX:EAX
+ *
+ * The caller has checked CR4.PCE and intercepts.  A counter that does not
+ * exist raises #GP.  Returns false without a PMU.
+ */
+bool vpmu_tcg_rdpmc(struct CPUArchState *env, uintptr_t retaddr);
+
+#else
+
+#define HF_VPMU_MASK                            0
+#define vpmu_tcg_exec_enter(env)                do { } while (0)
+#define vpmu_tcg_exec_exit(env)                 do { } while (0)
+#define vpmu_tcg_restore(env, flags, ahead)     do { } while (0)
+#define vpmu_tcg_rdpmc(env, retaddr)            false
+
+#endif
+
+#endif /* TARGET_I386_VPMU_H */
