@@ -4,15 +4,52 @@
 export QEMU_SRC DISTDIR JOBS
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all
+# How the emulator and the pristine one it is compared with are configured.
+CONFIGURE = --target-list=x86_64-softmmu --enable-tcg --enable-kvm \
+	    --enable-plugins --enable-slirp
+
+QEMU = $(CURDIR)/build/qemu
+
+.PHONY: all deps check check-build series check-series pristine bench demo \
+	clean help
+
 all: deps
 	@scripts/tree
-	@scripts/build-qemu qemu $(CURDIR)/build/qemu $(CURDIR)/build/qemu/build \
-	    "--target-list=x86_64-softmmu --enable-tcg --enable-kvm --enable-plugins \
-	     --enable-slirp" qemu-system-x86_64
-	@scripts/firmware build/qemu build/qemu/build
+	@scripts/build-qemu qemu $(QEMU) $(QEMU)/build "$(strip $(CONFIGURE))" \
+	    qemu-system-x86_64
+	@scripts/firmware $(QEMU) $(QEMU)/build
 	@ln -sfn qemu/build/qemu-system-x86_64 build/qemu-system-x86_64
 
-.PHONY: deps
 deps:
 	@scripts/deps build
+
+check: all
+	@scripts/deps guest docs
+	@scripts/check $(STAGE)
+
+check-build: deps
+	@scripts/tree
+	@scripts/check build
+
+series: deps
+	@scripts/series
+
+check-series: deps
+	@scripts/series check $(if $(BUILD),build)
+
+pristine: deps
+	@scripts/pristine "$(strip $(CONFIGURE))"
+
+bench: all pristine
+	@scripts/deps guest
+	@scripts/bench
+
+demo: all
+	@scripts/deps guest
+	@scripts/demo
+
+clean:
+	rm -rf build
+
+help:
+	@cat scripts/help.txt
