@@ -180,7 +180,7 @@ sys.exit([int(n) for n in m.version("meson").split(".")[:2]] < [1, 5])
 # ours: their names, which are the same there.
 ours() (
     cd "$top"
-    set -- accel hw target qapi include tests docs
+    set -- accel docs hw include monitor qapi stubs system target tests
     if [ -e .git ]; then
         git ls-files -co --exclude-standard -- "$@"
     else
