@@ -16,6 +16,13 @@ cache_lock() {
     flock 9
 }
 
+# The same for what is below build (fd 8).
+build_lock() {
+    mkdir -p "$build"
+    exec 8>"$build/lock"
+    flock -n 8 || { say "waiting for another make"; flock 8; }
+}
+
 # --- a private apt -----------------------------------------------------------
 #
 # Packages of other suites than the machine's own are needed.  They come
@@ -141,7 +148,7 @@ logged() {
 watch_log() {
     if [ -t 2 ]; then step=1; else step=30; fi
     while :; do
-        sleep $step >/dev/null 2>&1 9>&-
+        sleep $step >/dev/null 2>&1 8>&- 9>&-
         at=$(tail -n 50 "$log" | sed -nE 's/^\[([0-9]+)\/([0-9]+)\].*/step \1 of \2/p' | tail -n 1)
         if [ -t 2 ]; then
             printf '\r%s: %s\033[K' "$what" "$at" >&2
