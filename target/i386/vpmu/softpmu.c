@@ -12,11 +12,14 @@
 #endif
 #include "softpmu.h"
 
+/* left[]: instructions above, branches below. */
+#define INSN_SHIFT          20
+
 /*
- * The largest allowance handed out at once.  Far below 2^31, so that a TB
- * that is charged without being checked cannot wrap it.
+ * The largest allowance handed out at once.  With the longest TBs that run
+ * without being checked on top it stays below 1 << INSN_SHIFT.
  */
-#define ALLOWANCE_MAX       0x3fffffff
+#define ALLOWANCE_MAX       ((1 << INSN_SHIFT) - 0x10000)
 
 /*
  * With less room than this, halving it between the rings only means that the
@@ -26,10 +29,9 @@
 
 #define BIT_OF(class)       (1u << (class))
 
-/* The classes that each kind of branch counts for. */
+/* The classes that each kind of branch counts for, taken or not. */
 static const uint16_t branch_classes[SOFTPMU_BR_NR] = {
-    [SOFTPMU_BR_COND] = BIT_OF(SOFTPMU_BRANCH) | BIT_OF(SOFTPMU_COND) |
-                        BIT_OF(SOFTPMU_TAKEN),
+    [SOFTPMU_BR_COND] = BIT_OF(SOFTPMU_BRANCH) | BIT_OF(SOFTPMU_COND),
     [SOFTPMU_BR_JMP] = BIT_OF(SOFTPMU_BRANCH),
     [SOFTPMU_BR_CALL] = BIT_OF(SOFTPMU_BRANCH) | BIT_OF(SOFTPMU_CALL),
     [SOFTPMU_BR_RET] = BIT_OF(SOFTPMU_BRANCH) | BIT_OF(SOFTPMU_RET),
@@ -39,7 +41,7 @@ static const uint16_t branch_classes[SOFTPMU_BR_NR] = {
     [SOFTPMU_BR_FAR] = BIT_OF(SOFTPMU_BRANCH) | BIT_OF(SOFTPMU_FAR),
 };
 
-static uint32_t charge_class(SoftPMUCharge charge, SoftPMUClass class)
+uint32_t softpmu_charge_class(SoftPMUCharge charge, SoftPMUClass class)
 {
     switch (class) {
     case SOFTPMU_INSN:
@@ -53,68 +55,49 @@ static uint32_t charge_class(SoftPMUCharge charge, SoftPMUClass class)
     }
 }
 
-uint64_t softpmu_charge_word(SoftPMUCharge charge, unsigned word)
+uint64_t softpmu_charge_left(SoftPMUCharge charge)
 {
-    return charge_class(charge, 2 * word) +
-           ((uint64_t)charge_class(charge, 2 * word + 1) << 32);
+    return ((uint64_t)softpmu_charge_class(charge, SOFTPMU_INSN) <<
+            INSN_SHIFT) + softpmu_charge_class(charge, SOFTPMU_BRANCH);
 }
 
-static unsigned level_words(SoftPMULevel level)
+/* Account for @charge @sign times. */
+static void account(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
+                    SoftPMUCharge charge, int sign)
 {
-    return level == SOFTPMU_LEVEL_OFF ? 0 :
-           level == SOFTPMU_LEVEL_BASE ? 1 : SOFTPMU_NR_WORDS;
+    if (level >= SOFTPMU_LEVEL_BASE) {
+        pmu->left[ring] -= sign * softpmu_charge_left(charge);
+    }
+    if (level >= SOFTPMU_LEVEL_FULL) {
+        for (unsigned c = SOFTPMU_FIRST_SPENT; c <= SOFTPMU_LAST_SPENT; c++) {
+            pmu->spent[ring][c] += sign * softpmu_charge_class(charge, c);
+        }
+    }
 }
 
 void softpmu_charge(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
                     SoftPMUCharge charge)
 {
-    for (unsigned w = 0; w < level_words(level); w++) {
-        pmu->left[ring][w] -= softpmu_charge_word(charge, w);
-    }
+    account(pmu, ring, level, charge, 1);
 }
 
 void softpmu_pay_back(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
                       SoftPMUCharge charge)
 {
-    for (unsigned w = 0; w < level_words(level); w++) {
-        pmu->left[ring][w] += softpmu_charge_word(charge, w);
-    }
-}
-
-/*
- * Split a difference of two words into its two counts.  The low one borrows
- * from the high one when it is negative.
- */
-static void unpack(uint64_t word, int32_t *low, int32_t *high)
-{
-    *low = (int32_t)word;
-    *high = (int32_t)((word - (uint64_t)(int64_t)*low) >> 32);
-}
-
-/* What each class has retired in each ring since the last fold. */
-static void spent(const SoftPMU *pmu,
-                  int32_t delta[SOFTPMU_NR_RINGS][SOFTPMU_NR_CLASSES])
-{
-    for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
-        for (unsigned w = 0; w < SOFTPMU_NR_WORDS; w++) {
-            unpack(pmu->given[r][w] - pmu->left[r][w],
-                   &delta[r][2 * w], &delta[r][2 * w + 1]);
-        }
-        delta[r][SOFTPMU_HWINT] = 0;
-    }
+    account(pmu, ring, level, charge, -1);
 }
 
 /* The sum that @config makes of one ring's classes. */
-static int64_t sum(const SoftPMUConfig *config, const int32_t *delta)
+static uint64_t sum(const SoftPMUConfig *config, const uint32_t *classes)
 {
-    int64_t n = 0;
+    uint64_t n = 0;
 
     for (unsigned c = 0; c < SOFTPMU_NR_CLASSES; c++) {
         if (config->add & BIT_OF(c)) {
-            n += delta[c];
+            n += classes[c];
         }
         if (config->sub & BIT_OF(c)) {
-            n -= delta[c];
+            n -= classes[c];
         }
     }
     return n;
@@ -130,35 +113,43 @@ static void add_to(SoftPMU *pmu, unsigned i, uint64_t n)
     pmu->value[i] = value & SOFTPMU_VALUE_MASK;
 }
 
-void softpmu_fold(SoftPMU *pmu)
+/* Count what @spent says that one ring has retired. */
+static void count(SoftPMU *pmu, unsigned ring, const uint32_t *spent)
 {
-    int32_t delta[SOFTPMU_NR_RINGS][SOFTPMU_NR_CLASSES];
-
-    spent(pmu, delta);
     for (unsigned i = 0; i < SOFTPMU_NR; i++) {
         const SoftPMUConfig *config = &pmu->config[i];
+        bool counts = config->rings & BIT_OF(ring);
 
         if (!config->on) {
             continue;
         }
-        for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
-            bool counts = config->rings & (1u << r);
+        if (!config->edge) {
+            add_to(pmu, i, counts ? sum(config, spent) : 0);
+        } else if (spent[SOFTPMU_INSN]) {
+            /* pmu->stepping: this is one instruction. */
+            bool high = counts && sum(config, spent);
 
-            if (!config->edge) {
-                add_to(pmu, i, counts ? sum(config, delta[r]) : 0);
-            } else if (delta[r][SOFTPMU_INSN]) {
-                /* pmu->stepping: this is one instruction. */
-                bool high = counts && sum(config, delta[r]);
-
-                add_to(pmu, i, high && !pmu->high[i]);
-                pmu->high[i] = high;
-            }
+            add_to(pmu, i, high && !pmu->high[i]);
+            pmu->high[i] = high;
         }
     }
+}
+
+void softpmu_fold(SoftPMU *pmu)
+{
     for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
-        for (unsigned w = 0; w < SOFTPMU_NR_WORDS; w++) {
-            pmu->given[r][w] = pmu->left[r][w];
+        uint64_t base = pmu->given[r] - pmu->left[r];
+        uint32_t *spent = pmu->spent[r];
+
+        if (base) {
+            spent[SOFTPMU_INSN] = base >> INSN_SHIFT;
+            spent[SOFTPMU_BRANCH] = base & ((1 << INSN_SHIFT) - 1);
+            count(pmu, r, spent);
         }
+        for (unsigned c = 0; c < SOFTPMU_NR_CLASSES; c++) {
+            spent[c] = 0;
+        }
+        pmu->given[r] = pmu->left[r];
     }
 }
 
@@ -168,63 +159,35 @@ static uint64_t until_overflow(const SoftPMU *pmu, unsigned i)
     return SOFTPMU_VALUE_MASK - pmu->value[i] + 1;
 }
 
-static unsigned popcount(unsigned mask)
-{
-    unsigned n = 0;
-
-    for (; mask; mask &= mask - 1) {
-        n++;
-    }
-    return n;
-}
-
 void softpmu_refill(SoftPMU *pmu, unsigned ring)
 {
-    uint32_t allowance[SOFTPMU_NR_RINGS][SOFTPMU_NR_CLASSES];
+    uint64_t allowance[SOFTPMU_NR_RINGS];
 
     for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
-        for (unsigned c = 0; c < SOFTPMU_NR_CLASSES; c++) {
-            allowance[r][c] = ALLOWANCE_MAX;
-        }
-        if (pmu->stepping) {
-            allowance[r][SOFTPMU_INSN] = 0;
-        }
+        allowance[r] = pmu->stepping ? 0 : ALLOWANCE_MAX;
     }
     for (unsigned i = 0; i < SOFTPMU_NR; i++) {
         const SoftPMUConfig *config = &pmu->config[i];
-        unsigned classes = popcount(config->add);
         uint64_t room = until_overflow(pmu, i) - 1;
-        bool share;
+        bool both = config->rings == (BIT_OF(SOFTPMU_KERNEL) |
+                                      BIT_OF(SOFTPMU_USER));
 
-        if (!config->on || !classes || !config->rings) {
+        if (!config->on || !config->add) {
             continue;
         }
-        room /= classes;
-        share = config->rings == 3 && room >= ROOM_WORTH_SHARING;
         for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
-            uint64_t part = room;
+            uint64_t part = !both ? room :
+                            room >= ROOM_WORTH_SHARING ? room / 2 :
+                            r == ring ? room : 0;
 
-            if (!(config->rings & (1u << r))) {
-                continue;
-            }
-            if (share) {
-                part = room / 2;
-            } else if (config->rings == 3 && r != ring) {
-                part = 0;
-            }
-            for (unsigned c = 0; c < SOFTPMU_NR_CLASSES; c++) {
-                if ((config->add & BIT_OF(c)) && allowance[r][c] > part) {
-                    allowance[r][c] = part;
-                }
+            if ((config->rings & BIT_OF(r)) && allowance[r] > part) {
+                allowance[r] = part;
             }
         }
     }
     for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
-        for (unsigned w = 0; w < SOFTPMU_NR_WORDS; w++) {
-            pmu->left[r][w] = allowance[r][2 * w] +
-                              ((uint64_t)allowance[r][2 * w + 1] << 32);
-            pmu->given[r][w] = pmu->left[r][w];
-        }
+        pmu->left[r] = allowance[r] << INSN_SHIFT;
+        pmu->given[r] = pmu->left[r];
     }
 }
 
@@ -238,12 +201,14 @@ SoftPMUPlan softpmu_plan(const SoftPMU *pmu, unsigned ring,
         uint64_t most = 0;
         uint64_t room = until_overflow(pmu, i);
 
-        if (!config->on || !(config->rings & (1u << ring))) {
+        if (!config->on || !(config->rings & BIT_OF(ring))) {
             continue;
         }
-        for (unsigned c = 0; c < SOFTPMU_HWINT; c++) {
+        for (unsigned c = 0; c < SOFTPMU_NR_CLASSES; c++) {
             if (config->add & BIT_OF(c)) {
-                most += charge_class(charge, c);
+                /* Whether a conditional branch is taken is not known yet. */
+                most += softpmu_charge_class(charge, c == SOFTPMU_TAKEN ?
+                                                     SOFTPMU_COND : c);
             }
         }
         /*
@@ -260,15 +225,9 @@ SoftPMUPlan softpmu_plan(const SoftPMU *pmu, unsigned ring,
 
 void softpmu_receive(SoftPMU *pmu, unsigned ring)
 {
-    static const int32_t delta[SOFTPMU_NR_CLASSES] = { [SOFTPMU_HWINT] = 1 };
+    static const uint32_t one[SOFTPMU_NR_CLASSES] = { [SOFTPMU_HWINT] = 1 };
 
-    for (unsigned i = 0; i < SOFTPMU_NR; i++) {
-        const SoftPMUConfig *config = &pmu->config[i];
-
-        if (config->on && (config->rings & (1u << ring))) {
-            add_to(pmu, i, sum(config, delta));
-        }
-    }
+    count(pmu, ring, one);
 }
 
 uint64_t softpmu_read(const SoftPMU *pmu, unsigned i, unsigned ring,

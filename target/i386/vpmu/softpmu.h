@@ -8,18 +8,20 @@
  *
  * How a count comes about
  * -----------------------
- * Translated code does not increment counters.  It spends an allowance: at
- * the start of a translation block (TB) it subtracts what the block's
- * instructions will contribute to each class of event from left[ring][], and
- * if anything has become negative it calls the emulator before the first
- * instruction.  An instruction that does not retire pays back.  So at every
- * instruction boundary given - left is exactly what was retired since the
- * last softpmu_fold(), which moves it into the counters.
+ * Translated code spends an allowance: at the start of a translation block
+ * (TB) it subtracts the block's instructions and branches from left[ring],
+ * in one subtraction, and if that has become negative it calls the emulator
+ * before the first instruction.  Classes that are asked for less often are
+ * added to spent[ring][] in the same place.  An instruction that does not
+ * retire pays back.  So at every instruction boundary given - left and
+ * spent are exactly what was retired since the last softpmu_fold(), which
+ * moves them into the counters.
  *
- * The allowance never exceeds what can be counted without an overflow of any
- * counter.  Hence a counter can overflow only in a TB whose start the
- * emulator saw, and the emulator makes that TB end with the instruction at
- * which the overflow happens: the skid is 0.
+ * No instruction counts more than once, whatever the event.  So an allowance
+ * of as many instructions as the fullest counter has room for cannot hide an
+ * overflow: a counter can overflow only in a TB whose start the emulator saw,
+ * and the emulator makes that TB end with the instruction at which the
+ * overflow happens.  The skid is 0.
  *
  * Everything here belongs to one vCPU and is called by the thread that runs
  * it, or by anybody while that thread is stopped.  No locks.
@@ -39,12 +41,7 @@
 #define SOFTPMU_WIDTH       48
 #define SOFTPMU_VALUE_MASK  ((UINT64_C(1) << SOFTPMU_WIDTH) - 1)
 
-/*
- * The classes that events are made of.  Two classes share one 64-bit word of
- * allowance, the even one in the low half, so that translated code updates
- * and tests instructions and branches with one subtraction and one test.
- * An instruction adds at most 1 to any class.
- */
+/* The classes that events are made of.  An instruction adds 0 or 1. */
 typedef enum SoftPMUClass {
     SOFTPMU_INSN,       /* instructions retired */
     SOFTPMU_BRANCH,     /* branch instructions of every kind */
@@ -60,9 +57,9 @@ typedef enum SoftPMUClass {
     SOFTPMU_NR_CLASSES,
 } SoftPMUClass;
 
-#define SOFTPMU_NR_WORDS    5
-/* The bits of an allowance word that are set when it is overspent. */
-#define SOFTPMU_OVERSPENT   UINT64_C(0x8000000080000000)
+/* The classes that translated code adds to spent[][]. */
+#define SOFTPMU_FIRST_SPENT SOFTPMU_COND
+#define SOFTPMU_LAST_SPENT  SOFTPMU_INDIRECT
 
 /* Rings as IA32_PERFEVTSELx tells them apart. */
 enum { SOFTPMU_KERNEL, SOFTPMU_USER, SOFTPMU_NR_RINGS };
@@ -95,8 +92,8 @@ typedef enum SoftPMUBranch {
 } SoftPMUBranch;
 
 /*
- * How much of the allowance a TB spends: nothing, the first word only
- * (instructions and branches: the fast case), or every word.
+ * What a TB accounts for: nothing, instructions and branches (the fast case),
+ * or every class.
  */
 typedef enum SoftPMULevel {
     SOFTPMU_LEVEL_OFF,
@@ -122,10 +119,15 @@ typedef struct SoftPMUConfig {
 } SoftPMUConfig;
 
 typedef struct SoftPMU {
-    /* Spent by translated code: two counts of 32 bits a word. */
-    uint64_t left[SOFTPMU_NR_RINGS][SOFTPMU_NR_WORDS];
+    /*
+     * Written by translated code.  The allowance is signed, instructions in
+     * bits 63:20, branches in bits 19:0: it is handed out with no branches
+     * and never for 2^20 instructions, so they cannot meet.
+     */
+    uint64_t left[SOFTPMU_NR_RINGS];
+    uint32_t spent[SOFTPMU_NR_RINGS][SOFTPMU_NR_CLASSES];
     /* left as it was handed out. */
-    uint64_t given[SOFTPMU_NR_RINGS][SOFTPMU_NR_WORDS];
+    uint64_t given[SOFTPMU_NR_RINGS];
     uint64_t value[SOFTPMU_NR];
     SoftPMUConfig config[SOFTPMU_NR];
     /* Last sum, for counters with @edge. */
@@ -164,15 +166,15 @@ void softpmu_fold(SoftPMU *pmu);
 
 /**
  * softpmu_refill: hand out a new allowance
- * @ring: the ring that runs next; it gets the rest of a counter's room when
- *     there is little of it and both rings count
+ * @ring: the ring that runs next; it gets all of a counter's room when there
+ *     is little of it and both rings count
  *
  * Only right after softpmu_fold().
  */
 void softpmu_refill(SoftPMU *pmu, unsigned ring);
 
 /**
- * softpmu_plan: decide on a TB that does not fit the allowance
+ * softpmu_plan: decide on a TB that overspends the allowance
  * @ring: the ring it runs in
  * @charge: what it contributes as a whole
  * @insns: its length
@@ -183,7 +185,7 @@ SoftPMUPlan softpmu_plan(const SoftPMU *pmu, unsigned ring,
                          SoftPMUCharge charge, unsigned insns);
 
 /**
- * softpmu_charge, softpmu_pay_back: spend or return allowance
+ * softpmu_charge, softpmu_pay_back: account for instructions, or take it back
  * @level: that of the TB which runs or ran
  */
 void softpmu_charge(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
@@ -192,12 +194,17 @@ void softpmu_pay_back(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
                       SoftPMUCharge charge);
 
 /**
- * softpmu_charge_word: what @charge takes from word @word of the allowance
- *
- * A conditional branch is charged as taken; when it is not, translated code
- * pays SOFTPMU_TAKEN back.
+ * softpmu_charge_left: what @charge takes from left[]
  */
-uint64_t softpmu_charge_word(SoftPMUCharge charge, unsigned word);
+uint64_t softpmu_charge_left(SoftPMUCharge charge);
+
+/**
+ * softpmu_charge_class: what @charge adds to a class
+ *
+ * SOFTPMU_TAKEN is not in a charge: translated code adds it where a
+ * conditional branch is taken.
+ */
+uint32_t softpmu_charge_class(SoftPMUCharge charge, SoftPMUClass class);
 
 /**
  * softpmu_receive: count one interrupt received in @ring

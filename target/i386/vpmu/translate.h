@@ -13,18 +13,6 @@ typedef struct X86DecodedInsn X86DecodedInsn;
 
 #ifndef CONFIG_USER_ONLY
 
-/**
- * VPMUTranslate: the software PMU's part of DisasContext
- * @charge: the subtractions at the TB's start whose constants are patched
- * @expired: the TB's tail, where it goes when the allowance is overspent
- * @back: where it returns to
- */
-typedef struct VPMUTranslate {
-    TCGOp *charge[SOFTPMU_NR_WORDS];
-    TCGLabel *expired;
-    TCGLabel *back;
-} VPMUTranslate;
-
 /* At the start and at the end of a TB. */
 static void vpmu_tr_tb_start(DisasContext *s);
 static void vpmu_tr_tb_stop(DisasContext *s);
@@ -37,19 +25,17 @@ static void vpmu_tr_insn(DisasContext *s, X86DecodedInsn *decode);
 static void vpmu_tr_no_retire(DisasContext *s);
 /* REP goes round again: the instruction has not retired yet. */
 static void vpmu_tr_again(DisasContext *s);
-/* On the path of a conditional branch that is not taken. */
-static void vpmu_tr_not_taken(DisasContext *s);
+/* On the path of a conditional branch that is taken. */
+static void vpmu_tr_taken(DisasContext *s);
 
 #else
-
-typedef struct VPMUTranslate { } VPMUTranslate;
 
 #define vpmu_tr_tb_start(s)         do { } while (0)
 #define vpmu_tr_tb_stop(s)          do { } while (0)
 #define vpmu_tr_insn(s, decode)     do { } while (0)
 #define vpmu_tr_no_retire(s)        do { } while (0)
 #define vpmu_tr_again(s)            do { } while (0)
-#define vpmu_tr_not_taken(s)        do { } while (0)
+#define vpmu_tr_taken(s)            do { } while (0)
 
 #endif
 
