@@ -13,7 +13,11 @@ typedef struct X86DecodedInsn X86DecodedInsn;
 
 #ifndef CONFIG_USER_ONLY
 
-/* At the start and at the end of a TB. */
+/*
+ * At the start and at the end of a TB.  What accounts for it goes behind
+ * DisasContext.vpmu_start, in front of a plugin's code, so that a TB which
+ * is not run is not counted there either.
+ */
 static void vpmu_tr_tb_start(DisasContext *s);
 static void vpmu_tr_tb_stop(DisasContext *s);
 /* A decoded instruction, before any code is emitted for it. */

@@ -45,7 +45,7 @@ static void prop_pmu_set_default(ObjectProperty *op, const Property *prop)
     object_property_set_default_bool(op, prop->defval.u);
 }
 
-/* A boolean that remembers that the user has set it. */
+/* A boolean that remembers that it was set, see VPMUConfig. */
 const PropertyInfo vpmu_prop_pmu = {
     .type = "bool",
     .description = "on/off",
@@ -129,11 +129,26 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
     return true;
 }
 
-void vpmu_filter_features(X86CPU *cpu)
+bool vpmu_realize(X86CPU *cpu, Error **errp)
 {
     CPUX86State *env = &cpu->env;
 
     cpu->vpmu.software = vpmu_wanted(cpu);
+    if (first_cpu && CPU(cpu) != first_cpu) {
+        const VPMUConfig *mine = &cpu->vpmu;
+        const VPMUConfig *first = &X86_CPU(first_cpu)->vpmu;
+
+        if (mine->software != first->software ||
+            mine->version != first->version || mine->nr_gp != first->nr_gp) {
+            error_setg(errp, "all CPUs of a machine have the same PMU: "
+                       "this one has pmu-version=%u,pmu-gp-counters=%u, "
+                       "CPU 0 has pmu-version=%u,pmu-gp-counters=%u; give "
+                       "the PMU's properties in -cpu",
+                       mine->version, mine->nr_gp, first->version,
+                       first->nr_gp);
+            return false;
+        }
+    }
     if (tcg_enabled() && !cpu->vpmu.software) {
         if (env->features[FEAT_1_ECX] & CPUID_EXT_PDCM) {
             warn_report_once("TCG has pdcm only with pmu=on and a CPU model "
@@ -142,6 +157,7 @@ void vpmu_filter_features(X86CPU *cpu)
         env->features[FEAT_1_ECX] &= ~CPUID_EXT_PDCM;
         env->features[FEAT_PERF_CAPABILITIES] = 0;
     }
+    return true;
 }
 
 bool vpmu_exists(const X86CPU *cpu, unsigned v)

@@ -28,7 +28,8 @@ struct CPUArchState;
 
 /**
  * VPMUConfig: what the guest's PMU has, from CPU properties
- * @pmu_set: the user said pmu=on or pmu=off, no default did
+ * @pmu_set: pmu has the value that the user or its default gave it, not one
+ *     that a CPU model (max) chose
  * @version: architectural performance monitoring version; 0: unset
  * @nr_gp: general-purpose counters; 0: unset
  * @software: the software PMU is on; set when the CPU is realized
@@ -68,7 +69,7 @@ typedef struct VPMUState {
     DEFINE_PROP_BOOL("pmu", X86CPU, enable_pmu, false)
 #define vpmu_supported_features(cpu, word)      0
 #define vpmu_expand_features(cpu, errp)         true
-#define vpmu_filter_features(cpu)               do { } while (0)
+#define vpmu_realize(cpu, errp)                 true
 #define vpmu_cpuid(cpu, eax, ebx, ecx, edx)     do { } while (0)
 #define vpmu_reset(cpu)                         do { } while (0)
 
@@ -100,11 +101,12 @@ uint64_t vpmu_supported_features(struct ArchCPU *cpu, int word);
 bool vpmu_expand_features(struct ArchCPU *cpu, Error **errp);
 
 /**
- * vpmu_filter_features: after filtering, drop what only a PMU would back
+ * vpmu_realize: switch the software PMU on, or drop what only it would back
  *
- * Decides whether the software PMU is on.
+ * After features are filtered, before the first reset.  Returns false with
+ * @errp set if the machine's other CPUs have another PMU.
  */
-void vpmu_filter_features(struct ArchCPU *cpu);
+bool vpmu_realize(struct ArchCPU *cpu, Error **errp);
 
 /**
  * vpmu_cpuid: CPUID leaf 0xA of the software PMU
