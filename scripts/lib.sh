@@ -184,8 +184,12 @@ sys.exit([int(n) for n in m.version("meson").split(".")[:2]] < [1, 5])
 
 # --- the files of this project that belong into QEMU's tree ------------------
 
-# ours: their names, which are the same there.
-ours() (
+# The guest image and the tests that boot it are made with this project's own
+# scripts, and stay here.
+ours() { mirrored | grep -Ev '^tests/(guest|functional)/'; }
+
+# mirrored: the names of all files in folders that QEMU has too.
+mirrored() (
     cd "$top"
     set -- accel docs hw include monitor qapi stubs system target tests
     if [ -e .git ]; then
