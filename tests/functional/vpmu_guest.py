@@ -7,8 +7,8 @@ machine they boot, and a shell in it to type into.  Needs nothing but Python's
 own library.
 '''
 
+import os
 import re
-import select
 import time
 from pathlib import Path
 
@@ -39,13 +39,42 @@ class GuestError(Exception):
     '''The guest died, hangs, or a command in it failed'''
 
 
+class SerialLine:
+    '''
+    A guest's serial line: what it says goes to a file, what it hears comes
+    through a FIFO, both in @directory.
+
+    A socket or pipe would not do: when its buffer is full the emulated UART
+    has to wait, and a guest that prints much then sometimes stalls until it
+    hears something, with or without a PMU.  A file is never full.
+    '''
+
+    def __init__(self, directory, name='serial'):
+        self.path = Path(directory) / f'{name}.log'
+        fifo = Path(directory) / f'{name}.fifo'
+        self.path.write_bytes(b'')
+        fifo.unlink(missing_ok=True)
+        os.mkfifo(fifo)
+        self.reader = open(self.path, 'rb', buffering=0)
+        # For reading too, so that it need not wait for the emulator
+        self.writer = open(fifo, 'r+b', buffering=0)
+        path, fifo = (str(name).replace(',', ',,')
+                      for name in (self.path, fifo))
+        self.args = ['-chardev', f'file,id=line,path={path},input-path={fifo}',
+                     '-serial', 'chardev:line']
+
+    def close(self):
+        self.reader.close()
+        self.writer.close()
+
+
 class Shell:
     '''
-    A shell in the guest, on the other end of the serial line.
+    A shell in the guest, on the other end of a serial line.
 
-    @sock is connected to that line; the kernel is booted with Shell.APPEND.
-    The shell there reads from the line without echo or prompt, so all that
-    arrives is what the commands print, between two marks.
+    The kernel is booted with Shell.APPEND.  The shell there reads from the
+    line without echo or prompt, so all that arrives is what the commands
+    print, between two marks.  @alive tells whether the emulator still runs.
     '''
 
     # To the shell the line is a script, so it neither prompts nor edits; to
@@ -53,9 +82,9 @@ class Shell:
     APPEND = append(run='stty -echo; echo vpmu: ready; exec sh /dev/console')
     READY = 'vpmu: ready\r\n'
 
-    def __init__(self, sock, log=None):
-        self.sock = sock
-        self.log = log
+    def __init__(self, line, alive):
+        self.line = line
+        self.alive = alive
         self.seen = ''
         self.count = 0
 
@@ -63,26 +92,26 @@ class Shell:
         '''Reads up to a match of the regex @pattern; returns the match'''
         deadline = time.monotonic() + timeout
         while True:
-            match = re.search(pattern, self.seen, re.DOTALL)
-            if match:
-                self.seen = self.seen[match.end():]
-                return match
-            if 'Kernel panic' in self.seen:
-                raise GuestError(f'the guest panicked:\n{self.tail()}')
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.sock], [], [], left)[0]:
-                raise GuestError(f'no "{pattern}" in {timeout} seconds; '
-                                 f'the guest said:\n{self.tail()}')
-            data = self.sock.recv(65536).decode(errors='replace')
-            if not data:
-                raise GuestError(f'the guest is gone; it said:\n'
-                                 f'{self.tail()}')
-            if self.log:
-                self.log(data)
-            self.seen += data
+            # In this order, so that its last words are read
+            alive = self.alive()
+            data = self.line.reader.read()
+            if data:
+                self.seen += data.decode(errors='replace')
+                match = re.search(pattern, self.seen, re.DOTALL)
+                if match:
+                    self.seen = self.seen[match.end():]
+                    return match
+                if 'Kernel panic' in self.seen:
+                    self.fail('the guest panicked')
+            elif not alive:
+                self.fail('the guest is gone')
+            elif time.monotonic() > deadline:
+                self.fail(f'no "{pattern}" in {timeout} seconds')
+            else:
+                time.sleep(0.01)
 
-    def tail(self):
-        return self.seen[-2000:]
+    def fail(self, what):
+        raise GuestError(f'{what}; it said last:\n{self.seen[-2000:]}')
 
     def wait_ready(self, timeout=120):
         '''Waits for the end of the boot'''
@@ -94,7 +123,7 @@ class Shell:
         # The quotes keep a mark apart from its own command line
         line = (f"echo vpmu'-'begin-{self.count}; {command}\n"
                 f"echo vpmu'-'end-{self.count} $?\n")
-        self.sock.sendall(line.encode())
+        self.line.writer.write(line.encode())
         self.wait_for(rf'vpmu-begin-{self.count}\r?\n')
 
     def finish(self, timeout=120, check=True):

@@ -36,3 +36,5 @@ _start:
     expect  near_return, N * 3
     expect  far_branch, N + 1
     expect  indirect, N * 2
+    expect  loads, N * 4
+    expect  stores, N * 3

@@ -27,17 +27,17 @@ unsigned long churn(unsigned long x, int turns)
 
 static NOINLINE unsigned long qux(unsigned long x)
 {
-    return churn(x, 29);
+    return churn(x, 13);
 }
 
 static NOINLINE unsigned long bar(unsigned long x)
 {
-    return churn(x, 10);
+    return churn(x, 5);
 }
 
 static NOINLINE unsigned long foo(unsigned long x)
 {
-    return churn(x, 10);
+    return churn(x, 5);
 }
 
 int main(int argc, char **argv)
@@ -48,7 +48,7 @@ int main(int argc, char **argv)
     while (turns--) {
         x += random();
         x = foo(x) ^ bar(x) ^ qux(x);
-        x = churn(x, 5);
+        x = churn(x, 3);
     }
     return x == 42;
 }
