@@ -54,9 +54,10 @@ static void refill(CPUX86State *env)
     softpmu_refill(&env->vpmu.hw, ring_of(env->hflags));
 }
 
-static void set_level(CPUX86State *env, SoftPMULevel level)
+static void set_level(CPUX86State *env)
 {
-    env->hflags = (env->hflags & ~HF_VPMU_MASK) | level << HF_VPMU_SHIFT;
+    env->hflags = (env->hflags & ~HF_VPMU_MASK) |
+                  env->vpmu.hw.level << HF_VPMU_SHIFT;
 }
 
 /* The execution loop */
@@ -66,7 +67,7 @@ void vpmu_tcg_exec_enter(CPUX86State *env)
     if (is_on(env)) {
         fold(env);
         refill(env);
-        set_level(env, env->vpmu.hw.level);
+        set_level(env);
     }
 }
 
@@ -74,7 +75,6 @@ void vpmu_tcg_exec_exit(CPUX86State *env)
 {
     if (is_on(env)) {
         fold(env);
-        set_level(env, SOFTPMU_LEVEL_OFF);
     }
 }
 
@@ -283,9 +283,7 @@ static void tcg_write(CPUX86State *env, unsigned p, uint64_t value)
 static void tcg_commit(CPUX86State *env)
 {
     refill(env);
-    if (env_cpu(env)->running) {
-        set_level(env, env->vpmu.hw.level);
-    }
+    set_level(env);
 }
 
 static void tcg_interrupt(CPUX86State *env)

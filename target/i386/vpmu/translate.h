@@ -27,6 +27,11 @@ static void vpmu_tr_insn(DisasContext *s, X86DecodedInsn *decode);
  * retires when it is delivered (vpmu_tcg_software_interrupt).
  */
 static void vpmu_tr_no_retire(DisasContext *s);
+/*
+ * Before the first iteration of REP: it accesses nothing if the bits @mask of
+ * ECX are 0.
+ */
+static void vpmu_tr_rep(DisasContext *s, target_ulong mask);
 /* REP goes round again: the instruction has not retired yet. */
 static void vpmu_tr_again(DisasContext *s);
 /* On the path of a conditional branch that is taken. */
@@ -38,6 +43,7 @@ static void vpmu_tr_taken(DisasContext *s);
 #define vpmu_tr_tb_stop(s)          do { } while (0)
 #define vpmu_tr_insn(s, decode)     do { } while (0)
 #define vpmu_tr_no_retire(s)        do { } while (0)
+#define vpmu_tr_rep(s, mask)        do { } while (0)
 #define vpmu_tr_again(s)            do { } while (0)
 #define vpmu_tr_taken(s)            do { } while (0)
 

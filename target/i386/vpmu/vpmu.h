@@ -137,8 +137,9 @@ void vpmu_reset(struct ArchCPU *cpu);
 /**
  * vpmu_tcg_exec_enter, vpmu_tcg_exec_exit: around the execution loop
  *
- * Outside the loop all counters are up to date and hflags has no PMU bit.
- * Either may be called twice in a row.
+ * Outside the loop all counters are up to date.  hflags keeps the level, for
+ * cpu_exec_step_atomic() looks at it before it enters; INIT loses it, so it
+ * is set again on entry.  Either may be called twice in a row.
  */
 void vpmu_tcg_exec_enter(struct CPUArchState *env);
 void vpmu_tcg_exec_exit(struct CPUArchState *env);
