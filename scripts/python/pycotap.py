@@ -17,6 +17,8 @@ class LogMode:
 
 
 class _Result(unittest.TestResult):
+    failed = None
+
     def _report(self, ok, test, note=''):
         print(f'{ok} {self.testsRun} - {test.id()}{note}', flush=True)
 
@@ -37,7 +39,10 @@ class _Result(unittest.TestResult):
         self._fail(test, self.failures)
 
     def _fail(self, test, where):
-        self._report('not ok', test)
+        # A test that fails may fail once more when it is torn down
+        if self.failed is not test:
+            self._report('not ok', test)
+        self.failed = test
         print(where[-1][1], file=sys.stderr, flush=True)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 GUEST = Path(__file__).resolve().parents[1] / 'guest'
 
-KERNEL_ARGS = 'console=ttyS0 quiet panic=-1 rdinit=/init'
+KERNEL_ARGS = 'console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init'
 
 
 def _table(name):
@@ -92,23 +92,28 @@ class Shell:
         '''Reads up to a match of the regex @pattern; returns the match'''
         deadline = time.monotonic() + timeout
         while True:
+            match = re.search(pattern, self.seen, re.DOTALL)
+            if match:
+                self.seen = self.seen[match.end():]
+                return match
+            if 'Kernel panic' in self.seen:
+                self.fail('the guest panicked')
+            self.more(deadline, f'no "{pattern}" in {timeout} seconds')
+
+    def more(self, deadline, complaint):
+        '''Waits for the guest to say something'''
+        while True:
             # In this order, so that its last words are read
             alive = self.alive()
             data = self.line.reader.read()
             if data:
                 self.seen += data.decode(errors='replace')
-                match = re.search(pattern, self.seen, re.DOTALL)
-                if match:
-                    self.seen = self.seen[match.end():]
-                    return match
-                if 'Kernel panic' in self.seen:
-                    self.fail('the guest panicked')
-            elif not alive:
+                return
+            if not alive:
                 self.fail('the guest is gone')
-            elif time.monotonic() > deadline:
-                self.fail(f'no "{pattern}" in {timeout} seconds')
-            else:
-                time.sleep(0.01)
+            if time.monotonic() > deadline:
+                self.fail(complaint)
+            time.sleep(0.01)
 
     def fail(self, what):
         raise GuestError(f'{what}; it said last:\n{self.seen[-2000:]}')
