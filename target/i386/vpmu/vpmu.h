@@ -65,8 +65,8 @@ typedef struct VPMUState {
 
 #ifdef CONFIG_USER_ONLY
 
-#define DEFINE_PROP_VPMU \
-    DEFINE_PROP_BOOL("pmu", X86CPU, enable_pmu, false)
+#define DEFINE_PROP_VPMU(name, state, field) \
+    DEFINE_PROP_BOOL(name, state, field, false)
 #define vpmu_supported_features(cpu, word)      0
 #define vpmu_expand_features(cpu, errp)         true
 #define vpmu_realize(cpu, errp)                 true
@@ -78,12 +78,10 @@ typedef struct VPMUState {
 extern const PropertyInfo vpmu_prop_pmu;
 extern const struct VMStateDescription vmstate_vpmu;
 
-/* The PMU's CPU properties, for x86_cpu_properties. */
-#define DEFINE_PROP_VPMU \
-    DEFINE_PROP("pmu", X86CPU, enable_pmu, vpmu_prop_pmu, bool, \
-                .set_default = true, .defval.u = false), \
-    DEFINE_PROP_UINT8("pmu-version", X86CPU, vpmu.version, 0), \
-    DEFINE_PROP_UINT8("pmu-gp-counters", X86CPU, vpmu.nr_gp, 0)
+/* The property pmu: off unless it is set, and then VPMUConfig.pmu_set. */
+#define DEFINE_PROP_VPMU(name, state, field) \
+    DEFINE_PROP(name, state, field, vpmu_prop_pmu, bool, \
+                .set_default = true, .defval.u = false)
 
 /**
  * vpmu_supported_features: what the PMU adds to TCG's features in @word
