@@ -1,0 +1,416 @@
+/*
+ * The registers: what is there, what faults, what reset and INIT do
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Works with any pmu-version and pmu-gp-counters: CPUID leaf 0xA says what to
+ * expect.  The machine resets itself once in the middle; where the test is
+ * and what it has found so far is kept in the battery-backed memory.
+ */
+#include "rt.h"
+#include "regs.h"
+
+#define ANY_THREAD      (1u << 21)
+#define FROZEN          (UINT64_C(1) << 59)
+#define LBR_FROZEN      (UINT64_C(1) << 58)
+#define OVF_BUF         (UINT64_C(1) << 62)
+#define COND_CHGD       (UINT64_C(1) << 63)
+
+#define CMOS_PHASE      0x70
+#define CMOS_RESULTS    0x71
+#define PHASE_RESET     0xa5
+
+static uint64_t counters;       /* bits in GLOBAL_CTRL */
+
+/* One CPU's registers, for INIT. */
+static uint64_t ap_seen[5];
+/* volatile: the CPUs tell each other. */
+static volatile unsigned ap_phase;
+
+static uint8_t cmos_read(uint8_t index)
+{
+    outb(0x70, index);
+    return inb(0x71);
+}
+
+static void cmos_write(uint8_t index, uint8_t value)
+{
+    outb(0x70, index);
+    outb(0x71, value);
+}
+
+/* A write that must fault, and must change nothing. */
+static void faults(uint32_t msr, uint64_t value, const char *what)
+{
+    uint64_t before = 0, after = 0;
+    bool readable = try_rdmsr(msr, &before);
+    bool done = try_wrmsr(msr, value);
+
+    if (readable) {
+        try_rdmsr(msr, &after);
+    }
+    result(!done && before == after, "write 0x%lx to 0x%x: #GP (%s)", value,
+           msr, what);
+}
+
+/* A write after which @want is read. */
+static void keeps(uint32_t msr, uint64_t value, uint64_t want,
+                  const char *what)
+{
+    uint64_t got = ~want;
+
+    if (!try_wrmsr(msr, value)) {
+        result(false, "write 0x%lx to 0x%x (%s)", value, msr, what);
+        return;
+    }
+    try_rdmsr(msr, &got);
+    check(got, want, "write 0x%lx to 0x%x (%s)", value, msr, what);
+}
+
+static void absent(uint32_t msr, const char *what)
+{
+    uint64_t value;
+
+    result(!try_rdmsr(msr, &value), "read 0x%x: #GP (%s)", msr, what);
+    result(!try_wrmsr(msr, 0), "write 0x%x: #GP (%s)", msr, what);
+}
+
+static void test_cpuid(void)
+{
+    uint32_t r[4];
+
+    cpuid(0xa, r);
+    result(pmu_version >= 2 && pmu_version <= 5, "CPUID: version");
+    result(pmu_gp >= 1 && pmu_gp <= 8, "CPUID: number of counters");
+    check(pmu_width, 48, "CPUID: width");
+    check(r[0] >> 24, 7, "CPUID: length of the event mask");
+    check(r[1], 0x5c, "CPUID: events that are not available");
+    check(r[2], pmu_version >= 5 ? 7 : 0, "CPUID: mask of fixed counters");
+    check(r[3], 3 | 48 << 5 | (pmu_version >= 5 ? 1 << 15 : 0),
+          "CPUID: fixed counters");
+    cpuid(1, r);
+    check(r[2] >> 15 & 1, 1, "CPUID: PDCM");
+    check(rdmsr(MSR_PERF_CAPABILITIES), 1 << 13,
+          "PERF_CAPABILITIES: full-width writes");
+    faults(MSR_PERF_CAPABILITIES, 1 << 13, "read-only");
+}
+
+/* @when: after power-on or reset */
+static void test_reset_values(const char *when)
+{
+    uint64_t value = 1;
+
+    check(rdmsr(MSR_GLOBAL_CTRL), (1u << pmu_gp) - 1, "%s: GLOBAL_CTRL", when);
+    check(rdmsr(MSR_GLOBAL_STATUS), 0, "%s: GLOBAL_STATUS", when);
+    check(rdmsr(MSR_FIXED_CTR_CTRL), 0, "%s: FIXED_CTR_CTRL", when);
+    check(rdmsr(MSR_DEBUGCTL), 0, "%s: DEBUGCTL", when);
+    for (unsigned i = 0; i < pmu_gp; i++) {
+        check(rdmsr(MSR_PERFEVTSEL0 + i), 0, "%s: PERFEVTSEL%u", when, i);
+        check(rdmsr(MSR_PERFCTR0 + i), 0, "%s: counter %u", when, i);
+    }
+    for (unsigned j = 0; j < 3; j++) {
+        check(rdmsr(MSR_FIXED_CTR0 + j), 0, "%s: fixed counter %u", when, j);
+    }
+    if (pmu_version >= 4) {
+        try_rdmsr(MSR_GLOBAL_INUSE, &value);
+        check(value, 0, "%s: GLOBAL_INUSE", when);
+    }
+    check(rdmsr(MSR_MISC_ENABLE) & 0x1880, 0x1880, "%s: MISC_ENABLE", when);
+    check(apic_read(APIC_LVTPC), APIC_MASKED, "%s: LVTPC", when);
+}
+
+static void test_counters(void)
+{
+    wrmsr(MSR_GLOBAL_CTRL, 0);
+    for (unsigned i = 0; i < 8; i++) {
+        uint32_t legacy = MSR_PERFCTR0 + i, full = MSR_PMC0 + i;
+        uint32_t select = MSR_PERFEVTSEL0 + i;
+
+        if (i >= pmu_gp) {
+            absent(legacy, "no such counter");
+            absent(full, "no such counter");
+            absent(select, "no such counter");
+            continue;
+        }
+        keeps(legacy, 0x7fffffff, 0x7fffffff, "legacy, positive");
+        keeps(legacy, 0x80000000, 0xffff80000000, "legacy, sign-extended");
+        keeps(legacy, 0xabcd00000001, 1, "legacy, upper half ignored");
+        keeps(full, 0x123456789abc, 0x123456789abc, "full width");
+        check(rdmsr(legacy), 0x123456789abc, "counter %u, read both ways", i);
+        keeps(full, COUNTER_MASK, COUNTER_MASK, "all ones");
+        faults(full, COUNTER_MASK + 1, "49 bits");
+        faults(full, UINT64_C(1) << 63, "bit 63");
+        keeps(full, 0, 0, "zero");
+
+        keeps(select, 0xff9fffff & ~EVTSEL_EN, 0xff9fffff & ~EVTSEL_EN,
+              "all valid bits");
+        faults(select, UINT64_C(1) << 32, "bit 32");
+        faults(select, UINT64_C(1) << 63, "bit 63");
+        if (pmu_version == 3 || pmu_version == 4) {
+            keeps(select, ANY_THREAD, ANY_THREAD, "AnyThread");
+        } else {
+            faults(select, ANY_THREAD, "AnyThread");
+        }
+        keeps(select, 0, 0, "zero");
+    }
+    for (unsigned j = 0; j < 3; j++) {
+        uint32_t msr = MSR_FIXED_CTR0 + j;
+
+        keeps(msr, 0x123456789abc, 0x123456789abc, "fixed");
+        keeps(msr, 0x80000000, 0x80000000, "fixed, not sign-extended");
+        faults(msr, COUNTER_MASK + 1, "49 bits");
+        keeps(msr, 0, 0, "zero");
+    }
+    absent(MSR_FIXED_CTR0 + 3, "no such fixed counter");
+}
+
+static void test_global(void)
+{
+    const uint64_t set_mask = counters | OVF_BUF | LBR_FROZEN | FROZEN;
+    uint64_t value;
+
+    keeps(MSR_FIXED_CTR_CTRL, 0xbbb, 0xbbb, "all valid bits");
+    if (pmu_version == 3 || pmu_version == 4) {
+        keeps(MSR_FIXED_CTR_CTRL, 0x444, 0x444, "AnyThread");
+    } else {
+        faults(MSR_FIXED_CTR_CTRL, 4, "AnyThread");
+        faults(MSR_FIXED_CTR_CTRL, 0x400, "AnyThread");
+    }
+    faults(MSR_FIXED_CTR_CTRL, 0x1000, "a fourth counter");
+    keeps(MSR_FIXED_CTR_CTRL, 0, 0, "zero");
+
+    keeps(MSR_GLOBAL_CTRL, counters, counters, "every counter");
+    faults(MSR_GLOBAL_CTRL, UINT64_C(1) << pmu_gp, "one counter more");
+    faults(MSR_GLOBAL_CTRL, UINT64_C(8) << 32, "one fixed counter more");
+    faults(MSR_GLOBAL_CTRL, UINT64_C(1) << 48, "metrics");
+    faults(MSR_GLOBAL_CTRL, UINT64_C(1) << 63, "bit 63");
+    keeps(MSR_GLOBAL_CTRL, 0, 0, "zero");
+
+    faults(MSR_GLOBAL_STATUS, 0, "read-only");
+    keeps(MSR_GLOBAL_OVF_CTRL, counters | OVF_BUF | COND_CHGD, 0, "reads 0");
+    faults(MSR_GLOBAL_OVF_CTRL, UINT64_C(1) << pmu_gp, "one counter more");
+    faults(MSR_GLOBAL_OVF_CTRL, UINT64_C(1) << 55, "no processor trace");
+    faults(MSR_GLOBAL_OVF_CTRL, UINT64_C(1) << 60, "no enclaves");
+    faults(MSR_GLOBAL_OVF_CTRL, UINT64_C(1) << 61, "no uncore");
+    if (pmu_version < 4) {
+        faults(MSR_GLOBAL_OVF_CTRL, FROZEN, "before version 4");
+        faults(MSR_GLOBAL_OVF_CTRL, LBR_FROZEN, "before version 4");
+        absent(MSR_GLOBAL_STATUS_SET, "before version 4");
+        absent(MSR_GLOBAL_INUSE, "before version 4");
+        return;
+    }
+
+    keeps(MSR_GLOBAL_OVF_CTRL, FROZEN | LBR_FROZEN, 0, "version 4");
+    keeps(MSR_GLOBAL_STATUS_SET, set_mask, 0, "reads 0");
+    check(rdmsr(MSR_GLOBAL_STATUS), set_mask, "GLOBAL_STATUS_SET sets");
+    wrmsr(MSR_GLOBAL_STATUS_SET, 0);
+    check(rdmsr(MSR_GLOBAL_STATUS), set_mask, "... and clears nothing");
+    wrmsr(MSR_GLOBAL_OVF_CTRL, 1);
+    check(rdmsr(MSR_GLOBAL_STATUS), set_mask & ~UINT64_C(1),
+          "GLOBAL_STATUS_RESET clears one bit");
+    wrmsr(MSR_GLOBAL_OVF_CTRL, set_mask);
+    check(rdmsr(MSR_GLOBAL_STATUS), 0, "... and the others");
+    faults(MSR_GLOBAL_STATUS_SET, COND_CHGD, "not to be set");
+    faults(MSR_GLOBAL_STATUS_SET, UINT64_C(1) << pmu_gp, "one counter more");
+
+    faults(MSR_GLOBAL_INUSE, 0, "read-only");
+    wrmsr(MSR_PERFEVTSEL0 + pmu_gp - 1, 0x3c);
+    try_rdmsr(MSR_GLOBAL_INUSE, &value);
+    check(value, UINT64_C(1) << (pmu_gp - 1), "INUSE: a counter");
+    wrmsr(MSR_PERFEVTSEL0 + pmu_gp - 1, 0x3c | EVTSEL_INT);
+    try_rdmsr(MSR_GLOBAL_INUSE, &value);
+    check(value, UINT64_C(1) << (pmu_gp - 1) | COND_CHGD,
+          "INUSE: a counter and its interrupt");
+    wrmsr(MSR_PERFEVTSEL0 + pmu_gp - 1, 0);
+    wrmsr(MSR_FIXED_CTR_CTRL, 0x820);
+    try_rdmsr(MSR_GLOBAL_INUSE, &value);
+    check(value, UINT64_C(2) << 32 | COND_CHGD,
+          "INUSE: a fixed counter and another one's interrupt");
+    wrmsr(MSR_FIXED_CTR_CTRL, 0);
+    try_rdmsr(MSR_GLOBAL_INUSE, &value);
+    check(value, 0, "INUSE: nothing");
+}
+
+static void test_other(void)
+{
+    uint64_t misc = rdmsr(MSR_MISC_ENABLE);
+
+    check(misc & 0x1880, 0x1880, "MISC_ENABLE: PMU, no BTS, no PEBS");
+    keeps(MSR_MISC_ENABLE, misc & ~UINT64_C(0x1880), misc, "read-only bits");
+    keeps(MSR_MISC_ENABLE, misc ^ 1, misc ^ 1, "another bit changes");
+    keeps(MSR_MISC_ENABLE, misc, misc, "and back");
+
+    keeps(MSR_DEBUGCTL, 1 << 12, 1 << 12, "freeze on PMI");
+    keeps(MSR_DEBUGCTL, 1, 0, "LBR: ignored");
+    faults(MSR_DEBUGCTL, UINT64_C(1) << 63, "bit 63");
+    keeps(MSR_DEBUGCTL, 0, 0, "zero");
+}
+
+/* RDPMC */
+
+asm(".globl user_rdpmc, count_between\n"
+    "user_rdpmc:\n"
+    "xor %ecx, %ecx\n"
+    "lea 1f(%rip), %r15\n"
+    "rdpmc\n"
+    "1: ret\n"
+    /* What is retired between two readings, the first one included. */
+    "count_between:\n"
+    "xor %ecx, %ecx\n"
+    "rdpmc\n"
+    "mov %eax, %ebx\n"
+    "nop\n"
+    "nop\n"
+    "rdpmc\n"
+    "sub %ebx, %eax\n"
+    "mov %eax, (%rdi)\n"
+    "mov $0xc1, %ecx\n"
+    "rdmsr\n"
+    "mov %eax, %ebx\n"
+    "nop\n"
+    "rdmsr\n"
+    "sub %ebx, %eax\n"
+    "mov %eax, 4(%rdi)\n"
+    "ret");
+
+static unsigned user_faults;
+
+static bool on_trap(struct frame *frame)
+{
+    if (frame->vector == 13 && (frame->cs & 3)) {
+        user_faults++;
+        frame->rip = frame->r15;
+        return true;
+    }
+    return false;
+}
+
+static void set_pce(bool on)
+{
+    uint64_t cr4;
+
+    asm volatile("mov %%cr4, %0" : "=r"(cr4));
+    cr4 = on ? cr4 | 0x100 : cr4 & ~UINT64_C(0x100);
+    asm volatile("mov %0, %%cr4" : : "r"(cr4));
+}
+
+static void test_rdpmc(void)
+{
+    uint64_t value;
+    uint32_t *between = (uint32_t *)cpus[0].buffer[0];
+
+    for (unsigned i = 0; i < pmu_gp; i++) {
+        wrmsr(MSR_PMC0 + i, 0xa98765432100 + i);
+        check(rdpmc(i), 0xa98765432100 + i, "RDPMC %u", i);
+        check(rdpmc(i | 1u << 31), 0x65432100 + i, "RDPMC %u, fast", i);
+        wrmsr(MSR_PMC0 + i, 0);
+    }
+    for (unsigned j = 0; j < 3; j++) {
+        wrmsr(MSR_FIXED_CTR0 + j, 0xa98765432110 + j);
+        check(rdpmc(j | 1u << 30), 0xa98765432110 + j, "RDPMC fixed %u", j);
+        check(rdpmc(j | 3u << 30), 0x65432110 + j, "RDPMC fixed %u, fast", j);
+        wrmsr(MSR_FIXED_CTR0 + j, 0);
+    }
+    result(!try_rdpmc(pmu_gp, &value), "RDPMC: #GP on a counter too many");
+    result(!try_rdpmc(8, &value), "RDPMC: #GP on counter 8");
+    result(!try_rdpmc(3 | 1u << 30, &value), "RDPMC: #GP on fixed counter 3");
+    result(!try_rdpmc(1u << 29, &value), "RDPMC: #GP on metrics");
+
+    trap_hook = on_trap;
+    user_faults = 0;
+    set_pce(true);
+    run_code(&cpus[0], user_rdpmc, true, 0, 0);
+    check(user_faults, 0, "RDPMC in ring 3 with CR4.PCE");
+    set_pce(false);
+    run_code(&cpus[0], user_rdpmc, true, 0, 0);
+    check(user_faults, 1, "RDPMC in ring 3 without CR4.PCE: #GP");
+
+    wrmsr(MSR_PERFEVTSEL0, 0xc0 | EVTSEL_EN | EVTSEL_OS);
+    run_code(&cpus[0], count_between, false, 0, 1);
+    check(between[0], 4, "RDPMC: instructions since the last one");
+    check(between[1], 3, "RDMSR: instructions since the last one");
+    wrmsr(MSR_PERFEVTSEL0, 0);
+    wrmsr(MSR_PMC0, 0);
+}
+
+/* INIT: the second CPU sets its registers, gets INIT, and reads them. */
+
+static const uint32_t init_msrs[] = {
+    MSR_PERFEVTSEL0, MSR_PMC0, MSR_FIXED_CTR_CTRL, MSR_FIXED_CTR0,
+    MSR_GLOBAL_CTRL,
+};
+static const uint64_t init_values[] = { 0x1300c0, 0x1234, 0, 0x5678, 1 };
+
+void ap_main(struct cpu *cpu)
+{
+    if (ap_phase == 0) {
+        for (unsigned i = 0; i < ARRAY_SIZE(init_msrs); i++) {
+            wrmsr(init_msrs[i], init_values[i]);
+        }
+    } else {
+        for (unsigned i = 0; i < ARRAY_SIZE(init_msrs); i++) {
+            ap_seen[i] = rdmsr(init_msrs[i]);
+        }
+    }
+    ap_phase++;
+}
+
+static void test_init(void)
+{
+    if (nr_cpus == 1) {
+        skip("INIT", "one CPU");
+        return;
+    }
+    start_cpus();
+    while (ap_phase != 1) {
+        pause();
+    }
+    restart_cpus();
+    while (ap_phase != 2) {
+        pause();
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(init_msrs); i++) {
+        check(ap_seen[i], init_values[i], "INIT keeps 0x%x", init_msrs[i]);
+    }
+}
+
+static void reset(void)
+{
+    /* Something to clear, counters that run and an overflow among it. */
+    for (unsigned i = 0; i < pmu_gp; i++) {
+        wrmsr(MSR_PMC0 + i, COUNTER_MASK);
+        wrmsr(MSR_PERFEVTSEL0 + i, 0xc0 | EVTSEL_EN | EVTSEL_OS);
+    }
+    wrmsr(MSR_FIXED_CTR0, COUNTER_MASK - 1000);
+    wrmsr(MSR_FIXED_CTR_CTRL, 0x333);
+    wrmsr(MSR_DEBUGCTL, 1 << 12);
+    apic_write(APIC_LVTPC, APIC_MASKED | 0x31);
+    wrmsr(MSR_GLOBAL_CTRL, counters);
+    check(rdmsr(MSR_GLOBAL_STATUS) & 1, 1, "an overflow before reset");
+
+    cmos_write(CMOS_PHASE, PHASE_RESET);
+    result_state(cmos_write, CMOS_RESULTS);
+    outb(0x64, 0xfe); /* the keyboard controller: reset */
+    for (;;) {
+        pause();
+    }
+}
+
+void main(void)
+{
+    counters = ((1u << pmu_gp) - 1) | UINT64_C(7) << 32;
+    if (cmos_read(CMOS_PHASE) == PHASE_RESET) {
+        cmos_write(CMOS_PHASE, 0);
+        result_resume(cmos_read, CMOS_RESULTS);
+        test_reset_values("after reset");
+        return;
+    }
+    test_reset_values("at power-on");
+    test_cpuid();
+    test_counters();
+    test_global();
+    test_other();
+    test_rdpmc();
+    test_init();
+    reset();
+}

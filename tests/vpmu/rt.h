@@ -1,0 +1,245 @@
+/*
+ * The runtime of the bare-metal tests
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Two CPUs at most, 64-bit mode, interrupts off, everything open to ring 3.
+ * Results go to the first serial port as TAP, the end to isa-debug-exit.
+ */
+#ifndef TESTS_VPMU_RT_H
+#define TESTS_VPMU_RT_H
+
+#define MAX_CPUS        2
+#define STACK_SIZE      16384
+#define AP_START        0x8000
+
+#define SEL_KERNEL      0x08
+#define SEL_KDATA       0x10
+#define SEL_USER32      0x1b
+#define SEL_UDATA       0x23
+#define SEL_USER        0x2b
+#define SEL_KERNEL32    0x38
+#define SEL_TSS         0x40
+
+/* How run() comes back from ring 3. */
+#define VECTOR_DONE     0x80
+
+#define MSR_GLOBAL_CTRL 0x38f
+
+/* Pages that a test may map and unmap, see rt_window(). */
+#define WINDOW          0x40000000
+#define WINDOW_PAGES    8
+
+#define APIC            0xfee00000
+#define APIC_ID         0x20
+#define APIC_EOI        0xb0
+#define APIC_SPIV       0xf0
+#define APIC_IRR        0x200
+#define APIC_ICR        0x300
+#define APIC_ICR2       0x310
+#define APIC_LVTT       0x320
+#define APIC_LVTPC      0x340
+#define APIC_TIMER_INIT 0x380
+#define APIC_TIMER_DIV  0x3e0
+#define APIC_MASKED     0x10000
+#define APIC_NMI        0x400
+
+#ifndef ASSEMBLY
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARRAY_SIZE(a)   (sizeof(a) / sizeof((a)[0]))
+
+#define MSR_PERFCTR0            0xc1
+#define MSR_PERFEVTSEL0         0x186
+#define MSR_MISC_ENABLE         0x1a0
+#define MSR_DEBUGCTL            0x1d9
+#define MSR_FIXED_CTR0          0x309
+#define MSR_PERF_CAPABILITIES   0x345
+#define MSR_FIXED_CTR_CTRL      0x38d
+#define MSR_GLOBAL_STATUS       0x38e
+#define MSR_GLOBAL_OVF_CTRL     0x390
+#define MSR_GLOBAL_STATUS_SET   0x391
+#define MSR_GLOBAL_INUSE        0x392
+#define MSR_PMC0                0x4c1
+
+#define EVTSEL_USR      (1u << 16)
+#define EVTSEL_OS       (1u << 17)
+#define EVTSEL_EDGE     (1u << 18)
+#define EVTSEL_INT      (1u << 20)
+#define EVTSEL_EN       (1u << 22)
+#define EVTSEL_INV      (1u << 23)
+#define EVTSEL_CMASK(n) ((uint32_t)(n) << 24)
+
+#define COUNTER_MASK    ((UINT64_C(1) << 48) - 1)
+
+#define FLAGS_IF        0x200
+#define FLAGS_IOPL3     0x3000
+
+/* What boot.S pushes for trap(). */
+struct frame {
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
+    uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;
+    uint64_t vector, error, rip, cs, flags, rsp, ss;
+};
+
+/* boot.S knows the offsets. */
+struct run {
+    void (*code)(void);
+    uint64_t mask;              /* for GLOBAL_CTRL */
+    uint64_t flags;             /* EFLAGS to run with */
+    uint64_t user;              /* in ring 3, not 0 */
+    void *rdi, *rsi;
+    uint64_t *rsp0;
+    void *user_stack;
+};
+
+/*
+ * What run() itself retires while the counters are on, by class.
+ * Ring 0: CALL, 2 XOR, MOV, WRMSR, and the code's own RET.
+ * Ring 3: the user's RET and INT; the kernel's IRET, 2 XOR, MOV, WRMSR.
+ */
+void run(struct run *r);
+
+struct gate {
+    uint16_t offset0, selector;
+    uint8_t ist, type;
+    uint16_t offset1;
+    uint32_t offset2, zero;
+};
+
+struct cpu {
+    unsigned index;
+    struct gate idt[256] __attribute__((aligned(16)));
+    uint32_t tss[27];
+    uint64_t rsp0_stack[512] __attribute__((aligned(64)));
+    uint64_t rsp0;
+    uint64_t user_stack[512] __attribute__((aligned(64)));
+    uint8_t buffer[2][8192] __attribute__((aligned(4096)));
+};
+
+/* boot.S */
+extern char ap_trampoline[], ap_trampoline_end[], stubs[], gdt[], user_done[];
+extern char insn_wrmsr[], insn_rdmsr[], insn_rdpmc[], try_failed[];
+extern uint64_t window_pt[];
+extern volatile uint32_t next_cpu; /* volatile: CPUs change it as they come */
+void cpu_start(unsigned index);
+void trap(struct frame *frame);
+
+extern struct cpu cpus[MAX_CPUS];
+extern unsigned nr_cpus;
+
+/* CPUID leaf 0xA */
+extern unsigned pmu_version, pmu_gp, pmu_fixed, pmu_width, pmu_unavailable;
+
+/* The test: main() on the first CPU, ap_main() on the second. */
+void main(void);
+void ap_main(struct cpu *cpu);
+/* Called by trap() for what it does not know itself. */
+extern bool (*trap_hook)(struct frame *frame);
+
+bool try_wrmsr(uint32_t msr, uint64_t value);
+bool try_rdmsr(uint32_t msr, uint64_t *value);
+bool try_rdpmc(uint32_t index, uint64_t *value);
+
+/* A vector's handler, in assembly; NULL: trap(). */
+void set_gate(struct cpu *cpu, unsigned vector, void (*handler)(void));
+/* The same, callable from ring 0 only, absent, or without clearing IF. */
+enum { GATE_KERNEL = 0x8e, GATE_USER = 0xee, GATE_ABSENT = 0x6e,
+       GATE_TRAP = 0xef };
+void set_gate_type(struct cpu *cpu, unsigned vector, void (*handler)(void),
+                   unsigned type);
+
+/* Map pages of the window, bit 0 of @pages the first one. */
+void rt_window(unsigned pages);
+
+/* Start the other CPUs, if there are; they run ap_main(). */
+void start_cpus(void);
+/* INIT and start them again. */
+void restart_cpus(void);
+
+/* Run code on @cpu with the counters in @mask on, in ring 3 or 0. */
+void run_code(struct cpu *cpu, void (*code)(void), bool user, uint64_t flags,
+              uint64_t mask);
+
+void print(const char *format, ...);
+/* One result.  @format names the test; after a failure say why. */
+bool result(bool ok, const char *format, ...);
+/* result() that compares. */
+bool check(uint64_t got, uint64_t want, const char *format, ...);
+/* Keep the number of results in four bytes from @index on, and go on there. */
+void result_state(void (*write)(uint8_t index, uint8_t value), uint8_t index);
+void result_resume(uint8_t (*read)(uint8_t index), uint8_t index);
+void skip(const char *name, const char *why);
+void __attribute__((noreturn)) finish(void);
+
+void *memset(void *p, int c, size_t n);
+void *memcpy(void *to, const void *from, size_t n);
+
+static inline uint64_t rdmsr(uint32_t msr)
+{
+    uint32_t low, high;
+
+    asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+    return low | (uint64_t)high << 32;
+}
+
+static inline void wrmsr(uint32_t msr, uint64_t value)
+{
+    asm volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value),
+                 "d"((uint32_t)(value >> 32)) : "memory");
+}
+
+static inline uint64_t rdpmc(uint32_t index)
+{
+    uint32_t low, high;
+
+    asm volatile("rdpmc" : "=a"(low), "=d"(high) : "c"(index));
+    return low | (uint64_t)high << 32;
+}
+
+static inline void cpuid(uint32_t leaf, uint32_t *r)
+{
+    asm volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+                 : "a"(leaf), "c"(0));
+}
+
+static inline void outb(uint16_t port, uint8_t value)
+{
+    asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline uint8_t inb(uint16_t port)
+{
+    uint8_t value;
+
+    asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+
+static inline void outw(uint16_t port, uint16_t value)
+{
+    asm volatile("outw %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline uint32_t apic_read(unsigned reg)
+{
+    /* volatile: a device */
+    return *(volatile uint32_t *)(uintptr_t)(APIC + reg);
+}
+
+static inline void apic_write(unsigned reg, uint32_t value)
+{
+    /* volatile: a device */
+    *(volatile uint32_t *)(uintptr_t)(APIC + reg) = value;
+}
+
+static inline void pause(void)
+{
+    asm volatile("pause" : : : "memory");
+}
+
+#endif /* !ASSEMBLY */
+#endif /* TESTS_VPMU_RT_H */
