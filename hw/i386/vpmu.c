@@ -92,8 +92,9 @@ static void vcpu_info(CPUState *cs, run_on_cpu_data data)
 
         if (code) {
             QAPI_LIST_PREPEND(info->unsupported_events,
-                              event_info(code, vpmu_event_find(code,
-                                                               ~0u)));
+                              event_info(code,
+                                         vpmu_event_find(code,
+                                                         VPMU_MODEL_ALL)));
         }
     }
 }
@@ -192,7 +193,7 @@ static void hmp_info_vpmu(Monitor *mon, const QDict *qdict)
         }
         for (VpmuEventList *e = c->value->unsupported_events; e;
              e = e->next) {
-            monitor_printf(mon, "  not supported, reads 0: ");
+            monitor_printf(mon, "  not supported, does not count: ");
             print_event(mon, e->value);
             monitor_printf(mon, "\n");
         }

@@ -10,8 +10,9 @@
 
 #include "softpmu.h"
 
-/* Models with events of their own, for VPMUEvent.models. */
+/* Who has an event, for VPMUEvent.models: one model, all, no GP counter. */
 #define VPMU_MODEL_ICX      (1u << 0)   /* Ice Lake server */
+#define VPMU_MODEL_FIXED    (1u << 31)
 #define VPMU_MODEL_ALL      (~0u)
 
 /**
@@ -38,7 +39,8 @@ extern const unsigned vpmu_nr_events;
 /**
  * vpmu_event_find: look an event up by its code
  * @code: IA32_PERFEVTSELx bits 15:0
- * @model: a VPMU_MODEL_* bit, or 0 for a model with architectural events only
+ * @model: a VPMU_MODEL_* bit, or 0 for a model with architectural events
+ *     only; VPMU_MODEL_FIXED for a fixed counter
  *
  * Returns: the event, or NULL if the model has none with this code.
  */

@@ -201,8 +201,8 @@ static uint64_t fixed_ctrl(const VPMUState *s, unsigned v)
 SoftPMUConfig vpmu_counter_config(CPUX86State *env, unsigned v,
                                   const VPMUEvent **event)
 {
-    /* The events of the fixed counters, as their general-purpose twins. */
-    static const uint16_t fixed_code[VPMU_NR_FIXED] = { 0xc0, 0x3c, 0x3c };
+    /* Instructions, core cycles, reference cycles. */
+    static const uint16_t fixed_code[VPMU_NR_FIXED] = { 0xc0, 0x3c, 0x300 };
     const VPMUState *s = &env->vpmu;
     SoftPMUConfig config;
     uint64_t evtsel;
@@ -217,7 +217,8 @@ SoftPMUConfig vpmu_counter_config(CPUX86State *env, unsigned v,
                  (ctrl & VPMU_FIXED_USR ? VPMU_EVTSEL_USR : 0) |
                  (ctrl & (VPMU_FIXED_OS | VPMU_FIXED_USR) ?
                   VPMU_EVTSEL_EN : 0);
-        *event = vpmu_event_find(fixed_code[v - VPMU_NR_GP], 0);
+        *event = vpmu_event_find(fixed_code[v - VPMU_NR_GP],
+                                 VPMU_MODEL_FIXED);
     }
     config = vpmu_event_config(evtsel, *event);
     config.on = (evtsel & VPMU_EVTSEL_EN) &&
