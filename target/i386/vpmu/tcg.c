@@ -65,6 +65,17 @@ static void set_level(CPUX86State *env)
 void vpmu_tcg_exec_enter(CPUX86State *env)
 {
     if (is_on(env)) {
+        CPUState *cs = env_cpu(env);
+
+        /*
+         * Left over from an instruction that turned out to need the atomic
+         * step, where a pending exit would keep it from ever running.  What
+         * else asked for the exit is noted elsewhere, too.
+         */
+        if (cs->interrupt_request & CPU_INTERRUPT_VPMU) {
+            cpu_reset_interrupt(cs, CPU_INTERRUPT_VPMU);
+            qatomic_set(&cs->neg.icount_decr.u16.high, 0);
+        }
         fold(env);
         refill(env);
         set_level(env);
@@ -112,10 +123,15 @@ uint32_t helper_vpmu_expired(CPUX86State *env, uint32_t info, uint32_t charge,
     /*
      * A TB with CF_NOIRQ is one instruction that has to run now, after its
      * first attempt was cut short; nothing can be due before it.
+     *
+     * Where something may be due afterwards, it must come before the next
+     * instruction is fetched, which may fault: CF_NO_GOTO_PTR.
      */
     if (!(cflags & CF_NOIRQ)) {
-        if (!leave && plan.insns < insns) {
-            cs->cflags_next_tb = (cflags & ~CF_COUNT_MASK) | plan.insns;
+        if (!leave && (plan.insns < insns ||
+                       (plan.look_after && !(cflags & CF_NO_GOTO_PTR)))) {
+            cs->cflags_next_tb = (cflags & ~CF_COUNT_MASK) | plan.insns |
+                                 CF_NO_GOTO_PTR;
             leave = true;
         }
         if (leave) {
@@ -166,6 +182,7 @@ void vpmu_tcg_received(CPUX86State *env)
 void vpmu_tcg_software_interrupt(CPUX86State *env, uint32_t hflags)
 {
     if (is_on(env)) {
+        fold(env);
         softpmu_charge(&env->vpmu.hw, ring_of(hflags), SOFTPMU_LEVEL_FULL,
                        SOFTPMU_CHARGE_INSN |
                        SOFTPMU_CHARGE_KIND(SOFTPMU_BR_FAR));
