@@ -1,0 +1,276 @@
+/*
+ * The table of events, and what event selects make of it
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <glib.h>
+#include "events.h"
+#include "regs.h"
+
+/* One instruction of every kind there is. */
+typedef struct Insn {
+    SoftPMUBranch kind;
+    bool taken, load, store;
+} Insn;
+
+static unsigned code_of(const VPMUEvent *event)
+{
+    return event->select | event->umask << 8;
+}
+
+static unsigned classes_of(const Insn *insn)
+{
+    SoftPMUCharge charge = SOFTPMU_CHARGE_INSN |
+                           (insn->load ? SOFTPMU_CHARGE_LOAD : 0) |
+                           (insn->store ? SOFTPMU_CHARGE_STORE : 0) |
+                           SOFTPMU_CHARGE_KIND(insn->kind);
+    unsigned mask = insn->taken ? 1u << SOFTPMU_TAKEN : 0;
+
+    for (unsigned c = 0; c < SOFTPMU_NR_CLASSES; c++) {
+        mask |= softpmu_charge_class(charge, c) ? 1u << c : 0;
+    }
+    return mask;
+}
+
+/* The event list's own words for what an event counts. */
+static bool counts(unsigned code, const Insn *insn)
+{
+    switch (code) {
+    case 0x003c: case 0x00c0: case 0x01c0: case 0x0100: case 0x0300:
+        return true;
+    case 0x00c4:
+        return insn->kind != SOFTPMU_BR_NONE;
+    case 0x01c4:
+        return insn->kind == SOFTPMU_BR_COND && insn->taken;
+    case 0x02c4:
+        return insn->kind == SOFTPMU_BR_CALL ||
+               insn->kind == SOFTPMU_BR_CALL_IND;
+    case 0x08c4:
+        return insn->kind == SOFTPMU_BR_RET;
+    case 0x10c4:
+        return insn->kind == SOFTPMU_BR_COND && !insn->taken;
+    case 0x11c4:
+        return insn->kind == SOFTPMU_BR_COND;
+    case 0x20c4:
+        return insn->kind == SOFTPMU_BR_COND ? insn->taken :
+               insn->kind != SOFTPMU_BR_NONE && insn->kind != SOFTPMU_BR_FAR;
+    case 0x40c4:
+        return insn->kind == SOFTPMU_BR_FAR;
+    case 0x80c4:
+        return insn->kind == SOFTPMU_BR_JMP_IND ||
+               insn->kind == SOFTPMU_BR_CALL_IND;
+    case 0x81d0:
+        return insn->load;
+    case 0x82d0:
+        return insn->store;
+    case 0x01cb:
+    case 0x013c: case 0x4f2e: case 0x412e: case 0x00c5:
+        return false;
+    default:
+        g_error("event 0x%04x is new: say here what it counts", code);
+    }
+}
+
+static int sum(const SoftPMUConfig *config, const Insn *insn)
+{
+    unsigned mask = classes_of(insn);
+
+    return __builtin_popcount(config->add & mask) -
+           __builtin_popcount(config->sub & mask);
+}
+
+/* All kinds of instructions, one after the other. */
+static bool next_insn(Insn *insn)
+{
+    insn->load = !insn->load;
+    if (insn->load) {
+        return true;
+    }
+    insn->store = !insn->store;
+    if (insn->store) {
+        return true;
+    }
+    insn->taken = insn->kind == SOFTPMU_BR_COND && !insn->taken;
+    if (insn->taken) {
+        return true;
+    }
+    return ++insn->kind != SOFTPMU_BR_NR;
+}
+
+static void test_encodings(void)
+{
+    for (unsigned i = 0; i < vpmu_nr_events; i++) {
+        const VPMUEvent *a = &vpmu_events[i];
+
+        g_assert_nonnull(a->name);
+        g_assert_nonnull(a->description);
+        g_assert_cmphex(a->models, !=, 0);
+        g_assert_cmpint(a->arch_bit, <, VPMU_NR_ARCH_EVENTS);
+        /* What every model has is what CPUID announces. */
+        g_assert_true((a->models == VPMU_MODEL_ALL) == (a->arch_bit >= 0));
+        for (unsigned j = 0; j < i; j++) {
+            const VPMUEvent *b = &vpmu_events[j];
+
+            if (a->models & b->models) {
+                g_assert_cmphex(code_of(a), !=, code_of(b));
+            }
+            if (a->arch_bit >= 0) {
+                g_assert_cmpint(a->arch_bit, !=, b->arch_bit);
+            }
+        }
+    }
+}
+
+static void test_find(void)
+{
+    static const uint32_t models[] = { 0, VPMU_MODEL_ICX, VPMU_MODEL_FIXED };
+
+    for (unsigned m = 0; m < G_N_ELEMENTS(models); m++) {
+        for (unsigned code = 0; code <= 0xffff; code++) {
+            const VPMUEvent *want = NULL;
+
+            for (unsigned i = 0; i < vpmu_nr_events; i++) {
+                const VPMUEvent *event = &vpmu_events[i];
+
+                if (code_of(event) == code &&
+                    (event->models == VPMU_MODEL_ALL ||
+                     event->models == models[m])) {
+                    want = event;
+                }
+            }
+            g_assert_true(vpmu_event_find(code, models[m]) == want);
+        }
+    }
+}
+
+static void test_models(void)
+{
+    for (unsigned family = 0; family < 32; family++) {
+        for (unsigned model = 0; model < 256; model++) {
+            g_assert_cmphex(vpmu_event_model(family, model), ==,
+                            family == 6 && model == 106 ? VPMU_MODEL_ICX : 0);
+        }
+    }
+}
+
+/* SDM volume 2, CPUID leaf 0xA EBX; the encodings are architectural. */
+static void test_architectural(void)
+{
+    static const struct {
+        unsigned code;
+        bool available;
+    } events[VPMU_NR_ARCH_EVENTS] = {
+        { 0x003c, true }, { 0x00c0, true }, { 0x013c, false },
+        { 0x4f2e, false }, { 0x412e, false }, { 0x00c4, true },
+        { 0x00c5, false },
+    };
+    uint32_t unavailable = 0;
+
+    for (unsigned bit = 0; bit < VPMU_NR_ARCH_EVENTS; bit++) {
+        const VPMUEvent *event = vpmu_event_find(events[bit].code, 0);
+
+        g_assert_nonnull(event);
+        g_assert_cmpint(event->arch_bit, ==, bit);
+        g_assert_true(!event->add == !events[bit].available);
+        unavailable |= events[bit].available ? 0 : 1u << bit;
+    }
+    g_assert_cmphex(vpmu_event_unavailable(), ==, unavailable);
+}
+
+static void test_classes(void)
+{
+    for (unsigned i = 0; i < vpmu_nr_events; i++) {
+        SoftPMUConfig config = vpmu_event_config(VPMU_EVTSEL_USR,
+                                                 &vpmu_events[i]);
+        Insn insn = { .kind = SOFTPMU_BR_NONE };
+
+        do {
+            g_assert_cmpint(sum(&config, &insn), ==,
+                            counts(code_of(&vpmu_events[i]), &insn));
+        } while (next_insn(&insn));
+    }
+}
+
+/*
+ * Counter mask, invert and edge, as the SDM has them with an instruction for
+ * a cycle.  Receiving an interrupt is in no cycle.
+ */
+static void test_modifiers(void)
+{
+    static const unsigned cmasks[] = { 0, 1, 2, 255 };
+
+    for (unsigned i = 0; i < vpmu_nr_events; i++) {
+        const VPMUEvent *event = &vpmu_events[i];
+        bool interrupts = event->add == 1 << SOFTPMU_HWINT;
+
+        for (unsigned k = 0; k < G_N_ELEMENTS(cmasks) * 4; k++) {
+            unsigned cmask = cmasks[k / 4];
+            bool inv = k & 1, edge = k & 2;
+            SoftPMUConfig config =
+                vpmu_event_config(VPMU_EVTSEL_OS |
+                                  (uint64_t)cmask << VPMU_EVTSEL_CMASK_SHIFT |
+                                  (inv ? VPMU_EVTSEL_INV : 0) |
+                                  (edge ? VPMU_EVTSEL_EDGE : 0), event);
+            Insn insn = { .kind = SOFTPMU_BR_NONE };
+            bool ever = false;
+
+            do {
+                unsigned n = counts(code_of(event), &insn);
+                bool want = !cmask ? n : inv ? n < cmask : n >= cmask;
+
+                want = event->add && want;
+                g_assert_cmpint(sum(&config, &insn), ==, want);
+                ever |= want;
+            } while (next_insn(&insn));
+            if (interrupts) {
+                g_assert_true(!!(config.add & 1 << SOFTPMU_HWINT) ==
+                              (!cmask || (!inv && cmask == 1)));
+                g_assert_false(config.edge);
+            } else {
+                /* Edges of what never happens need no single steps. */
+                g_assert_true(config.edge == (edge && ever));
+            }
+            g_assert_false(config.on);
+        }
+    }
+}
+
+static void test_rings(void)
+{
+    for (unsigned k = 0; k < 4; k++) {
+        uint64_t evtsel = (k & 1 ? VPMU_EVTSEL_USR : 0) |
+                          (k & 2 ? VPMU_EVTSEL_OS : 0);
+        unsigned rings = (k & 1 ? 1u << SOFTPMU_USER : 0) |
+                         (k & 2 ? 1u << SOFTPMU_KERNEL : 0);
+
+        g_assert_cmphex(vpmu_event_config(evtsel, &vpmu_events[0]).rings, ==,
+                        rings);
+    }
+}
+
+static void test_unknown(void)
+{
+    SoftPMUConfig config =
+        vpmu_event_config(VPMU_EVTSEL_OS | VPMU_EVTSEL_INV |
+                          VPMU_EVTSEL_EDGE | UINT64_C(1) <<
+                          VPMU_EVTSEL_CMASK_SHIFT, NULL);
+
+    g_assert_cmphex(config.add, ==, 0);
+    g_assert_cmphex(config.sub, ==, 0);
+    g_assert_false(config.edge);
+    g_assert_null(vpmu_event_find(0xffff, VPMU_MODEL_ICX));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/vpmu/events/encodings", test_encodings);
+    g_test_add_func("/vpmu/events/find", test_find);
+    g_test_add_func("/vpmu/events/models", test_models);
+    g_test_add_func("/vpmu/events/architectural", test_architectural);
+    g_test_add_func("/vpmu/events/classes", test_classes);
+    g_test_add_func("/vpmu/events/modifiers", test_modifiers);
+    g_test_add_func("/vpmu/events/rings", test_rings);
+    g_test_add_func("/vpmu/events/unknown", test_unknown);
+    return g_test_run();
+}
