@@ -353,6 +353,14 @@ asm(".globl modifiers_code\n"
     ".endr\n"
     "ret");
 
+/* INT n between two loads, and nothing else between them in ring 3. */
+asm(".globl edge_code\n"
+    "edge_code:\n"
+    "mov (%rdi), %eax\n"
+    "int $0x40\n"
+    "mov (%rdi), %eax\n"
+    "ret");
+
 static void test_modifiers(void)
 {
     /*
@@ -406,6 +414,21 @@ static void test_modifiers(void)
     }
 }
 
+static void test_edge(void)
+{
+    const struct count_case c = { .code = edge_code };
+    const uint32_t evtsel[8] = {
+        0x81d0 | EVTSEL_EN | EVTSEL_USR | EVTSEL_OS | EVTSEL_EDGE |
+        EVTSEL_CMASK(1),
+    };
+    uint64_t got[8 + 3];
+    uint32_t received;
+
+    /* IRET and MOV load, INT does not, IRET, MOV and RET do: two runs. */
+    measure(&cpus[0], &c, true, evtsel, 0, got, &received);
+    check(got[0], 2, "edge over INT n");
+}
+
 void main(void)
 {
     if (pmu_gp < 8) {
@@ -430,6 +453,7 @@ void main(void)
         }
     }
     test_modifiers();
+    test_edge();
     ap_stop = true;
     if (nr_cpus > 1) {
         while (!ap_done) {

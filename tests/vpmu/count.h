@@ -66,6 +66,7 @@ void before_breakpoint_rep(struct cpu *cpu);
 void before_watchpoint(struct cpu *cpu);
 void before_watchpoint_rep(struct cpu *cpu);
 void modifiers_code(void);
+void edge_code(void);
 
 #endif /* !ASSEMBLY */
 #endif /* TESTS_VPMU_COUNT_H */
