@@ -184,9 +184,9 @@ sys.exit([int(n) for n in m.version("meson").split(".")[:2]] < [1, 5])
 
 # --- the files of this project that belong into QEMU's tree ------------------
 
-# The guest image and the tests that boot it are made with this project's own
-# scripts, and stay here.
-ours() { mirrored | grep -Ev '^tests/(guest|functional)/'; }
+# The guest image, what runs on bare metal and the unit tests are made with
+# this project's own scripts and meson.build, and stay here.
+ours() { mirrored | grep -Ev '^tests/(guest|functional|unit|vpmu)/'; }
 
 # mirrored: the names of all files in folders that QEMU has too.
 mirrored() (
