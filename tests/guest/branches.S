@@ -5,7 +5,7 @@
  * every other time; the loop's own JNZ is taken in all turns but the last.
  */
 
-#include "count.h"
+#include "count.inc"
 
 #define N 100000            /* even */
 

@@ -10,6 +10,7 @@
 
 int main(void)
 {
+    /* volatile, so that the loops below are not optimized away */
     volatile unsigned long sum = 0;
 
     for (;;) {

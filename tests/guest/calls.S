@@ -4,7 +4,7 @@
  * return; and a system call in every turn, a far branch, which is none of them.
  */
 
-#include "count.h"
+#include "count.inc"
 
 #define N 20000
 

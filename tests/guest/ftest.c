@@ -42,7 +42,7 @@ static NOINLINE unsigned long foo(unsigned long x)
 
 int main(int argc, char **argv)
 {
-    unsigned long turns = argc > 1 ? strtoul(argv[1], NULL, 0) : 1000000;
+    unsigned long turns = argc > 1 ? atol(argv[1]) : 1000000;
     unsigned long x = 0;
 
     while (turns--) {

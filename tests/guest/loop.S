@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A million turns of a two-instruction loop. */
 
-#include "count.h"
+#include "count.inc"
 
 #define N 1000000
 

@@ -4,7 +4,7 @@
  * long enough for the machine to be saved, moved or grown while it counts.
  */
 
-#include "count.h"
+#include "count.inc"
 
 #define N 0x88000000
 

@@ -4,7 +4,7 @@
  * each; LEA touches no memory.
  */
 
-#include "count.h"
+#include "count.inc"
 
 #define N 100000
 

@@ -5,7 +5,7 @@
  * and is one instruction all the same.
  */
 
-#include "count.h"
+#include "count.inc"
 
 #define SIZE (2048 * 4096)
 

@@ -4,7 +4,7 @@
  * it retires, and counts, once.
  */
 
-#include "count.h"
+#include "count.inc"
 
 #define PAGES 1000
 
