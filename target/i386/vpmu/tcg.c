@@ -96,7 +96,7 @@ void vpmu_tcg_restore(CPUX86State *env, uint32_t flags, SoftPMUCharge ahead)
 
 /*
  * The allowance does not cover a TB that is about to start.
- * @info: its length, ring and level as vpmu_tr_tb_start() packs them
+ * @info: its length, ring and level as vpmu_tr_tb_stop() packs them
  * @charge: what it was charged as a whole
  * @cflags: its CF_* flags
  *
