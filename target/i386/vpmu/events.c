@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#ifdef SOFTPMU_STANDALONE
+#ifdef VPMU_STANDALONE
 #include <stddef.h>
 #else
 #include "qemu/osdep.h"

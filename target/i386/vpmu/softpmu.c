@@ -5,7 +5,7 @@
  *
  * See softpmu.h for how a count comes about.
  */
-#ifdef SOFTPMU_STANDALONE
+#ifdef VPMU_STANDALONE
 #include <stddef.h>
 #else
 #include "qemu/osdep.h"
