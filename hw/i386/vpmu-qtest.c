@@ -1,5 +1,5 @@
 /*
- * Access to the virtual PMU's registers for tests/qtest/vpmu-test.c
+ * Access to the virtual PMU's registers for tests/qtest/vpmu-*test.c
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -7,6 +7,7 @@
  *
  *     csr vpmu-rdmsr CPU MSR 0         the value
  *     csr vpmu-wrmsr CPU MSR VALUE     the value
+ *     csr vpmu-rdpmc CPU INDEX 0       the value
  *     csr vpmu-cpuid CPU LEAF N        EAX, EBX, ECX or EDX, by N
  *
  * and answers with a value, or with all ones for #GP: no register of the PMU
@@ -37,6 +38,7 @@ static uint64_t access_msr(CPUX86State *env, bool write, uint32_t msr,
 static bool vpmu_command(CharBackend *chr, gchar **words)
 {
     uint64_t index, value;
+    VPMUAccess access;
     uint32_t cpuid[4];
     CPUX86State *env;
     int number;
@@ -58,6 +60,9 @@ static bool vpmu_command(CharBackend *chr, gchar **words)
         value = access_msr(env, false, number, 0);
     } else if (!strcmp(words[1], "vpmu-wrmsr")) {
         value = access_msr(env, true, number, value);
+    } else if (!strcmp(words[1], "vpmu-rdpmc")) {
+        access = vpmu_rdpmc(env, number, &value, 0);
+        value = access == VPMU_FAULT ? UINT64_MAX : value;
     } else {
         return false;
     }

@@ -1,132 +1,14 @@
 /*
- * The virtual PMU from outside: properties, registers, migration, QMP
+ * The virtual PMU from outside: registers, migration, QMP
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The machine stays stopped; hw/i386/vpmu-qtest.c gives access to registers.
- * What they count is tested by tests/vpmu.
+ * The machine stays stopped.  What counters count is tested by tests/vpmu, what
+ * there is by vpmu-config-test.c, how counters are shared with the host by
+ * vpmu-handover-test.c.
  */
 #include "qemu/osdep.h"
-#include "libqtest.h"
-#include "qobject/qdict.h"
-#include "qobject/qlist.h"
-#include "qobject/qstring.h"
-
-/* Ice Lake server as far as the PMU is concerned, with what TCG has. */
-#define INTEL   "qemu64,vendor=GenuineIntel,family=6,model=106"
-#define ARGS    "-accel tcg -S -nodefaults -machine pc "
-
-#define PERFCTR0            0xc1
-#define PERFEVTSEL0         0x186
-#define MISC_ENABLE         0x1a0
-#define DEBUGCTL            0x1d9
-#define FIXED_CTR0          0x309
-#define PERF_CAPABILITIES   0x345
-#define FIXED_CTR_CTRL      0x38d
-#define GLOBAL_STATUS       0x38e
-#define GLOBAL_CTRL         0x38f
-#define GLOBAL_OVF_CTRL     0x390
-#define GLOBAL_STATUS_SET   0x391
-#define GLOBAL_INUSE        0x392
-#define PMC0                0x4c1
-
-#define GP_FAULT            UINT64_MAX
-#define PDCM                (1u << 15)
-
-static uint64_t rdmsr(QTestState *qts, unsigned cpu, uint32_t msr)
-{
-    uint64_t value = 0;
-
-    qtest_csr_call(qts, "vpmu-rdmsr", cpu, msr, &value);
-    return value;
-}
-
-static uint64_t wrmsr(QTestState *qts, unsigned cpu, uint32_t msr,
-                      uint64_t value)
-{
-    qtest_csr_call(qts, "vpmu-wrmsr", cpu, msr, &value);
-    return value;
-}
-
-/* @reg: 0 to 3 for EAX to EDX */
-static uint32_t cpuid(QTestState *qts, uint32_t leaf, unsigned reg)
-{
-    uint64_t value = reg;
-
-    qtest_csr_call(qts, "vpmu-cpuid", 0, leaf, &value);
-    return value;
-}
-
-static void assert_no_pmu(QTestState *qts)
-{
-    for (unsigned reg = 0; reg < 4; reg++) {
-        g_assert_cmphex(cpuid(qts, 0xa, reg), ==, 0);
-    }
-    g_assert_cmphex(cpuid(qts, 1, 2) & PDCM, ==, 0);
-}
-
-/* Does @text have @part?  Says what it has when not. */
-static void assert_contains(const char *text, const char *part)
-{
-    if (!strstr(text, part)) {
-        g_test_message("\"%s\" is not in \"%s\"", part, text);
-        g_assert_not_reached();
-    }
-}
-
-/* CPUID */
-
-static void test_cpuid(void)
-{
-    for (unsigned version = 2; version <= 5; version++) {
-        for (unsigned gp = 1; gp <= 8; gp++) {
-            QTestState *qts = qtest_initf(ARGS "-cpu " INTEL ",pmu=on,"
-                                          "pmu-version=%u,pmu-gp-counters=%u",
-                                          version, gp);
-
-            g_assert_cmphex(cpuid(qts, 0, 0), >=, 0xa);
-            g_assert_cmphex(cpuid(qts, 0xa, 0), ==,
-                            version | gp << 8 | 48 << 16 | 7 << 24);
-            g_assert_cmphex(cpuid(qts, 0xa, 1), ==, 0x5c);
-            g_assert_cmphex(cpuid(qts, 0xa, 2), ==, version >= 5 ? 7 : 0);
-            g_assert_cmphex(cpuid(qts, 0xa, 3), ==,
-                            3 | 48 << 5 | (version >= 5 ? 1 << 15 : 0));
-            g_assert_cmphex(cpuid(qts, 1, 2) & PDCM, ==, PDCM);
-            g_assert_cmphex(rdmsr(qts, 0, PERF_CAPABILITIES), ==, 1 << 13);
-
-            /* A counter more than there are. */
-            g_assert_cmphex(rdmsr(qts, 0, PERFEVTSEL0 + gp - 1), ==, 0);
-            if (gp < 8) {
-                g_assert_cmphex(rdmsr(qts, 0, PERFEVTSEL0 + gp), ==, GP_FAULT);
-                g_assert_cmphex(wrmsr(qts, 0, PERFCTR0 + gp, 0), ==, GP_FAULT);
-                g_assert_cmphex(wrmsr(qts, 0, PMC0 + gp, 0), ==, GP_FAULT);
-            }
-            g_assert_cmphex(wrmsr(qts, 0, GLOBAL_CTRL, 1u << gp), ==,
-                            GP_FAULT);
-            g_assert_cmphex(rdmsr(qts, 0, GLOBAL_CTRL), ==, (1u << gp) - 1);
-            g_assert_cmpint(rdmsr(qts, 0, GLOBAL_INUSE) == GP_FAULT, ==,
-                            version < 4);
-            qtest_quit(qts);
-        }
-    }
-}
-
-/* Command lines that have no PMU, stock QEMU's among them. */
-static void test_none(void)
-{
-    static const char *const cpus[] = {
-        "max", "max,vendor=GenuineIntel", "qemu64", INTEL, INTEL ",pmu=off",
-        "qemu64,pmu=on", "EPYC,pmu=on",
-    };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(cpus); i++) {
-        QTestState *qts = qtest_initf(ARGS "-cpu %s 2>/dev/null", cpus[i]);
-
-        g_test_message("%s", cpus[i]);
-        assert_no_pmu(qts);
-        qtest_quit(qts);
-    }
-}
+#include "vpmu-test.h"
 
 /* Registers */
 
@@ -231,54 +113,6 @@ static void test_reset(void)
 
 /* Migration */
 
-typedef struct File {
-    char *path;
-    char *uri;
-} File;
-
-static File *file_new(const char *suffix)
-{
-    File *file = g_new(File, 1);
-
-    file->path = g_strdup_printf("%s/vpmu-test-%d-%s", g_get_tmp_dir(),
-                                 getpid(), suffix);
-    file->uri = g_strdup_printf("file:%s", file->path);
-    return file;
-}
-
-static void file_free(File *file)
-{
-    unlink(file->path);
-    g_free(file->path);
-    g_free(file->uri);
-    g_free(file);
-}
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(File, file_free)
-
-static void wait_migrated(QTestState *qts)
-{
-    for (;;) {
-        g_autoptr(QDict) rsp =
-            qtest_qmp_assert_success_ref(qts,
-                                         "{ 'execute': 'query-migrate' }");
-        const char *status = qdict_get_try_str(rsp, "status");
-
-        if (status && g_str_equal(status, "completed")) {
-            return;
-        }
-        g_assert_true(!status || !g_str_equal(status, "failed"));
-        g_usleep(10000);
-    }
-}
-
-static void migrate(QTestState *qts, const File *file)
-{
-    qtest_qmp_assert_success(qts, "{ 'execute': 'migrate',"
-                             "  'arguments': { 'uri': %s } }", file->uri);
-    wait_migrated(qts);
-}
-
 static bool stream_has_section(const File *file)
 {
     g_autofree char *data = NULL;
@@ -322,9 +156,21 @@ static void test_migration_refused(void)
     static const struct {
         const char *pmu, *message;
     } sides[] = {
-        { "pmu=on,pmu-gp-counters=4", "pmu-version=5,pmu-gp-counters=4" },
-        { "pmu=on,pmu-version=4", "pmu-version=4,pmu-gp-counters=8" },
-        { "pmu=off", "pmu=off" },
+#define SEES(what) "on this side it would see " what
+        { "pmu=on,pmu-gp-counters=4",
+          SEES("version 5, 4 general-purpose counters, fixed ones of mask "
+               "0x7") },
+        { "pmu=on,pmu-version=4",
+          SEES("version 4, 8 general-purpose counters, fixed ones of mask "
+               "0x7") },
+        { "pmu=off", SEES("none") },
+        { "pmu-passthrough=on,pmu-host-gp=1",
+          SEES("version 5, 7 general-purpose counters, fixed ones of mask "
+               "0x7") },
+        { "pmu-passthrough=on,pmu-host-fixed=1",
+          SEES("version 5, 8 general-purpose counters, fixed ones of mask "
+               "0x5") },
+#undef SEES
     };
     g_autoptr(File) file = file_new("refused");
     g_autoptr(File) log = file_new("log");
@@ -344,8 +190,8 @@ static void test_migration_refused(void)
         qtest_wait_qemu(to);
         qtest_quit(to);
         g_assert_true(g_file_get_contents(log->path, &said, NULL, NULL));
-        assert_contains(said, "source has a PMU with pmu-version=5,"
-                        "pmu-gp-counters=8");
+        assert_contains(said, "guest sees a PMU with version 5, 8 "
+                        "general-purpose counters, fixed ones of mask 0x7");
         assert_contains(said, sides[i].message);
     }
 }
@@ -365,91 +211,275 @@ static void test_migration_off(void)
     }
 }
 
-/* Properties */
+/* Reset and migration of counters that are shared with the host */
 
-static void test_properties(void)
+static void test_shared_reset(void)
 {
-    static const struct {
-        const char *model;
-        const char *props;
-        const char *error;
-    } bad[] = {
-        { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-version': 1 }",
-          "pmu-version=1 is out of range: use 2 to 5" },
-        { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-version': 6 }",
-          "pmu-version=6 is out of range: use 2 to 5" },
-        { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-gp-counters': 9 }",
-          "pmu-gp-counters=9 is out of range: use 1 to 8" },
-        { "Icelake-Server-v6", "{ 'pmu-version': 4 }",
-          "pmu-version needs a PMU: add pmu=on" },
-        { "Icelake-Server-v6", "{ 'pmu-gp-counters': 4 }",
-          "pmu-gp-counters needs a PMU: add pmu=on" },
-        { "Icelake-Server-v6", "{ 'pmu': false, 'pmu-version': 4 }",
-          "pmu-version needs a PMU: add pmu=on" },
-        { "EPYC", "{ 'pmu': true, 'pmu-version': 4 }",
-          "pmu-version needs a CPU model with vendor GenuineIntel" },
-        { "EPYC", "{ 'pmu': true, 'pmu-gp-counters': 4 }",
-          "pmu-gp-counters needs a CPU model with vendor GenuineIntel" },
-        { "max", "{ 'pmu-version': 4 }",
-          "pmu-version needs a CPU model with vendor GenuineIntel" },
-    };
-    QTestState *qts = qtest_init("-accel tcg -machine none");
+    QTestState *qts = qtest_init(HANDOVER LONG ",pmu-visible=all,"
+                                 "pmu-host-gp=1 -smp 2");
+    g_autoptr(QDict) info = NULL;
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
-        g_autofree char *command =
-            g_strdup_printf("{ 'execute': 'query-cpu-model-expansion',"
-                            "  'arguments': { 'type': 'full', 'model':"
-                            "  { 'name': '%s', 'props': %s } } }",
-                            bad[i].model, bad[i].props);
-        g_autoptr(QDict) error = qtest_qmp_assert_failure_ref(qts, command,
-                                                              NULL);
+    enable(qts, 1, 0xff, 5);
+    reserve_quietly(qts, RESERVE("'gp': 1, 'fixed': [ 1 ]"), "gp 7, fixed 1");
+    qtest_qmp_assert_success(qts, COUNT("'type': 'fixed', 'index': 1,"
+                                        "'event': 'cycles'"));
+    assert_counter(qts, 1, 7, "starved", -1);
+    qtest_system_reset(qts);
 
-        g_test_message("%s %s", bad[i].model, bad[i].props);
-        assert_contains(qdict_get_str(error, "desc"), bad[i].error);
+    info = query(qts);
+    assert_set(info, "reserved", "1:1");
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        QList *host = qdict_get_qlist(vcpu(info, cpu), "host-counters");
+
+        assert_ids(vcpu(info, cpu), "host-counters", "gp 7, fixed 1");
+        g_assert_true(qdict_haskey(nth(host, 1), "event"));
+        for (unsigned v = 0; v < 11; v++) {
+            QDict *c = counter(info, cpu, v);
+
+            g_assert_cmpint(qdict_get_int(c, "value"), ==, 0);
+            g_assert_cmpstr(qdict_get_str(c, "path"), ==, "idle");
+        }
+        g_assert_cmphex(rdmsr(qts, cpu, GLOBAL_CTRL), ==, 0xff);
+        g_assert_cmphex(rdmsr(qts, cpu, PERFEVTSEL0 + 7), ==, 0);
     }
+    g_assert_cmpint(total(qts, "hand-overs"), ==, 9);
+    /* And on it goes. */
+    enable(qts, 1, 0xff, 0);
+    assert_counter(qts, 1, 7, "starved", -1);
+    g_assert_cmpint(total(qts, "hand-overs") + total(qts, "reuses"), ==, 16);
+    reserve_quietly(qts, RESERVE("'gp': 0"), "");
+    assert_values(qts, 1, 0xff, 0);
     qtest_quit(qts);
 }
 
-/* What a model expands to. */
-static void test_expansion(void)
+/* A host counter's value is kept in a reset, whatever it counts. */
+static void test_reset_value(void)
 {
-    QTestState *qts = qtest_init("-accel tcg -machine none");
+    g_autoptr(File) rom = rom_new(LOOP_CODE, sizeof(LOOP_CODE));
+    QTestState *qts = qtest_initf(HANDOVER ",pmu-host-gp=1 -bios %s",
+                                  rom->path);
 
-    for (unsigned pmu = 0; pmu < 2; pmu++) {
-        g_autoptr(QDict) rsp =
-            qtest_qmp_assert_success_ref(qts, "{ 'execute':"
-                "  'query-cpu-model-expansion', 'arguments':"
-                "  { 'type': 'full', 'model': { 'name': 'Icelake-Server-v6',"
-                "  'props': { 'pmu': %i } } } }", (bool)pmu);
-        QDict *props = qdict_get_qdict(qdict_get_qdict(rsp, "model"), "props");
-
-        g_assert_cmpint(qdict_get_bool(props, "pmu"), ==, pmu);
-        g_assert_cmpint(qdict_get_bool(props, "pdcm"), ==, pmu);
-        g_assert_cmpint(qdict_get_bool(props, "full-width-write"), ==, pmu);
-        g_assert_cmpint(qdict_get_int(props, "pmu-version"), ==, pmu ? 5 : 0);
-        g_assert_cmpint(qdict_get_int(props, "pmu-gp-counters"), ==,
-                        pmu ? 8 : 0);
-    }
+    qtest_qmp_assert_success(qts, COUNT("'type': 'gp', 'index': 7,"
+                                        "'event': 'branches'"));
+    wait_halted(qts, 0, LOOPS);
+    qtest_system_reset(qts);
+    g_assert_cmpuint(host_value(qts, 0, 0), ==, LOOPS);
     qtest_quit(qts);
+}
+
+/* Another reservation on the other side is no obstacle. */
+static void test_shared_migration(void)
+{
+    static const struct {
+        const char *from, *to;
+        unsigned gp;
+    } table[] = {
+        { "pmu-visible=all", "pmu-visible=all,pmu-host-gp=3", 0x9f },
+        { "pmu-visible=all,pmu-host-gp=2,pmu-host-order=low",
+          "pmu-visible=all", 0xff },
+        { "pmu-host-gp=2", "pmu-host-gp=2,pmu-host-order=low", 0x3f },
+        { "pmu-host-gp=5,pmu-host-order=low", "pmu-gp-counters=3", 0x7 },
+        { "pmu-visible=all", "pmu-passthrough=off", 0xff },
+        { "pmu-passthrough=off", "pmu-visible=all,pmu-host-gp=8", 0xff },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autoptr(File) file = file_new("stream");
+        QTestState *from = qtest_initf(HANDOVER ",pmu=on,%s -smp 2",
+                                       table[i].from);
+        QTestState *to;
+
+        g_test_message("%s to %s", table[i].from, table[i].to);
+        enable(from, 0, table[i].gp, 5);
+        enable(from, 1, table[i].gp & 0x55, 2);
+        migrate(from, file);
+        qtest_quit(from);
+        to = qtest_initf(HANDOVER ",pmu=on,%s -smp 2 -incoming %s",
+                         table[i].to, file->uri);
+        wait_migrated(to);
+        assert_values(to, 0, table[i].gp, 5);
+        assert_values(to, 1, table[i].gp & 0x55, 2);
+        g_assert_cmphex(rdmsr(to, 0, GLOBAL_CTRL), ==,
+                        table[i].gp | 5ull << 32);
+        if (!strstr(table[i].to, "off")) {
+            reserve_quietly(to, RESERVE("'gp': 0"), "");
+            assert_counter(to, 0, 0, "fast", 0);
+            assert_values(to, 0, table[i].gp, 5);
+        }
+        qtest_quit(to);
+    }
+}
+
+/* What is starved and what is cross-mapped has its value in the stream. */
+static void test_migration_starved(void)
+{
+    g_autoptr(File) file = file_new("stream");
+    QTestState *from = qtest_init(HANDOVER LONG ",pmu-visible=all");
+    QTestState *to;
+    g_autoptr(QDict) rsp = NULL;
+
+    enable(from, 0, 0xff, 7);
+    rsp = reserve(from, RESERVE("'gp': 7, 'fixed': [ 0 ], 'force': true"),
+                  "gp 1, gp 2, gp 3, gp 4, gp 5, gp 6, gp 7, fixed 0");
+    assert_counter(from, 0, 5, "starved", -1);
+    wrmsr(from, 0, GLOBAL_CTRL, 0x7000000fe);
+    assert_counter(from, 0, 1, "slow", 0);
+    migrate(from, file);
+    qtest_quit(from);
+
+    to = qtest_initf(HANDOVER LONG ",pmu-visible=all,pmu-host-gp=7,"
+                     "pmu-host-order=low -incoming %s", file->uri);
+    wait_migrated(to);
+    assert_counter(to, 0, 5, "starved", -1);
+    assert_counter(to, 0, 7, "fast", 7);
+    assert_counter(to, 0, 8, "fast", 0);
+    assert_values(to, 0, 0xff, 7);
+    reserve_quietly(to, RESERVE("'gp': 0"), "");
+    for (unsigned i = 1; i < 8; i++) {
+        assert_counter(to, 0, i, "fast", i);
+    }
+    assert_values(to, 0, 0xff, 7);
+    qtest_quit(to);
+}
+
+static void wait_job(QTestState *qts, const char *id)
+{
+    for (bool concluded = false; !concluded;) {
+        g_autoptr(QDict) rsp = qtest_qmp(qts, "{ 'execute': 'query-jobs' }");
+        QDict *job = nth(qdict_get_qlist(rsp, "return"), 0);
+
+        g_assert_null(qdict_get_try_str(job, "error"));
+        concluded = g_str_equal(qdict_get_str(job, "status"), "concluded");
+        g_usleep(1000);
+    }
+    qtest_qmp_assert_success(qts, "{ 'execute': 'job-dismiss',"
+                             "  'arguments': { 'id': %s } }", id);
+}
+
+/* A drive that holds snapshots. */
+static void add_disk(QTestState *qts, const File *file)
+{
+    qtest_qmp_assert_success(qts, "{ 'execute': 'blockdev-create',"
+        "  'arguments': { 'job-id': 'file', 'options': { 'driver': 'file',"
+        "    'filename': %s, 'size': 0 } } }", file->path);
+    wait_job(qts, "file");
+    qtest_qmp_assert_success(qts, "{ 'execute': 'blockdev-add',"
+        "  'arguments': { 'driver': 'file', 'node-name': 'file',"
+        "    'filename': %s } }", file->path);
+    qtest_qmp_assert_success(qts, "{ 'execute': 'blockdev-create',"
+        "  'arguments': { 'job-id': 'disk', 'options': { 'driver': 'qcow2',"
+        "    'file': 'file', 'size': 65536 } } }");
+    wait_job(qts, "disk");
+    qtest_qmp_assert_success(qts, "{ 'execute': 'blockdev-add',"
+        "  'arguments': { 'driver': 'qcow2', 'node-name': 'disk',"
+        "    'file': 'file' } }");
+}
+
+/* The guest goes back in time; the host's side does not. */
+static void test_snapshot(void)
+{
+    g_autoptr(File) rom = rom_new(LOOP_CODE, sizeof(LOOP_CODE));
+    g_autoptr(File) file = file_new("disk");
+    QTestState *qts = qtest_initf(HANDOVER LONG ",pmu-visible=all,"
+                                  "pmu-host-gp=1 -bios %s", rom->path);
+    g_autoptr(QDict) rsp = NULL;
+    int64_t hand_overs, starved;
+
+    add_disk(qts, file);
+    enable(qts, 0, 0x7f, 7);
+    qtest_qmp_assert_success(qts, "{ 'execute': 'snapshot-save', 'arguments':"
+                             "  { 'job-id': 'save', 'tag': 'one',"
+                             "    'vmstate': 'disk', 'devices': [ 'disk' ] "
+                             "} }");
+    wait_job(qts, "save");
+    qtest_qmp_assert_success(qts, COUNT("'type': 'gp', 'index': 7,"
+                                        "'event': 'instructions'"));
+    wait_halted(qts, 0, LOOP_INSNS);
+    rsp = reserve(qts, RESERVE("'gp': 4, 'fixed': [ 2 ], 'force': true"),
+                  "gp 4, gp 5, gp 6, gp 7, fixed 2");
+    assert_counter(qts, 0, 4, "starved", -1);
+    run_for(qts, 5);
+    hand_overs = total(qts, "hand-overs");
+    starved = total(qts, "starved-ns");
+    g_assert_cmpint(starved, >, 0);
+    g_assert_cmphex(rdmsr(qts, 0, PMC0 + 4), ==, value_of(0, 4) + LOOP_INSNS);
+    qtest_qmp_assert_success(qts, "{ 'execute': 'snapshot-load', 'arguments':"
+                             "  { 'job-id': 'load', 'tag': 'one',"
+                             "    'vmstate': 'disk', 'devices': [ 'disk' ] "
+                             "} }");
+    wait_job(qts, "load");
+    assert_values(qts, 0, 0x7f, 7);
+    assert_counter(qts, 0, 3, "fast", 3);
+    assert_counter(qts, 0, 4, "starved", -1);
+    g_assert_cmpuint(host_value(qts, 0, 3), ==, LOOP_INSNS);
+    g_assert_cmpint(total(qts, "hand-overs"), >=, hand_overs);
+    g_assert_cmpint(total(qts, "starved-ns"), ==, starved);
+    reserve_quietly(qts, RESERVE("'gp': 1"), "gp 7");
+    wait_halted(qts, 0, 2 * LOOP_INSNS);
+    g_assert_cmphex(rdmsr(qts, 0, PMC0 + 4), ==, value_of(0, 4) + LOOP_INSNS);
+    qtest_quit(qts);
+}
+
+/* The other side refuses: the guest goes on where it was. */
+static void test_shared_migration_refused(void)
+{
+    g_autoptr(File) rom = rom_new(SPIN_CODE, sizeof(SPIN_CODE));
+    g_autoptr(File) log = file_new("log");
+    g_autoptr(File) socket = file_new("socket");
+    g_autofree char *uri = g_strdup_printf("unix:%s", socket->path);
+    g_autofree char *said = NULL;
+    const char *capability = "{ 'execute': 'migrate-set-capabilities',"
+        "  'arguments': { 'capabilities': [ { 'capability': 'return-path',"
+        "    'state': true } ] } }";
+    QTestState *from = qtest_initf(HANDOVER ",pmu-host-gp=1 -bios %s",
+                                   rom->path);
+    QTestState *to = qtest_initf(HANDOVER ",pmu-host-gp=2,pmu-host-fixed=2 "
+                                 "-bios %s -incoming defer 2>%s", rom->path,
+                                 log->path);
+    g_autoptr(QDict) rsp = NULL;
+    uint64_t value;
+
+    enable(from, 0, 0x41, 1);
+    qtest_qmp_assert_success(from, capability, NULL);
+    qtest_qmp_assert_success(to, capability, NULL);
+    qtest_qmp_assert_success(to, "{ 'execute': 'migrate-incoming',"
+                             "  'arguments': { 'uri': %s } }", uri);
+    cont(from);
+    qtest_set_expected_status(to, EXIT_FAILURE);
+    qtest_qmp_assert_success(from, "{ 'execute': 'migrate',"
+                             "  'arguments': { 'uri': %s } }", uri);
+    qtest_wait_qemu(to);
+    qtest_quit(to);
+    g_assert_true(g_file_get_contents(log->path, &said, NULL, NULL));
+    assert_contains(said, "guest sees a PMU with version 5, 7 "
+                    "general-purpose counters, fixed ones of mask 0x7; on "
+                    "this side it would see version 5, 6 general-purpose "
+                    "counters, fixed ones of mask 0x3");
+
+    wait_status(from, "failed");
+    for (;;) {
+        g_autoptr(QDict) status =
+            qtest_qmp_assert_success_ref(from,
+                                         "{ 'execute': 'query-status' }");
+
+        if (qdict_get_bool(status, "running")) {
+            break;
+        }
+        g_usleep(10000);
+    }
+    stop(from);
+    assert_counter(from, 0, 6, "fast", 6);
+    value = rdmsr(from, 0, PMC0 + 6);
+    g_assert_cmphex(value, >, value_of(0, 6));
+    g_assert_cmphex(value - value_of(0, 6), ==,
+                    rdmsr(from, 0, FIXED_CTR0) - value_of(0, 8));
+    run_for(from, 20);
+    g_assert_cmphex(rdmsr(from, 0, PMC0 + 6), >, value);
+    reserve_quietly(from, RESERVE("'gp': 2"), "gp 5, gp 7");
+    qtest_quit(from);
 }
 
 /* QMP and HMP */
-
-static QDict *query(QTestState *qts)
-{
-    return qtest_qmp_assert_success_ref(qts, "{ 'execute': 'query-vpmu' }");
-}
-
-static void assert_mode(QTestState *qts, const char *mode, const char *reason)
-{
-    g_autoptr(QDict) info = query(qts);
-    g_autofree char *hmp = qtest_hmp(qts, "info vpmu");
-
-    g_assert_cmpstr(qdict_get_str(info, "mode"), ==, mode);
-    assert_contains(qdict_get_str(info, "reason"), reason);
-    assert_contains(hmp, mode);
-    assert_contains(hmp, reason);
-}
 
 static void test_query_none(void)
 {
@@ -466,6 +496,7 @@ static void test_query_none(void)
         { "-machine pc -cpu max", "GenuineIntel", "pc" },
         { "-machine pc -cpu " INTEL, "add pmu=on", "pc" },
         { "-machine pc -cpu " INTEL ",pmu=off", "add pmu=on", "pc" },
+        { "-machine pc -cpu EPYC,pmu-passthrough=auto", "GenuineIntel", "pc" },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
@@ -494,29 +525,13 @@ static void test_query_none(void)
     }
 }
 
-/* Counter number @index of CPU @cpu in query-vpmu's answer. */
-static QDict *counter(QDict *info, unsigned cpu, unsigned index)
-{
-    QListEntry *entry = qlist_first(qdict_get_qlist(info, "cpus"));
-
-    while (cpu--) {
-        entry = qlist_next(entry);
-    }
-    entry = qlist_first(qdict_get_qlist(qobject_to(QDict, entry->value),
-                                        "counters"));
-    while (index--) {
-        entry = qlist_next(entry);
-    }
-    return qobject_to(QDict, entry->value);
-}
-
 static void test_query(void)
 {
     QTestState *qts = qtest_init(ARGS "-smp 2 -cpu " INTEL ",pmu=on,"
                                  "pmu-gp-counters=4");
     g_autofree char *hmp = NULL;
     g_autoptr(QDict) info = NULL;
-    QDict *c, *cpu;
+    QDict *c;
     QList *list;
 
     wrmsr(qts, 1, GLOBAL_CTRL, 0x70000000f);
@@ -536,11 +551,23 @@ static void test_query(void)
     list = qdict_get_qlist(info, "cpus");
     g_assert_cmpuint(qlist_size(list), ==, 2);
 
+    /* Without pmu-passthrough the guest has all, for ever. */
+    g_assert_false(qdict_get_bool(info, "passthrough"));
+    g_assert_cmpstr(qdict_get_str(info, "visible"), ==, "all");
+    g_assert_cmpint(qdict_get_int(info, "slice-ms"), ==, 0);
+    c = qdict_get_qdict(info, "reserved");
+    g_assert_cmpint(qdict_get_int(c, "gp"), ==, 0);
+    g_assert_true(qlist_empty(qdict_get_qlist(c, "fixed")));
+    c = qdict_get_qdict(vcpu(info, 0), "in-use");
+    g_assert_cmpint(qdict_get_int(c, "gp"), ==, 4);
+    g_assert_cmpuint(qlist_size(qdict_get_qlist(c, "fixed")), ==, 3);
+
     /* CPU 0: at rest. */
     c = counter(info, 0, 2);
     g_assert_false(qdict_get_bool(c, "enabled"));
     g_assert_cmpstr(qdict_get_str(c, "path"), ==, "idle");
-    g_assert_cmpstr(qdict_get_str(c, "owner"), ==, "free");
+    g_assert_cmpstr(qdict_get_str(c, "owner"), ==, "guest");
+    g_assert_cmpint(qdict_get_int(c, "physical-index"), ==, 2);
     g_assert_false(qdict_haskey(c, "event"));
 
     /* CPU 1: a counter, one with an unsupported event, a fixed one. */
@@ -567,8 +594,7 @@ static void test_query(void)
     g_assert_true(qdict_get_bool(c, "kernel"));
     g_assert_false(qdict_get_bool(c, "user"));
 
-    cpu = qobject_to(QDict, qlist_next(qlist_first(list))->value);
-    list = qdict_get_qlist(cpu, "unsupported-events");
+    list = qdict_get_qlist(vcpu(info, 1), "unsupported-events");
     g_assert_cmpuint(qlist_size(list), ==, 1);
     c = qobject_to(QDict, qlist_peek(list));
     g_assert_cmphex(qdict_get_int(c, "select"), ==, 0x2e);
@@ -582,33 +608,6 @@ static void test_query(void)
     qtest_quit(qts);
 }
 
-static void test_hotplug(void)
-{
-    const char *another = "{ 'execute': 'device_add', 'arguments':"
-                          "  { 'driver': %s, 'id': 'cpu1', 'socket-id': 1,"
-                          "    'core-id': 0, 'thread-id': 0%s } }";
-    QTestState *qts = qtest_init(ARGS "-smp 1,sockets=2,maxcpus=2 -cpu "
-                                 INTEL ",pmu=on");
-    g_autofree char *driver = g_strdup_printf("'qemu64-%s-cpu'",
-                                              qtest_get_arch());
-    g_autofree char *other = g_strdup_printf(another, driver,
-                                             ", 'pmu-version': 3");
-    g_autofree char *same = g_strdup_printf(another, driver, "");
-    g_autoptr(QDict) error = NULL;
-    g_autoptr(QDict) info = NULL;
-
-    error = qtest_qmp_assert_failure_ref(qts, other, NULL);
-    assert_contains(qdict_get_str(error, "desc"),
-                    "all CPUs of a machine have the same PMU");
-    qtest_qmp_assert_success(qts, same, NULL);
-    fill(qts, 1);
-    info = query(qts);
-    g_assert_cmpuint(qlist_size(qdict_get_qlist(info, "cpus")), ==, 2);
-    g_assert_cmphex(qdict_get_int(counter(info, 1, 7), "value"), ==,
-                    0x246800000007);
-    qtest_quit(qts);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -616,17 +615,18 @@ int main(int argc, char **argv)
         g_test_skip("needs TCG and a PC");
         return 0;
     }
-    qtest_add_func("vpmu/cpuid", test_cpuid);
-    qtest_add_func("vpmu/none", test_none);
     qtest_add_func("vpmu/registers", test_registers);
     qtest_add_func("vpmu/reset", test_reset);
     qtest_add_func("vpmu/migration/registers", test_migration);
     qtest_add_func("vpmu/migration/refused", test_migration_refused);
     qtest_add_func("vpmu/migration/off", test_migration_off);
-    qtest_add_func("vpmu/properties", test_properties);
-    qtest_add_func("vpmu/expansion", test_expansion);
+    qtest_add_func("vpmu/shared/reset", test_shared_reset);
+    qtest_add_func("vpmu/shared/reset-value", test_reset_value);
+    qtest_add_func("vpmu/shared/migration", test_shared_migration);
+    qtest_add_func("vpmu/shared/starved", test_migration_starved);
+    qtest_add_func("vpmu/shared/snapshot", test_snapshot);
+    qtest_add_func("vpmu/shared/refused", test_shared_migration_refused);
     qtest_add_func("vpmu/query/none", test_query_none);
     qtest_add_func("vpmu/query/software", test_query);
-    qtest_add_func("vpmu/hotplug", test_hotplug);
     return g_test_run();
 }

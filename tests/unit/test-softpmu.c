@@ -20,9 +20,9 @@ typedef struct Insn {
 } Insn;
 
 typedef struct Model {
-    uint64_t value[SOFTPMU_NR];
-    SoftPMUConfig config[SOFTPMU_NR];
-    bool high[SOFTPMU_NR];
+    uint64_t value[VPMU_NR];
+    SoftPMUConfig config[VPMU_NR];
+    bool high[VPMU_NR];
     uint16_t overflowed;
 } Model;
 
@@ -75,7 +75,7 @@ static void model_retire(Model *m, unsigned ring, const Insn *insn)
 {
     unsigned mask = classes_of(insn);
 
-    for (unsigned i = 0; i < SOFTPMU_NR; i++) {
+    for (unsigned i = 0; i < VPMU_NR; i++) {
         const SoftPMUConfig *config = &m->config[i];
         int n = __builtin_popcount(config->add & mask) -
                 __builtin_popcount(config->sub & mask);
@@ -98,7 +98,7 @@ static void model_retire(Model *m, unsigned ring, const Insn *insn)
 
 static void model_receive(Model *m, unsigned ring)
 {
-    for (unsigned i = 0; i < SOFTPMU_NR; i++) {
+    for (unsigned i = 0; i < VPMU_NR; i++) {
         const SoftPMUConfig *config = &m->config[i];
 
         if (config->on && (config->rings & 1u << ring) &&
@@ -113,7 +113,7 @@ static void model_receive(Model *m, unsigned ring)
 static void compare(Test *t, unsigned ring, SoftPMULevel level,
                     SoftPMUCharge ahead)
 {
-    for (unsigned i = 0; i < SOFTPMU_NR; i++) {
+    for (unsigned i = 0; i < VPMU_NR; i++) {
         g_assert_cmphex(softpmu_read(&t->pmu, i, ring, level, ahead), ==,
                         t->model.value[i]);
     }
@@ -261,6 +261,34 @@ static void write_value(Test *t, unsigned i, uint64_t value)
     refill(t);
 }
 
+#define SWAP(a, b) do {                 \
+    __typeof__(a) swap_ = (a);          \
+    (a) = (b);                          \
+    (b) = swap_;                        \
+} while (0)
+
+/* What two counters do, they do in each other's place from now on. */
+static void exchange(Test *t, unsigned i, unsigned j)
+{
+    static const SoftPMUConfig off;
+    Model *m = &t->model;
+    SoftPMUCounter a, b;
+
+    fold(t);
+    a = softpmu_save(&t->pmu, i);
+    softpmu_config(&t->pmu, i, &off);
+    b = softpmu_save(&t->pmu, j);
+    softpmu_config(&t->pmu, j, &off);
+    SWAP(m->value[i], m->value[j]);
+    SWAP(m->high[i], m->high[j]);
+    SWAP(m->config[i], m->config[j]);
+    softpmu_load(&t->pmu, j, a);
+    softpmu_load(&t->pmu, i, b);
+    softpmu_config(&t->pmu, i, &m->config[i]);
+    softpmu_config(&t->pmu, j, &m->config[j]);
+    refill(t);
+}
+
 static unsigned random_block(Insn *insns)
 {
     unsigned n = one_in(10) ? 1 + below(SOFTPMU_TB_MAX) : 1 + below(12);
@@ -305,7 +333,7 @@ static void run_random(bool edges)
 {
     g_autofree Test *t = g_new0(Test, 1);
     unsigned steps = 100 + below(200);
-    unsigned used = 1 + below(SOFTPMU_NR);
+    unsigned used = 1 + below(VPMU_NR);
 
     for (unsigned i = 0; i < used; i++) {
         SoftPMUConfig config = random_config(edges);
@@ -346,6 +374,11 @@ static void run_random(bool edges)
         case 8:
         case 9:
             t->ring = !t->ring; /* with the allowance as it is */
+            break;
+        case 10:
+            if (used > 1) {
+                exchange(t, i, (i + 1 + below(used - 1)) % used);
+            }
             break;
         default:
             for (unsigned turns = one_in(10) ? below(100) : 1; turns;
@@ -437,7 +470,7 @@ static void test_rare(void)
     }
     insns[99].charge |= SOFTPMU_CHARGE_KIND(SOFTPMU_BR_JMP);
     configure(t, 0, &cycles);
-    configure(t, SOFTPMU_FIXED(2), &branches);
+    configure(t, VPMU_FIXED(2), &branches);
     while (t->blocks < 100000) {
         t->ring = !t->ring;
         run_block(t, insns, 100, 100);
@@ -468,7 +501,7 @@ static void test_edge_restart(void)
         run_block(t, &load, 1, 1);
         run_block(t, &load, 1, 1);
         fold(t);
-        g_assert_cmpuint(t->pmu.value[0], ==, i);
+        g_assert_cmpuint(t->pmu.counter[0].value, ==, i);
         config.on = false;
         configure(t, 0, &config);
     }

@@ -143,6 +143,27 @@ static void test_find(void)
     }
 }
 
+/* What fixed counters are made for; SDM volume 3. */
+static void test_fixed(void)
+{
+    static const char *const names[VPMU_NR_FIXED] = {
+        "instructions", "cycles", "ref-cycles",
+    };
+
+    for (unsigned i = 0; i < VPMU_NR; i++) {
+        const VPMUEvent *event = vpmu_event_fixed(i);
+
+        if (i < VPMU_NR_GP) {
+            g_assert_null(event);
+        } else {
+            g_assert_nonnull(event);
+            g_assert_cmpstr(event->name, ==, names[i - VPMU_NR_GP]);
+            g_assert_cmphex(event->add, !=, 0);
+            g_assert_cmphex(vpmu_event_code(event), ==, code_of(event));
+        }
+    }
+}
+
 static void test_models(void)
 {
     for (unsigned family = 0; family < 32; family++) {
@@ -266,6 +287,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vpmu/events/encodings", test_encodings);
     g_test_add_func("/vpmu/events/find", test_find);
+    g_test_add_func("/vpmu/events/fixed", test_fixed);
     g_test_add_func("/vpmu/events/models", test_models);
     g_test_add_func("/vpmu/events/architectural", test_architectural);
     g_test_add_func("/vpmu/events/classes", test_classes);

@@ -47,12 +47,21 @@ const VPMUEvent *vpmu_event_find(uint16_t code, uint32_t model)
     for (unsigned i = 0; i < vpmu_nr_events; i++) {
         const VPMUEvent *event = &vpmu_events[i];
 
-        if (code == (event->select | event->umask << 8) &&
+        if (code == vpmu_event_code(event) &&
             (event->models == VPMU_MODEL_ALL || (event->models & model))) {
             return event;
         }
     }
     return NULL;
+}
+
+const VPMUEvent *vpmu_event_fixed(unsigned i)
+{
+    /* Instructions, core cycles, reference cycles. */
+    static const uint16_t codes[VPMU_NR_FIXED] = { 0xc0, 0x3c, 0x300 };
+
+    return i < VPMU_NR_GP ? NULL :
+           vpmu_event_find(codes[i - VPMU_NR_GP], VPMU_MODEL_FIXED);
 }
 
 uint32_t vpmu_event_model(unsigned family, unsigned model)

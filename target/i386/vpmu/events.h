@@ -37,6 +37,14 @@ extern const VPMUEvent vpmu_events[];
 extern const unsigned vpmu_nr_events;
 
 /**
+ * vpmu_event_code: IA32_PERFEVTSELx bits 15:0 of an event
+ */
+static inline uint16_t vpmu_event_code(const VPMUEvent *event)
+{
+    return event->select | event->umask << 8;
+}
+
+/**
  * vpmu_event_find: look an event up by its code
  * @code: IA32_PERFEVTSELx bits 15:0
  * @model: a VPMU_MODEL_* bit, or 0 for a model with architectural events
@@ -45,6 +53,14 @@ extern const unsigned vpmu_nr_events;
  * Returns: the event, or NULL if the model has none with this code.
  */
 const VPMUEvent *vpmu_event_find(uint16_t code, uint32_t model);
+
+/**
+ * vpmu_event_fixed: the event that fixed counter @i is made for
+ * @i: numbered as in counters.h
+ *
+ * Returns: NULL if @i is a general-purpose counter.
+ */
+const VPMUEvent *vpmu_event_fixed(unsigned i);
 
 /**
  * vpmu_event_model: the bit of a CPU model in VPMUEvent.models

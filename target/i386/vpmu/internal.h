@@ -7,7 +7,6 @@
 #define TARGET_I386_VPMU_INTERNAL_H
 
 #include "cpu.h"
-#include "qapi/qapi-types-vpmu.h"
 #include "events.h"
 #include "regs.h"
 
@@ -16,23 +15,29 @@
  *
  * One instance per accelerator.  All functions are called by the vCPU's own
  * thread or while it is stopped; @p is a physical counter, numbered as in
- * softpmu.h.  A backend whose kernel serves the guest's registers itself has
- * @mode and @reason only.
+ * counters.h.  A backend whose kernel serves the guest's registers itself has
+ * @mode and @realize only.
  *
- * @mode: for query-vpmu; @reason: why this mode, a sentence's rest
+ * @mode: how the PMU is provided; @reason: why, the rest of a sentence
+ * @realize: a vCPU is about to be created; may be NULL
  * @sync: bring the counters up to date; may call vpmu_overflow()
  * @config: set what a counter counts; @sync before, @commit after the last
  * @read: value, also in mid-block; @retaddr as in GETPC(), or 0
  * @write: set a value; @sync before, @commit after
- * @commit: put @config and @write into effect
+ * @save, @load: take a counter's state, or set it; @sync before, then @load,
+ *     @config and @commit
+ * @commit: put all that into effect
  * @interrupt: raise the guest's performance monitoring interrupt
  */
 typedef struct VPMUBackend {
     VpmuMode (*mode)(X86CPU *cpu, const char **reason);
+    bool (*realize)(X86CPU *cpu, Error **errp);
     void (*sync)(CPUX86State *env);
     void (*config)(CPUX86State *env, unsigned p, const SoftPMUConfig *config);
     uint64_t (*read)(CPUX86State *env, unsigned p, uintptr_t retaddr);
     void (*write)(CPUX86State *env, unsigned p, uint64_t value);
+    SoftPMUCounter (*save)(CPUX86State *env, unsigned p);
+    void (*load)(CPUX86State *env, unsigned p, SoftPMUCounter counter);
     void (*commit)(CPUX86State *env);
     void (*interrupt)(CPUX86State *env);
 } VPMUBackend;
@@ -75,25 +80,82 @@ VPMUAccess vpmu_rdpmc(CPUX86State *env, uint32_t index, uint64_t *value,
 
 /**
  * vpmu_overflow: physical counters have overflowed
- * @overflowed: mask of physical counters
+ * @overflowed: pPMCs
  *
  * Called by a backend at the instruction boundary where it happened.  Sets
  * status bits, freezes, interrupts.
  */
-void vpmu_overflow(CPUX86State *env, uint16_t overflowed);
+void vpmu_overflow(CPUX86State *env, VPMUCounterMask overflowed);
 
 /**
  * vpmu_exists: whether the guest's PMU has counter @v
  */
-bool vpmu_exists(const X86CPU *cpu, unsigned v);
+static inline bool vpmu_exists(const X86CPU *cpu, unsigned v)
+{
+    return v < VPMU_NR && (cpu->vpmu.vpmcs & VPMU_MASK_OF(v));
+}
 
 /**
  * vpmu_status_bit: the bit of counter @v in GLOBAL_CTRL and GLOBAL_STATUS
  */
 static inline uint64_t vpmu_status_bit(unsigned v)
 {
-    return UINT64_C(1) << (v < VPMU_NR_GP ? v : 32 + v - VPMU_NR_GP);
+    return vpmu_mask_to_reg(VPMU_MASK_OF(v));
 }
+
+/**
+ * vpmu_read: the value of vPMC @v
+ * @retaddr: as for VPMUBackend.read
+ */
+uint64_t vpmu_read(CPUX86State *env, unsigned v, uintptr_t retaddr);
+
+/**
+ * vpmu_refresh: bring counters, hand-over and statistics up to date
+ *
+ * By the vCPU's thread outside of its execution loop, or while it is stopped.
+ */
+void vpmu_refresh(CPUX86State *env);
+
+/**
+ * vpmu_would_starve: whom such a reservation would leave without a pPMC
+ *
+ * Changes nothing.  Called like vpmu_refresh().
+ */
+VPMUCounterMask vpmu_would_starve(CPUX86State *env, VPMUCounterMask reserved);
+
+/**
+ * vpmu_reserve: keep these pPMCs of one vCPU, and no others, for the host
+ * @force: also if vPMCs become starved by it
+ *
+ * Returns: the vPMCs that become starved; if there are some, nothing has
+ * changed unless @force is set.  Called like vpmu_refresh().
+ */
+VPMUCounterMask vpmu_reserve(CPUX86State *env, VPMUCounterMask reserved,
+                             bool force);
+
+/**
+ * vpmu_host_count: count for the host, from zero
+ * @p: a reserved pPMC
+ * @event: NULL to stop
+ * @rings: as in SoftPMUConfig
+ *
+ * Called like vpmu_refresh().
+ */
+void vpmu_host_count(CPUX86State *env, unsigned p, const VPMUEvent *event,
+                     uint8_t rings);
+
+/**
+ * vpmu_plug: give a CPU the reservation that the machine has now
+ *
+ * By the main thread, before @cpu runs; only the main thread changes the
+ * reservation of @first.
+ */
+void vpmu_plug(X86CPU *cpu, X86CPU *first);
+
+/**
+ * vpmu_counter_ids: a set of counters for QMP
+ */
+VpmuCounterIdList *vpmu_counter_ids(VPMUCounterMask mask);
 
 /**
  * vpmu_counter_config: what counter @v is set up to count

@@ -105,18 +105,18 @@ static uint64_t sum(const SoftPMUConfig *config, const uint32_t *classes)
 
 static void add_to(SoftPMU *pmu, unsigned i, uint64_t n)
 {
-    uint64_t value = pmu->value[i] + n;
+    uint64_t value = pmu->counter[i].value + n;
 
     if (value > SOFTPMU_VALUE_MASK) {
         pmu->overflowed |= 1u << i;
     }
-    pmu->value[i] = value & SOFTPMU_VALUE_MASK;
+    pmu->counter[i].value = value & SOFTPMU_VALUE_MASK;
 }
 
 /* Count what @spent says that one ring has retired. */
 static void count(SoftPMU *pmu, unsigned ring, const uint32_t *spent)
 {
-    for (unsigned i = 0; i < SOFTPMU_NR; i++) {
+    for (unsigned i = 0; i < VPMU_NR; i++) {
         const SoftPMUConfig *config = &pmu->config[i];
         bool counts = config->rings & BIT_OF(ring);
 
@@ -129,8 +129,8 @@ static void count(SoftPMU *pmu, unsigned ring, const uint32_t *spent)
             /* pmu->stepping: this is one instruction. */
             bool high = counts && sum(config, spent);
 
-            add_to(pmu, i, high && !pmu->high[i]);
-            pmu->high[i] = high;
+            add_to(pmu, i, high && !pmu->counter[i].high);
+            pmu->counter[i].high = high;
         }
     }
 }
@@ -156,7 +156,7 @@ void softpmu_fold(SoftPMU *pmu)
 /* How often counter @i can count before it overflows; at least 1. */
 static uint64_t until_overflow(const SoftPMU *pmu, unsigned i)
 {
-    return SOFTPMU_VALUE_MASK - pmu->value[i] + 1;
+    return SOFTPMU_VALUE_MASK - pmu->counter[i].value + 1;
 }
 
 void softpmu_refill(SoftPMU *pmu, unsigned ring)
@@ -166,7 +166,7 @@ void softpmu_refill(SoftPMU *pmu, unsigned ring)
     for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
         allowance[r] = pmu->stepping ? 0 : ALLOWANCE_MAX;
     }
-    for (unsigned i = 0; i < SOFTPMU_NR; i++) {
+    for (unsigned i = 0; i < VPMU_NR; i++) {
         const SoftPMUConfig *config = &pmu->config[i];
         uint64_t room = until_overflow(pmu, i) - 1;
         bool both = config->rings == (BIT_OF(SOFTPMU_KERNEL) |
@@ -196,7 +196,7 @@ SoftPMUPlan softpmu_plan(const SoftPMU *pmu, unsigned ring,
 {
     SoftPMUPlan plan = { .insns = pmu->stepping ? 1 : insns };
 
-    for (unsigned i = 0; i < SOFTPMU_NR; i++) {
+    for (unsigned i = 0; i < VPMU_NR; i++) {
         const SoftPMUConfig *config = &pmu->config[i];
         uint64_t most = 0;
         uint64_t room = until_overflow(pmu, i);
@@ -237,12 +237,22 @@ uint64_t softpmu_read(const SoftPMU *pmu, unsigned i, unsigned ring,
 
     softpmu_pay_back(&now, ring, level, ahead);
     softpmu_fold(&now);
-    return now.value[i];
+    return now.counter[i].value;
 }
 
 void softpmu_write(SoftPMU *pmu, unsigned i, uint64_t value)
 {
-    pmu->value[i] = value & SOFTPMU_VALUE_MASK;
+    pmu->counter[i].value = value & SOFTPMU_VALUE_MASK;
+}
+
+SoftPMUCounter softpmu_save(const SoftPMU *pmu, unsigned i)
+{
+    return pmu->counter[i];
+}
+
+void softpmu_load(SoftPMU *pmu, unsigned i, SoftPMUCounter counter)
+{
+    pmu->counter[i] = counter;
 }
 
 void softpmu_config(SoftPMU *pmu, unsigned i, const SoftPMUConfig *config)
@@ -252,12 +262,12 @@ void softpmu_config(SoftPMU *pmu, unsigned i, const SoftPMUConfig *config)
 
     pmu->config[i] = *config;
     if (!config->on) {
-        pmu->high[i] = false;
+        pmu->counter[i].high = false;
     }
 
     pmu->level = SOFTPMU_LEVEL_OFF;
     pmu->stepping = false;
-    for (i = 0; i < SOFTPMU_NR; i++) {
+    for (i = 0; i < VPMU_NR; i++) {
         SoftPMULevel level;
 
         config = &pmu->config[i];

@@ -29,14 +29,7 @@
 #ifndef TARGET_I386_VPMU_SOFTPMU_H
 #define TARGET_I386_VPMU_SOFTPMU_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-/* Physical counters: general purpose 0 to 7, then fixed 0 to 2. */
-#define SOFTPMU_NR_GP       8
-#define SOFTPMU_NR_FIXED    3
-#define SOFTPMU_FIXED(j)    (SOFTPMU_NR_GP + (j))
-#define SOFTPMU_NR          (SOFTPMU_NR_GP + SOFTPMU_NR_FIXED)
+#include "counters.h"
 
 #define SOFTPMU_WIDTH       48
 #define SOFTPMU_VALUE_MASK  ((UINT64_C(1) << SOFTPMU_WIDTH) - 1)
@@ -118,6 +111,15 @@ typedef struct SoftPMUConfig {
     bool on;
 } SoftPMUConfig;
 
+/**
+ * SoftPMUCounter: the state of a counter, to be carried to another one
+ */
+typedef struct SoftPMUCounter {
+    uint64_t value;
+    /* Last sum, see SoftPMUConfig.edge. */
+    bool high;
+} SoftPMUCounter;
+
 typedef struct SoftPMU {
     /*
      * Written by translated code.  The allowance is signed, instructions in
@@ -128,10 +130,8 @@ typedef struct SoftPMU {
     uint32_t spent[SOFTPMU_NR_RINGS][SOFTPMU_NR_CLASSES];
     /* left as it was handed out. */
     uint64_t given[SOFTPMU_NR_RINGS];
-    uint64_t value[SOFTPMU_NR];
-    SoftPMUConfig config[SOFTPMU_NR];
-    /* Last sum, for counters with @edge. */
-    bool high[SOFTPMU_NR];
+    SoftPMUCounter counter[VPMU_NR];
+    SoftPMUConfig config[VPMU_NR];
     /* Counters that have overflowed and were not yet asked about. */
     uint16_t overflowed;
     SoftPMULevel level;
@@ -230,5 +230,15 @@ uint64_t softpmu_read(const SoftPMU *pmu, unsigned i, unsigned ring,
  * Call softpmu_fold() before and softpmu_refill() after any number of these.
  */
 void softpmu_write(SoftPMU *pmu, unsigned i, uint64_t value);
+
+/**
+ * softpmu_save, softpmu_load: take the state of counter @i, or set it
+ *
+ * Call softpmu_fold() before and softpmu_refill() after any number of these.
+ * Load first, then softpmu_config(), which forgets the last sum of a counter
+ * that is off.
+ */
+SoftPMUCounter softpmu_save(const SoftPMU *pmu, unsigned i);
+void softpmu_load(SoftPMU *pmu, unsigned i, SoftPMUCounter counter);
 
 #endif /* TARGET_I386_VPMU_SOFTPMU_H */

@@ -38,7 +38,7 @@ static bool is_on(CPUX86State *env)
 static bool fold(CPUX86State *env)
 {
     SoftPMU *pmu = &env->vpmu.hw;
-    uint16_t overflowed;
+    VPMUCounterMask overflowed;
 
     softpmu_fold(pmu);
     overflowed = pmu->overflowed;
@@ -113,6 +113,13 @@ uint32_t helper_vpmu_expired(CPUX86State *env, uint32_t info, uint32_t charge,
     bool leave;
     SoftPMUPlan plan;
 
+    /*
+     * The block has not run yet, so it has not taken any time either: the
+     * virtual clock may be read below, and it must not go back.
+     */
+    if (cflags & CF_USE_ICOUNT) {
+        cs->neg.icount_decr.u16.low += insns;
+    }
     softpmu_pay_back(pmu, ring, level, charge);
     leave = fold(env);
     plan = softpmu_plan(pmu, ring, charge, insns);
@@ -135,15 +142,15 @@ uint32_t helper_vpmu_expired(CPUX86State *env, uint32_t info, uint32_t charge,
             leave = true;
         }
         if (leave) {
-            if (cflags & CF_USE_ICOUNT) {
-                cs->neg.icount_decr.u16.low += insns;
-            }
             /* Tells cpu_loop_exec_tb() that somebody asked for it. */
             qatomic_set(&cs->neg.icount_decr.u16.high, -1);
             return 1;
         }
     }
 
+    if (cflags & CF_USE_ICOUNT) {
+        cs->neg.icount_decr.u16.low -= insns;
+    }
     softpmu_charge(pmu, ring, level, charge);
     if (plan.look_after) {
         BQL_LOCK_GUARD();
@@ -212,6 +219,8 @@ bool vpmu_tcg_wrmsr(CPUX86State *env, uint64_t value, uintptr_t retaddr)
     if (!is_on(env)) {
         return false;
     }
+    /* WRMSR ends its block, so with icount the clock is right, too. */
+    env_cpu(env)->neg.can_do_io = true;
     switch (vpmu_wrmsr(env, msr, value)) {
     case VPMU_FAULT:
         fault(env, retaddr);
@@ -297,6 +306,16 @@ static void tcg_write(CPUX86State *env, unsigned p, uint64_t value)
     softpmu_write(&env->vpmu.hw, p, value);
 }
 
+static SoftPMUCounter tcg_save(CPUX86State *env, unsigned p)
+{
+    return softpmu_save(&env->vpmu.hw, p);
+}
+
+static void tcg_load(CPUX86State *env, unsigned p, SoftPMUCounter counter)
+{
+    softpmu_load(&env->vpmu.hw, p, counter);
+}
+
 static void tcg_commit(CPUX86State *env)
 {
     refill(env);
@@ -320,6 +339,8 @@ const VPMUBackend vpmu_backend_tcg = {
     .config = tcg_config,
     .read = tcg_read,
     .write = tcg_write,
+    .save = tcg_save,
+    .load = tcg_load,
     .commit = tcg_commit,
     .interrupt = tcg_interrupt,
 };

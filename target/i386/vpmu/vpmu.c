@@ -1,168 +1,31 @@
 /*
- * The virtual PMU that a guest sees: registers, CPUID, reset, migration
+ * The virtual PMU that a guest sees: registers, reset, migration
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Intel architectural performance monitoring, SDM volume 3, "Performance
- * Monitoring".  What counts is the backend's business, see internal.h.
+ * Monitoring".  Which pPMC a vPMC counts on is the hand-over core's business
+ * (handover.h), how it counts the backend's (internal.h).
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
-#include "qapi/error.h"
-#include "hw/qdev-properties.h"
+#include "qemu/main-loop.h"
+#include "qemu/timer.h"
+#include "qapi/qapi-events-vpmu.h"
+#include "hw/core/cpu.h"
 #include "migration/vmstate.h"
 #include "system/kvm.h"
 #include "system/tcg.h"
 #include "internal.h"
 #include "trace.h"
 
-#define VPMU_VERSION_MIN        2
-#define VPMU_VERSION_MAX        5
+/* Twice the time that the monitor holds events back. */
+#define STARVED_QUIET_MS 2000
 
 const VPMUBackend *vpmu_backend(void)
 {
     return tcg_enabled() ? &vpmu_backend_tcg :
            kvm_enabled() ? &vpmu_backend_kvm : NULL;
-}
-
-/* Configuration */
-
-static void prop_pmu_get(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
-{
-    qdev_prop_bool.get(obj, v, name, opaque, errp);
-}
-
-static void prop_pmu_set(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
-{
-    qdev_prop_bool.set(obj, v, name, opaque, errp);
-    X86_CPU(obj)->vpmu.pmu_set = true;
-}
-
-static void prop_pmu_set_default(ObjectProperty *op, const Property *prop)
-{
-    object_property_set_default_bool(op, prop->defval.u);
-}
-
-/* A boolean that remembers that it was set, see VPMUConfig. */
-const PropertyInfo vpmu_prop_pmu = {
-    .type = "bool",
-    .description = "on/off",
-    .get = prop_pmu_get,
-    .set = prop_pmu_set,
-    .set_default_value = prop_pmu_set_default,
-};
-
-/*
- * CPU models that switch pmu on by themselves (max) must stay as they are,
- * so only what the user says counts.
- */
-static bool vpmu_wanted(const X86CPU *cpu)
-{
-    return tcg_enabled() && cpu->enable_pmu && cpu->vpmu.pmu_set &&
-           IS_INTEL_CPU(&cpu->env);
-}
-
-uint64_t vpmu_supported_features(X86CPU *cpu, int word)
-{
-    if (cpu && !vpmu_wanted(cpu)) {
-        return 0;
-    }
-    return word == FEAT_1_ECX ? CPUID_EXT_PDCM :
-           word == FEAT_PERF_CAPABILITIES ? VPMU_CAP_FW_WRITE : 0;
-}
-
-bool vpmu_expand_features(X86CPU *cpu, Error **errp)
-{
-    CPUX86State *env = &cpu->env;
-    VPMUConfig *vpmu = &cpu->vpmu;
-    static const int words[] = { FEAT_1_ECX, FEAT_PERF_CAPABILITIES };
-
-    if (vpmu->version &&
-        (vpmu->version < VPMU_VERSION_MIN ||
-         vpmu->version > VPMU_VERSION_MAX)) {
-        error_setg(errp, "pmu-version=%u is out of range: use %u to %u",
-                   vpmu->version, VPMU_VERSION_MIN, VPMU_VERSION_MAX);
-        return false;
-    }
-    if (vpmu->nr_gp > VPMU_NR_GP) {
-        error_setg(errp, "pmu-gp-counters=%u is out of range: use 1 to %u",
-                   vpmu->nr_gp, VPMU_NR_GP);
-        return false;
-    }
-    if ((vpmu->version || vpmu->nr_gp) && !vpmu_wanted(cpu)) {
-        const char *what = vpmu->version ? "pmu-version" : "pmu-gp-counters";
-
-        if (!tcg_enabled()) {
-            error_setg(errp, "%s needs the software PMU, which is TCG's: "
-                       "add -accel tcg or remove %s", what, what);
-        } else if (!IS_INTEL_CPU(env)) {
-            error_setg(errp, "%s needs a CPU model with vendor GenuineIntel, "
-                       "for example Icelake-Server-v6", what);
-        } else {
-            error_setg(errp, "%s needs a PMU: add pmu=on or remove %s", what,
-                       what);
-        }
-        return false;
-    }
-    if (!vpmu_wanted(cpu)) {
-        if (tcg_enabled() && cpu->enable_pmu && vpmu->pmu_set) {
-            warn_report_once("pmu=on has no effect: the software PMU needs a "
-                             "CPU model with vendor GenuineIntel, for example "
-                             "Icelake-Server-v6");
-        }
-        return true;
-    }
-
-    if (!vpmu->version) {
-        vpmu->version = VPMU_VERSION_MAX;
-    }
-    if (!vpmu->nr_gp) {
-        vpmu->nr_gp = VPMU_NR_GP;
-    }
-    for (int i = 0; i < ARRAY_SIZE(words); i++) {
-        env->features[words[i]] |= vpmu_supported_features(cpu, words[i]) &
-                                   ~env->user_features[words[i]];
-    }
-    env->cpuid_min_level = MAX(env->cpuid_min_level, 0xa);
-    return true;
-}
-
-bool vpmu_realize(X86CPU *cpu, Error **errp)
-{
-    CPUX86State *env = &cpu->env;
-
-    cpu->vpmu.software = vpmu_wanted(cpu);
-    if (first_cpu && CPU(cpu) != first_cpu) {
-        const VPMUConfig *mine = &cpu->vpmu;
-        const VPMUConfig *first = &X86_CPU(first_cpu)->vpmu;
-
-        if (mine->software != first->software ||
-            mine->version != first->version || mine->nr_gp != first->nr_gp) {
-            error_setg(errp, "all CPUs of a machine have the same PMU: "
-                       "this one has pmu-version=%u,pmu-gp-counters=%u, "
-                       "CPU 0 has pmu-version=%u,pmu-gp-counters=%u; give "
-                       "the PMU's properties in -cpu",
-                       mine->version, mine->nr_gp, first->version,
-                       first->nr_gp);
-            return false;
-        }
-    }
-    if (tcg_enabled() && !cpu->vpmu.software) {
-        if (env->features[FEAT_1_ECX] & CPUID_EXT_PDCM) {
-            warn_report_once("TCG has pdcm only with pmu=on and a CPU model "
-                             "with vendor GenuineIntel");
-        }
-        env->features[FEAT_1_ECX] &= ~CPUID_EXT_PDCM;
-        env->features[FEAT_PERF_CAPABILITIES] = 0;
-    }
-    return true;
-}
-
-bool vpmu_exists(const X86CPU *cpu, unsigned v)
-{
-    return v < VPMU_NR_GP ? v < cpu->vpmu.nr_gp : v < VPMU_NR;
 }
 
 uint32_t vpmu_model(const CPUX86State *env)
@@ -171,24 +34,6 @@ uint32_t vpmu_model(const CPUX86State *env)
 
     return vpmu_event_model((version >> 8) & 0xf,
                             ((version >> 12) & 0xf0) | ((version >> 4) & 0xf));
-}
-
-void vpmu_cpuid(X86CPU *cpu, uint32_t *eax, uint32_t *ebx, uint32_t *ecx,
-                uint32_t *edx)
-{
-    const VPMUConfig *vpmu = &cpu->vpmu;
-
-    if (!vpmu->software) {
-        return;
-    }
-    *eax = vpmu->version | vpmu->nr_gp << 8 | SOFTPMU_WIDTH << 16 |
-           VPMU_NR_ARCH_EVENTS << 24;
-    *ebx = vpmu_event_unavailable();
-    *ecx = vpmu->version >= 5 ? (1 << VPMU_NR_FIXED) - 1 : 0;
-    *edx = VPMU_NR_FIXED | SOFTPMU_WIDTH << 5;
-    if (vpmu->version >= 5) {
-        *edx |= 1 << 15; /* AnyThread is gone */
-    }
 }
 
 /* What a counter counts */
@@ -201,8 +46,6 @@ static uint64_t fixed_ctrl(const VPMUState *s, unsigned v)
 SoftPMUConfig vpmu_counter_config(CPUX86State *env, unsigned v,
                                   const VPMUEvent **event)
 {
-    /* Instructions, core cycles, reference cycles. */
-    static const uint16_t fixed_code[VPMU_NR_FIXED] = { 0xc0, 0x3c, 0x300 };
     const VPMUState *s = &env->vpmu;
     SoftPMUConfig config;
     uint64_t evtsel;
@@ -217,8 +60,7 @@ SoftPMUConfig vpmu_counter_config(CPUX86State *env, unsigned v,
                  (ctrl & VPMU_FIXED_USR ? VPMU_EVTSEL_USR : 0) |
                  (ctrl & (VPMU_FIXED_OS | VPMU_FIXED_USR) ?
                   VPMU_EVTSEL_EN : 0);
-        *event = vpmu_event_find(fixed_code[v - VPMU_NR_GP],
-                                 VPMU_MODEL_FIXED);
+        *event = vpmu_event_fixed(v);
     }
     config = vpmu_event_config(evtsel, *event);
     config.on = (evtsel & VPMU_EVTSEL_EN) &&
@@ -243,31 +85,255 @@ static void note_unsupported(VPMUState *s, uint16_t code)
     s->unsupported[VPMU_NR_UNSUPPORTED - 1] = code;
 }
 
-/* Tell the backend all counters' configuration; it is in sync. */
-static void vpmu_update(CPUX86State *env)
+/* Which pPMC counts for which vPMC */
+
+VpmuCounterIdList *vpmu_counter_ids(VPMUCounterMask mask)
+{
+    VpmuCounterIdList *list = NULL;
+
+    for (int i = VPMU_NR - 1; i >= 0; i--) {
+        if (mask & VPMU_MASK_OF(i)) {
+            VpmuCounterId *id = g_new0(VpmuCounterId, 1);
+
+            id->type = i < VPMU_NR_GP ? VPMU_COUNTER_TYPE_GP :
+                                        VPMU_COUNTER_TYPE_FIXED;
+            id->index = i < VPMU_NR_GP ? i : i - VPMU_NR_GP;
+            QAPI_LIST_PREPEND(list, id);
+        }
+    }
+    return list;
+}
+
+uint64_t vpmu_read(CPUX86State *env, unsigned v, uintptr_t retaddr)
+{
+    VPMUState *s = &env->vpmu;
+    int p = s->handover.phys[v];
+
+    return p == HANDOVER_NONE ? s->parked[v].value :
+                                vpmu_backend()->read(env, p, retaddr);
+}
+
+/* In sync; commit afterwards. */
+static void vpmu_write(CPUX86State *env, unsigned v, uint64_t value)
+{
+    VPMUState *s = &env->vpmu;
+    int p = s->handover.phys[v];
+
+    if (p == HANDOVER_NONE) {
+        s->parked[v].value = value;
+    } else {
+        vpmu_backend()->write(env, p, value);
+    }
+}
+
+static void save_counter(void *opaque, unsigned v, unsigned p)
+{
+    static const SoftPMUConfig off;
+    CPUX86State *env = opaque;
+
+    env->vpmu.parked[v] = vpmu_backend()->save(env, p);
+    vpmu_backend()->config(env, p, &off);
+}
+
+static void load_counter(void *opaque, unsigned v, unsigned p)
+{
+    CPUX86State *env = opaque;
+
+    vpmu_backend()->load(env, p, env->vpmu.parked[v]);
+}
+
+static void trace_change(CPUX86State *env, const HandoverChange *change)
+{
+    int cpu = env_cpu(env)->cpu_index;
+
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        int from = change->from[v];
+        int to = env->vpmu.handover.phys[v];
+
+        if (change->starved & VPMU_MASK_OF(v)) {
+            trace_vpmu_starved(cpu, v);
+        }
+        if (!(change->vpmcs & VPMU_MASK_OF(v))) {
+            continue;
+        }
+        if (from == HANDOVER_NONE) {
+            trace_vpmu_hand_over(cpu, v, to);
+        } else if (to == HANDOVER_NONE) {
+            trace_vpmu_release(cpu, v, from);
+        } else {
+            trace_vpmu_move(cpu, v, from, to);
+        }
+    }
+}
+
+/*
+ * The monitor drops all but the last event of a second.  So that no counter is
+ * missed, an event has all that were starved since there was quiet.
+ */
+static void report_starved(CPUX86State *env, VPMUCounterMask vpmcs)
+{
+    CPUState *cs = env_cpu(env);
+    VPMUState *s = &env->vpmu;
+    g_autofree char *path = object_get_canonical_path(OBJECT(cs));
+    int64_t now_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    VpmuCounterIdList *ids;
+    BQL_LOCK_GUARD();
+
+    if (now_ms - s->starved_ms > STARVED_QUIET_MS) {
+        s->starved = 0;
+    }
+    s->starved |= vpmcs;
+    s->starved_ms = now_ms;
+    ids = vpmu_counter_ids(s->starved);
+    qapi_event_send_vpmu_counter_starved(cs->cpu_index, path, ids);
+    qapi_free_VpmuCounterIdList(ids);
+}
+
+/* The map has changed: move values, tell the backend all configurations. */
+static void apply(CPUX86State *env, const HandoverChange *change)
 {
     const VPMUBackend *backend = vpmu_backend();
+    const Handover *h = &env->vpmu.handover;
+
+    trace_change(env, change);
+    handover_apply(h, change, save_counter, load_counter, env);
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        const VPMUEvent *event;
+        SoftPMUConfig config = vpmu_counter_config(env, v, &event);
+
+        if (h->phys[v] != HANDOVER_NONE) {
+            backend->config(env, h->phys[v], &config);
+        }
+    }
+    backend->commit(env);
+    if (change->starved) {
+        report_starved(env, change->starved);
+    }
+}
+
+static int64_t now(void)
+{
+    return qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+}
+
+/* How often the map has changed. */
+static uint64_t changes(const HandoverStats *stats)
+{
+    return stats->hand_overs + stats->lazy_releases + stats->moves +
+           stats->evictions;
+}
+
+/*
+ * The guest's registers have changed; the backend is in sync.
+ * Returns: which pPMC counts for which vPMC has changed, too.
+ */
+static bool vpmu_update(CPUX86State *env)
+{
+    VPMUState *s = &env->vpmu;
+    uint64_t before = changes(&s->handover.stats);
+    VPMUCounterMask enabled = 0;
+    HandoverChange change;
 
     for (unsigned v = 0; v < VPMU_NR; v++) {
         const VPMUEvent *event;
         SoftPMUConfig config = vpmu_counter_config(env, v, &event);
 
-        if (v < VPMU_NR_GP && config.on && (!event || !event->add)) {
-            note_unsupported(&env->vpmu, env->vpmu.evtsel[v]);
+        if (!config.on) {
+            /* As a counter does that is switched off. */
+            s->parked[v].high = false;
+            continue;
         }
-        backend->config(env, v, &config);
+        enabled |= VPMU_MASK_OF(v);
+        if (v < VPMU_NR_GP && (!event || !event->add)) {
+            note_unsupported(s, s->evtsel[v]);
+        }
     }
+    handover_enable(&s->handover, enabled, now(), &change);
+    apply(env, &change);
+    return changes(&s->handover.stats) != before;
+}
+
+void vpmu_refresh(CPUX86State *env)
+{
+    vpmu_backend()->sync(env);
+    vpmu_update(env);
+}
+
+VPMUCounterMask vpmu_would_starve(CPUX86State *env, VPMUCounterMask reserved)
+{
+    Handover trial = env->vpmu.handover;
+    HandoverChange change;
+
+    return handover_reserve(&trial, reserved, true, now(), &change);
+}
+
+VPMUCounterMask vpmu_reserve(CPUX86State *env, VPMUCounterMask reserved,
+                             bool force)
+{
+    static const SoftPMUConfig off;
+    const VPMUBackend *backend = vpmu_backend();
+    VPMUState *s = &env->vpmu;
+    VPMUCounterMask before = s->handover.reserved;
+    VPMUCounterMask starved;
+    HandoverChange change;
+
+    backend->sync(env);
+    starved = handover_reserve(&s->handover, reserved, force, now(), &change);
+    if (starved && !force) {
+        return starved;
+    }
+    trace_vpmu_reserve(env_cpu(env)->cpu_index, reserved, starved);
+    for (unsigned p = 0; p < VPMU_NR; p++) {
+        if (before & ~reserved & VPMU_MASK_OF(p)) {
+            s->host_event[p] = NULL;
+            backend->config(env, p, &off);
+        }
+    }
+    apply(env, &change);
+    return starved;
+}
+
+void vpmu_host_count(CPUX86State *env, unsigned p, const VPMUEvent *event,
+                     uint8_t rings)
+{
+    const VPMUBackend *backend = vpmu_backend();
+    SoftPMUConfig config = vpmu_event_config(0, event);
+
+    config.rings = rings;
+    config.on = event;
+    backend->sync(env);
+    env->vpmu.host_event[p] = event;
+    backend->write(env, p, 0);
+    backend->config(env, p, &config);
     backend->commit(env);
 }
 
-void vpmu_overflow(CPUX86State *env, uint16_t overflowed)
+void vpmu_plug(X86CPU *cpu, X86CPU *first)
+{
+    VPMUState *mine = &cpu->env.vpmu;
+    const VPMUState *theirs = &first->env.vpmu;
+
+    if (!cpu->vpmu.policy) {
+        return;
+    }
+    mine->handover.reserved = theirs->handover.reserved;
+    for (unsigned p = 0; p < VPMU_NR; p++) {
+        if (theirs->host_event[p]) {
+            vpmu_host_count(&cpu->env, p, theirs->host_event[p],
+                            theirs->hw.config[p].rings);
+        }
+    }
+}
+
+void vpmu_overflow(CPUX86State *env, VPMUCounterMask overflowed)
 {
     VPMUState *s = &env->vpmu;
     X86CPU *cpu = env_archcpu(env);
+    VPMUCounterMask vpmcs = handover_to_virtual(&s->handover, overflowed);
     bool interrupt = false;
 
     for (unsigned v = 0; v < VPMU_NR; v++) {
-        if (!(overflowed & (1u << v))) {
+        if (!(vpmcs & VPMU_MASK_OF(v))) {
             continue;
         }
         trace_vpmu_overflow(CPU(cpu)->cpu_index, v, env->eip);
@@ -290,6 +356,7 @@ void vpmu_overflow(CPUX86State *env, uint16_t overflowed)
         }
         vpmu_update(env);
     }
+    s->handover.stats.pmis++;
     vpmu_backend()->interrupt(env);
 }
 
@@ -297,12 +364,7 @@ void vpmu_overflow(CPUX86State *env, uint16_t overflowed)
 
 static uint64_t counters_mask(const X86CPU *cpu)
 {
-    uint64_t mask = 0;
-
-    for (unsigned v = 0; v < VPMU_NR; v++) {
-        mask |= vpmu_exists(cpu, v) ? vpmu_status_bit(v) : 0;
-    }
-    return mask;
+    return vpmu_mask_to_reg(cpu->vpmu.vpmcs);
 }
 
 /* The bits of GLOBAL_STATUS that its reset and set registers may name. */
@@ -337,7 +399,7 @@ static uint64_t fixed_ctrl_reserved(const X86CPU *cpu)
         valid |= VPMU_FIXED_ANY;
     }
     for (unsigned j = 0; j < VPMU_NR_FIXED; j++) {
-        mask |= valid << (4 * j);
+        mask |= vpmu_exists(cpu, VPMU_FIXED(j)) ? valid << (4 * j) : 0;
     }
     return ~mask;
 }
@@ -388,7 +450,7 @@ static bool is_counter(const X86CPU *cpu, uint32_t msr, unsigned *v,
 
     *legacy = false;
     if (in_range(msr, MSR_CORE_PERF_FIXED_CTR0, 4, &i)) {
-        *v = i < VPMU_NR_FIXED ? VPMU_FIXED(i) : VPMU_NR;
+        *v = vpmu_exists(cpu, VPMU_FIXED(i)) ? VPMU_FIXED(i) : VPMU_NR;
     } else if (in_range(msr, MSR_P6_PERFCTR0, VPMU_NR_GP, &i)) {
         *v = vpmu_exists(cpu, i) ? i : VPMU_NR;
         *legacy = true;
@@ -412,7 +474,7 @@ VPMUAccess vpmu_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *value,
         if (v == VPMU_NR) {
             return VPMU_FAULT;
         }
-        *value = vpmu_backend()->read(env, v, retaddr);
+        *value = vpmu_read(env, v, retaddr);
         return VPMU_DONE;
     }
     if (in_range(msr, MSR_P6_EVNTSEL0, VPMU_NR_GP, &v)) {
@@ -453,6 +515,19 @@ VPMUAccess vpmu_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *value,
     }
 }
 
+/* The guest has written a control register; the backend was in sync. */
+static VPMUAccess control_written(CPUX86State *env)
+{
+    HandoverStats *stats = &env->vpmu.handover.stats;
+
+    if (vpmu_update(env)) {
+        stats->control_writes_reprogrammed++;
+    } else {
+        stats->control_writes_direct++;
+    }
+    return VPMU_DONE;
+}
+
 VPMUAccess vpmu_wrmsr(CPUX86State *env, uint32_t msr, uint64_t value)
 {
     X86CPU *cpu = env_archcpu(env);
@@ -469,7 +544,7 @@ VPMUAccess vpmu_wrmsr(CPUX86State *env, uint32_t msr, uint64_t value)
             return VPMU_FAULT;
         }
         backend->sync(env);
-        backend->write(env, v, value);
+        vpmu_write(env, v, value);
         backend->commit(env);
         return VPMU_DONE;
     }
@@ -479,8 +554,7 @@ VPMUAccess vpmu_wrmsr(CPUX86State *env, uint32_t msr, uint64_t value)
         }
         backend->sync(env);
         s->evtsel[v] = value;
-        vpmu_update(env);
-        return VPMU_DONE;
+        return control_written(env);
     }
     switch (msr) {
     case MSR_CORE_PERF_FIXED_CTR_CTRL:
@@ -489,14 +563,14 @@ VPMUAccess vpmu_wrmsr(CPUX86State *env, uint32_t msr, uint64_t value)
         }
         backend->sync(env);
         s->fixed_ctr_ctrl = value;
-        break;
+        return control_written(env);
     case MSR_CORE_PERF_GLOBAL_CTRL:
         if (value & ~counters_mask(cpu)) {
             return VPMU_FAULT;
         }
         backend->sync(env);
         s->global_ctrl = value;
-        break;
+        return control_written(env);
     case MSR_CORE_PERF_GLOBAL_OVF_CTRL: /* GLOBAL_STATUS_RESET from v4 on */
         if (value & ~status_mask(cpu)) {
             return VPMU_FAULT;
@@ -539,15 +613,16 @@ VPMUAccess vpmu_rdpmc(CPUX86State *env, uint32_t index, uint64_t *value,
 {
     unsigned v = index & ~(VPMU_RDPMC_FAST | VPMU_RDPMC_FIXED);
 
-    if (index & VPMU_RDPMC_FIXED) {
-        v = v < VPMU_NR_FIXED ? VPMU_FIXED(v) : VPMU_NR;
-    } else if (v >= VPMU_NR_GP) {
-        v = VPMU_NR;
-    }
-    if (v == VPMU_NR || !vpmu_exists(env_archcpu(env), v)) {
+    if (v >= VPMU_NR_GP) {
         return VPMU_FAULT;
     }
-    *value = vpmu_backend()->read(env, v, retaddr);
+    if (index & VPMU_RDPMC_FIXED) {
+        v = VPMU_FIXED(v);
+    }
+    if (!vpmu_exists(env_archcpu(env), v)) {
+        return VPMU_FAULT;
+    }
+    *value = vpmu_read(env, v, retaddr);
     if (index & VPMU_RDPMC_FAST) {
         *value = (uint32_t)*value;
     }
@@ -556,16 +631,34 @@ VPMUAccess vpmu_rdpmc(CPUX86State *env, uint32_t index, uint64_t *value,
 
 /* Reset and migration */
 
+void vpmu_before_reset(X86CPU *cpu)
+{
+    if (cpu->vpmu.software) {
+        vpmu_backend()->sync(&cpu->env);
+        cpu->vpmu.kept = g_memdup2(&cpu->env.vpmu, sizeof(VPMUState));
+    }
+}
+
 void vpmu_reset(X86CPU *cpu)
 {
     CPUX86State *env = &cpu->env;
+    g_autofree VPMUState *kept = g_steal_pointer(&cpu->vpmu.kept);
 
     if (!cpu->vpmu.software) {
         return;
     }
+    env->vpmu.hw = kept->hw;
+    env->vpmu.handover = kept->handover;
+    memcpy(env->vpmu.host_event, kept->host_event, sizeof(kept->host_event));
+    env->vpmu.starved = kept->starved;
+    env->vpmu.starved_ms = kept->starved_ms;
+
     /* SDM volume 3: the general-purpose counters' bits are set. */
-    env->vpmu.global_ctrl = (1u << cpu->vpmu.nr_gp) - 1;
+    env->vpmu.global_ctrl = cpu->vpmu.vpmcs & VPMU_MASK_GP;
     env->msr_ia32_misc_enable |= VPMU_MISC_READ_ONLY;
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        vpmu_write(env, v, 0);
+    }
     vpmu_update(env);
 }
 
@@ -582,11 +675,25 @@ static int vpmu_pre_save(void *opaque)
     VPMUState *s = &cpu->env.vpmu;
 
     s->saved_version = cpu->vpmu.version;
-    s->saved_nr_gp = cpu->vpmu.nr_gp;
+    s->saved_vpmcs = cpu->vpmu.vpmcs;
     for (unsigned v = 0; v < VPMU_NR; v++) {
-        s->saved_value[v] = vpmu_backend()->read(&cpu->env, v, 0);
+        int p = s->handover.phys[v];
+        SoftPMUCounter counter = p == HANDOVER_NONE ? s->parked[v] :
+                                 vpmu_backend()->save(&cpu->env, p);
+
+        s->saved_value[v] = counter.value;
+        s->saved_high[v] = counter.high;
     }
     return 0;
+}
+
+/* What a guest sees of a PMU, for the reader of an error. */
+static char *describe(unsigned version, VPMUCounterMask vpmcs)
+{
+    return g_strdup_printf("version %u, %u general-purpose counters, fixed "
+                           "ones of mask 0x%x",
+                           version, ctpop16(vpmcs & VPMU_MASK_GP),
+                           vpmcs >> VPMU_NR_GP);
 }
 
 static int vpmu_post_load(void *opaque, int version_id)
@@ -595,12 +702,13 @@ static int vpmu_post_load(void *opaque, int version_id)
     VPMUState *s = &cpu->env.vpmu;
 
     if (!cpu->vpmu.software || s->saved_version != cpu->vpmu.version ||
-        s->saved_nr_gp != cpu->vpmu.nr_gp) {
-        error_report("vpmu: the source has a PMU with pmu-version=%u,"
-                     "pmu-gp-counters=%u; this side has pmu-version=%u,"
-                     "pmu-gp-counters=%u%s: start it with the source's",
-                     s->saved_version, s->saved_nr_gp, cpu->vpmu.version,
-                     cpu->vpmu.nr_gp, cpu->vpmu.software ? "" : ",pmu=off");
+        s->saved_vpmcs != cpu->vpmu.vpmcs) {
+        g_autofree char *theirs = describe(s->saved_version, s->saved_vpmcs);
+        g_autofree char *ours = describe(cpu->vpmu.version, cpu->vpmu.vpmcs);
+
+        error_report("vpmu: the source's guest sees a PMU with %s; on this "
+                     "side it would see %s: start it with the source's "
+                     "properties", theirs, cpu->vpmu.software ? ours : "none");
         return -EINVAL;
     }
     if ((s->global_ctrl & ~counters_mask(cpu)) ||
@@ -611,7 +719,15 @@ static int vpmu_post_load(void *opaque, int version_id)
         return -EINVAL;
     }
     for (unsigned v = 0; v < VPMU_NR; v++) {
-        vpmu_backend()->write(&cpu->env, v, s->saved_value[v]);
+        int p = s->handover.phys[v];
+
+        s->parked[v] = (SoftPMUCounter) {
+            .value = s->saved_value[v] & SOFTPMU_VALUE_MASK,
+            .high = s->saved_high[v],
+        };
+        if (p != HANDOVER_NONE) {
+            load_counter(&cpu->env, v, p);
+        }
     }
     vpmu_update(&cpu->env);
     return 0;
@@ -626,8 +742,9 @@ const VMStateDescription vmstate_vpmu = {
     .post_load = vpmu_post_load,
     .fields = (const VMStateField[]) {
         VMSTATE_UINT8(env.vpmu.saved_version, X86CPU),
-        VMSTATE_UINT8(env.vpmu.saved_nr_gp, X86CPU),
+        VMSTATE_UINT16(env.vpmu.saved_vpmcs, X86CPU),
         VMSTATE_UINT64_ARRAY(env.vpmu.saved_value, X86CPU, VPMU_NR),
+        VMSTATE_BOOL_ARRAY(env.vpmu.saved_high, X86CPU, VPMU_NR),
         VMSTATE_UINT64_ARRAY(env.vpmu.evtsel, X86CPU, VPMU_NR_GP),
         VMSTATE_UINT64(env.vpmu.fixed_ctr_ctrl, X86CPU),
         VMSTATE_UINT64(env.vpmu.global_ctrl, X86CPU),
@@ -635,7 +752,6 @@ const VMStateDescription vmstate_vpmu = {
         VMSTATE_UINT64(env.vpmu.debugctl, X86CPU),
         VMSTATE_UINT16_ARRAY(env.vpmu.unsupported, X86CPU,
                              VPMU_NR_UNSUPPORTED),
-        VMSTATE_BOOL_ARRAY(env.vpmu.hw.high, X86CPU, VPMU_NR),
         VMSTATE_END_OF_LIST()
     }
 };

@@ -3,8 +3,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Layers, top down: hw/i386/vpmu.c (QMP, HMP), vpmu.c (MSRs, CPUID, reset,
- * migration), one VPMUBackend per accelerator (tcg.c, kvm.c).
+ * Layers, top down: hw/i386/vpmu.c (QMP, HMP), config.c (CPU properties,
+ * CPUID), vpmu.c (MSRs, reset, migration), handover.c (which pPMC backs which
+ * vPMC), one VPMUBackend per accelerator (tcg.c, kvm.c).
  * docs/devel/vpmu.rst has the map.
  *
  * cpu.h includes this file, so it has nothing that needs cpu.h: see
@@ -13,54 +14,86 @@
 #ifndef TARGET_I386_VPMU_H
 #define TARGET_I386_VPMU_H
 
+#include "qapi/qapi-types-vpmu.h"
+#include "handover.h"
 #include "softpmu.h"
 
 struct ArchCPU;
 struct CPUArchState;
 
-/* vPMCs are numbered like pPMCs: general purpose 0 to 7, fixed 0 to 2. */
-#define VPMU_NR_GP          SOFTPMU_NR_GP
-#define VPMU_NR_FIXED       SOFTPMU_NR_FIXED
-#define VPMU_FIXED(j)       SOFTPMU_FIXED(j)
-#define VPMU_NR             SOFTPMU_NR
 /* Of the unsupported events that a guest asked for, so many are kept. */
 #define VPMU_NR_UNSUPPORTED 8
+/* Default of VPMUConfig.slice_ms. */
+#define VPMU_SLICE_MS       10
 
 /**
  * VPMUConfig: what the guest's PMU has, from CPU properties
- * @pmu_set: pmu has the value that the user or its default gave it, not one
+ * @pmu_set: pmu has the value that the user gave it, not its default or one
  *     that a CPU model (max) chose
  * @version: architectural performance monitoring version; 0: unset
- * @nr_gp: general-purpose counters; 0: unset
- * @software: the software PMU is on; set when the CPU is realized
+ * @nr_gp: general-purpose pPMCs; 0: unset
+ * @passthrough: whether the hand-over policy is asked for
+ * @host_gp: how many general-purpose pPMCs are the host's at start
+ * @host_fixed: mask of fixed pPMCs that are, bit j for fixed j
+ * @host_order: which general-purpose pPMCs those are
+ * @visible: which vPMCs the guest sees
+ * @slice_ms: how long a vPMC keeps its pPMC unused
+ *
+ * Set when the CPU is realized:
+ * @software: the software PMU is on
+ * @policy: the hand-over policy is engaged
+ * @vpmcs: the vPMCs that the guest sees
+ * @kept: what reset does not reset, while it is under way
  */
 typedef struct VPMUConfig {
     bool pmu_set;
     uint8_t version;
     uint8_t nr_gp;
+    OnOffAuto passthrough;
+    uint8_t host_gp;
+    uint8_t host_fixed;
+    VpmuHostOrder host_order;
+    VpmuVisible visible;
+    uint32_t slice_ms;
     bool software;
+    bool policy;
+    VPMUCounterMask vpmcs;
+    struct VPMUState *kept;
 } VPMUConfig;
 
 /**
- * VPMUState: the guest-visible registers of one vCPU
+ * VPMUState: the PMU of one vCPU
  *
  * Lives in the part of CPUX86State that reset clears and INIT keeps (SDM
  * volume 3, "Processor State After Reset").  Only the vCPU's own thread, or
  * anybody while it is stopped, may touch it.
  */
 typedef struct VPMUState {
+    /* The host's side, which a reset of the guest keeps. */
     SoftPMU hw;
+    Handover handover;
+    /* What the operator counts on reserved pPMCs; NULL: nothing. */
+    const struct VPMUEvent *host_event[VPMU_NR];
+    /* Last VPMU_COUNTER_STARVED: vPMCs, and when, ms of the host. */
+    VPMUCounterMask starved;
+    int64_t starved_ms;
+
+    /* The guest's registers. */
     uint64_t evtsel[VPMU_NR_GP];
     uint64_t fixed_ctr_ctrl;
     uint64_t global_ctrl;
     uint64_t global_status;
     uint64_t debugctl;
+    /* Its counters that have no pPMC. */
+    SoftPMUCounter parked[VPMU_NR];
     /* Event codes that the guest asked for and that read 0; 0: none. */
     uint16_t unsupported[VPMU_NR_UNSUPPORTED];
+
     /* What migrates of the counters, see vmstate_vpmu. */
     uint64_t saved_value[VPMU_NR];
+    bool saved_high[VPMU_NR];
     uint8_t saved_version;
-    uint8_t saved_nr_gp;
+    VPMUCounterMask saved_vpmcs;
 } VPMUState;
 
 #ifdef CONFIG_USER_ONLY
@@ -71,14 +104,21 @@ typedef struct VPMUState {
 #define vpmu_expand_features(cpu, errp)         true
 #define vpmu_realize(cpu, errp)                 true
 #define vpmu_cpuid(cpu, eax, ebx, ecx, edx)     do { } while (0)
+#define vpmu_before_reset(cpu)                  do { } while (0)
 #define vpmu_reset(cpu)                         do { } while (0)
 
 #else
 
 extern const PropertyInfo vpmu_prop_pmu;
+extern const PropertyInfo vpmu_prop_fixed;
+extern const PropertyInfo vpmu_prop_order;
+extern const PropertyInfo vpmu_prop_visible;
 extern const struct VMStateDescription vmstate_vpmu;
 
-/* The property pmu: off unless it is set, and then VPMUConfig.pmu_set. */
+/*
+ * The property pmu: off unless it is set, and then VPMUConfig.pmu_set.  All
+ * others are in properties.h.inc.
+ */
 #define DEFINE_PROP_VPMU(name, state, field) \
     DEFINE_PROP(name, state, field, vpmu_prop_pmu, bool, \
                 .set_default = true, .defval.u = false)
@@ -99,10 +139,12 @@ uint64_t vpmu_supported_features(struct ArchCPU *cpu, int word);
 bool vpmu_expand_features(struct ArchCPU *cpu, Error **errp);
 
 /**
- * vpmu_realize: switch the software PMU on, or drop what only it would back
+ * vpmu_realize: switch the PMU on, or drop what only it would back
  *
- * After features are filtered, before the first reset.  Returns false with
- * @errp set if the machine's other CPUs have another PMU.
+ * After features are filtered, before the first reset and before KVM creates
+ * the vCPU.  A CPU that is plugged later has the machine's reservation.
+ * Returns false with @errp set if the machine's other CPUs have another PMU,
+ * or if the accelerator cannot do what is asked.
  */
 bool vpmu_realize(struct ArchCPU *cpu, Error **errp);
 
@@ -115,10 +157,12 @@ void vpmu_cpuid(struct ArchCPU *cpu, uint32_t *eax, uint32_t *ebx,
                 uint32_t *ecx, uint32_t *edx);
 
 /**
- * vpmu_reset: bring all PMU registers to their values after reset
+ * vpmu_before_reset, vpmu_reset: bring all PMU registers to their values
+ * after reset, and leave the host's counters as they are
  *
- * Called with the state zeroed, while the vCPU does not run.
+ * Called before and after the state is zeroed, while the vCPU does not run.
  */
+void vpmu_before_reset(struct ArchCPU *cpu);
 void vpmu_reset(struct ArchCPU *cpu);
 
 #endif /* !CONFIG_USER_ONLY */

@@ -1,0 +1,138 @@
+/*
+ * The virtual PMU's cumulative figures: query-stats, provider vpmu
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One table, target/i386/vpmu/handover-stats.h.inc, has what there is.
+ */
+#include "qemu/osdep.h"
+#include "hw/core/cpu.h"
+#include "qapi/qapi-types-stats.h"
+#include "qemu/module.h"
+#include "system/stats.h"
+#include "target/i386/vpmu/internal.h"
+
+typedef enum { COUNT, BYTES, NANOSECONDS } Unit;
+
+static const struct {
+    const char *name;
+    Unit unit;
+    size_t offset;
+} table[] = {
+#define HANDOVER_STAT(field_, name_, unit_, description_) \
+    { name_, unit_, offsetof(HandoverStats, field_) },
+#include "target/i386/vpmu/handover-stats.h.inc"
+#undef HANDOVER_STAT
+};
+
+static uint64_t *figure(HandoverStats *stats, unsigned i)
+{
+    return (uint64_t *)((char *)stats + table[i].offset);
+}
+
+static void get_stats(CPUState *cs, run_on_cpu_data data)
+{
+    HandoverStats *stats = data.host_ptr;
+
+    vpmu_refresh(cpu_env(cs));
+    *stats = cpu_env(cs)->vpmu.handover.stats;
+}
+
+static void add_result(StatsResultList **result, const char *path,
+                       HandoverStats *stats, strList *names)
+{
+    StatsList *list = NULL, **tail = &list;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+        Stats *entry;
+
+        if (!apply_str_list_filter(table[i].name, names)) {
+            continue;
+        }
+        entry = g_new0(Stats, 1);
+        entry->name = g_strdup(table[i].name);
+        entry->value = g_new0(StatsValue, 1);
+        entry->value->type = QTYPE_QNUM;
+        entry->value->u.scalar = *figure(stats, i);
+        QAPI_LIST_APPEND(tail, entry);
+    }
+    if (list) {
+        add_stats_entry(result, STATS_PROVIDER_VPMU, path, list);
+    }
+}
+
+/* Without a PMU whose figures there are, there is just no result. */
+static bool has_stats(void)
+{
+    return first_cpu && X86_CPU(first_cpu)->vpmu.software;
+}
+
+static void vpmu_stats(StatsResultList **result, StatsTarget target,
+                       strList *names, strList *targets, Error **errp)
+{
+    HandoverStats sum = {};
+    CPUState *cs;
+
+    if (!has_stats() ||
+        (target != STATS_TARGET_VM && target != STATS_TARGET_VCPU)) {
+        return;
+    }
+    CPU_FOREACH(cs) {
+        g_autofree char *path = object_get_canonical_path(OBJECT(cs));
+        HandoverStats stats;
+
+        if (target == STATS_TARGET_VCPU &&
+            !apply_str_list_filter(path, targets)) {
+            continue;
+        }
+        run_on_cpu(cs, get_stats, RUN_ON_CPU_HOST_PTR(&stats));
+        if (target == STATS_TARGET_VCPU) {
+            add_result(result, path, &stats, names);
+        }
+        for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+            *figure(&sum, i) += *figure(&stats, i);
+        }
+    }
+    if (target == STATS_TARGET_VM) {
+        add_result(result, NULL, &sum, names);
+    }
+}
+
+static StatsSchemaValueList *schema(void)
+{
+    StatsSchemaValueList *list = NULL, **tail = &list;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+        StatsSchemaValue *entry = g_new0(StatsSchemaValue, 1);
+
+        entry->name = g_strdup(table[i].name);
+        entry->type = STATS_TYPE_CUMULATIVE;
+        entry->has_unit = table[i].unit != COUNT;
+        entry->unit = table[i].unit == BYTES ? STATS_UNIT_BYTES :
+                                               STATS_UNIT_SECONDS;
+        if (table[i].unit == NANOSECONDS) {
+            entry->has_base = true;
+            entry->base = 10;
+            entry->exponent = -9;
+        }
+        QAPI_LIST_APPEND(tail, entry);
+    }
+    return list;
+}
+
+static void vpmu_schemas(StatsSchemaList **result, Error **errp)
+{
+    if (has_stats()) {
+        add_stats_schema(result, STATS_PROVIDER_VPMU, STATS_TARGET_VM,
+                         schema());
+        add_stats_schema(result, STATS_PROVIDER_VPMU, STATS_TARGET_VCPU,
+                         schema());
+    }
+}
+
+static void vpmu_stats_register(void)
+{
+    add_stats_callbacks(STATS_PROVIDER_VPMU, vpmu_stats, vpmu_schemas);
+}
+
+type_init(vpmu_stats_register)

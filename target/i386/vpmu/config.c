@@ -1,0 +1,438 @@
+/*
+ * The virtual PMU that a guest is given: CPU properties and CPUID
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * All vCPUs of a machine have the same PMU.  What contradicts itself, or
+ * cannot be had, is an error that says what to change.
+ */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qapi/error.h"
+#include "qapi/qapi-visit-vpmu.h"
+#include "qapi/visitor.h"
+#include "hw/qdev-properties.h"
+#include "system/kvm.h"
+#include "system/tcg.h"
+#include "internal.h"
+
+#define VPMU_VERSION_MIN        2
+#define VPMU_VERSION_MAX        5
+/* What to use where the vendor is in the way. */
+#define VPMU_INTEL_MODEL        "a CPU model with vendor GenuineIntel, " \
+                                "for example Icelake-Server-v6"
+
+/* Properties */
+
+static void prop_pmu_get(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    qdev_prop_bool.get(obj, v, name, opaque, errp);
+}
+
+static void prop_pmu_set(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    qdev_prop_bool.set(obj, v, name, opaque, errp);
+    X86_CPU(obj)->vpmu.pmu_set = true;
+}
+
+static void prop_pmu_set_default(ObjectProperty *op, const Property *prop)
+{
+    object_property_set_default_bool(op, prop->defval.u);
+}
+
+/* A boolean that remembers that it was set, see VPMUConfig. */
+const PropertyInfo vpmu_prop_pmu = {
+    .type = "bool",
+    .description = "on/off",
+    .get = prop_pmu_get,
+    .set = prop_pmu_set,
+    .set_default_value = prop_pmu_set_default,
+};
+
+static char *fixed_list(uint8_t mask)
+{
+    GString *list = g_string_new(NULL);
+
+    for (unsigned j = 0; j < VPMU_NR_FIXED; j++) {
+        if (mask & (1u << j)) {
+            g_string_append_printf(list, "%s%u", list->len ? ":" : "", j);
+        }
+    }
+    return g_string_free(list, FALSE);
+}
+
+static void prop_fixed_get(Object *obj, Visitor *v, const char *name,
+                           void *opaque, Error **errp)
+{
+    uint8_t *mask = object_field_prop_ptr(obj, opaque);
+    g_autofree char *list = fixed_list(*mask);
+
+    visit_type_str(v, name, &list, errp);
+}
+
+static void prop_fixed_set(Object *obj, Visitor *v, const char *name,
+                           void *opaque, Error **errp)
+{
+    g_autofree char *list = NULL;
+    g_auto(GStrv) indices = NULL;
+    uint8_t mask = 0;
+
+    if (!visit_type_str(v, name, &list, errp)) {
+        return;
+    }
+    indices = g_strsplit(list, ":", -1);
+    for (char **index = indices; *index; index++) {
+        unsigned j = (*index)[0] - '0';
+
+        if (!(*index)[0] || (*index)[1] || j >= VPMU_NR_FIXED) {
+            error_setg(errp, "%s=%s: '%s' is no fixed counter: use the "
+                       "indices 0 to %u with colons between them, as in 0:2",
+                       name, list, *index, VPMU_NR_FIXED - 1);
+            return;
+        }
+        if (mask & (1u << j)) {
+            error_setg(errp, "%s=%s names fixed counter %u twice: name it "
+                       "once", name, list, j);
+            return;
+        }
+        mask |= 1u << j;
+    }
+    *(uint8_t *)object_field_prop_ptr(obj, opaque) = mask;
+}
+
+/* -cpu splits at commas, so a list in it has colons. */
+const PropertyInfo vpmu_prop_fixed = {
+    .type = "str",
+    .description = "indices of fixed counters, for example 0:2",
+    .get = prop_fixed_get,
+    .set = prop_fixed_set,
+};
+
+static void prop_enum_get(Object *obj, Visitor *v, const char *name,
+                          void *opaque, Error **errp)
+{
+    qdev_prop_on_off_auto.get(obj, v, name, opaque, errp);
+}
+
+static void prop_enum_set(Object *obj, Visitor *v, const char *name,
+                          void *opaque, Error **errp)
+{
+    qdev_prop_on_off_auto.set(obj, v, name, opaque, errp);
+}
+
+static void prop_enum_set_default(ObjectProperty *op, const Property *prop)
+{
+    qdev_prop_on_off_auto.set_default_value(op, prop);
+}
+
+const PropertyInfo vpmu_prop_order = {
+    .type = "VpmuHostOrder",
+    .description = "which counters the host gets first: high/low",
+    .enum_table = &VpmuHostOrder_lookup,
+    .get = prop_enum_get,
+    .set = prop_enum_set,
+    .set_default_value = prop_enum_set_default,
+};
+
+const PropertyInfo vpmu_prop_visible = {
+    .type = "VpmuVisible",
+    .description = "which counters the guest sees: all/granted",
+    .enum_table = &VpmuVisible_lookup,
+    .get = prop_enum_get,
+    .set = prop_enum_set,
+    .set_default_value = prop_enum_set_default,
+};
+
+/* What is asked for */
+
+static bool wants_passthrough(const X86CPU *cpu)
+{
+    return cpu->vpmu.passthrough != ON_OFF_AUTO_OFF;
+}
+
+/*
+ * CPU models that switch pmu on by themselves (max) must stay as they are,
+ * so only what the user says counts.
+ */
+static bool wants_software(const X86CPU *cpu)
+{
+    return tcg_enabled() && IS_INTEL_CPU(&cpu->env) &&
+           ((cpu->enable_pmu && cpu->vpmu.pmu_set) || wants_passthrough(cpu));
+}
+
+uint64_t vpmu_supported_features(X86CPU *cpu, int word)
+{
+    if (cpu && !wants_software(cpu)) {
+        return 0;
+    }
+    return word == FEAT_1_ECX ? CPUID_EXT_PDCM :
+           word == FEAT_PERF_CAPABILITIES ? VPMU_CAP_FW_WRITE : 0;
+}
+
+/* Is there a PMU with counters that can be handed over? */
+static bool check_passthrough(X86CPU *cpu, Error **errp)
+{
+    const VPMUBackend *backend = vpmu_backend();
+    const char *reason = "this accelerator has no virtual PMU";
+    VpmuMode mode = VPMU_MODE_NONE;
+
+    if (!wants_passthrough(cpu)) {
+        return true;
+    }
+    if (cpu->vpmu.pmu_set && !cpu->enable_pmu) {
+        error_setg(errp, "pmu-passthrough=%s contradicts pmu=off: remove one "
+                   "of them", OnOffAuto_str(cpu->vpmu.passthrough));
+        return false;
+    }
+    if (wants_software(cpu)) {
+        cpu->enable_pmu = true;
+        return true;
+    }
+    if (tcg_enabled()) {
+        reason = "under TCG it needs " VPMU_INTEL_MODEL;
+    } else if (backend) {
+        cpu->enable_pmu = true;
+        mode = backend->mode(cpu, &reason);
+    }
+    if (mode == VPMU_MODE_NONE && cpu->vpmu.passthrough == ON_OFF_AUTO_AUTO) {
+        warn_report_once("pmu-passthrough=auto: the guest has no PMU: %s",
+                         reason);
+    }
+    if (cpu->vpmu.passthrough == ON_OFF_AUTO_ON &&
+        (mode == VPMU_MODE_NONE || mode == VPMU_MODE_EMULATED)) {
+        error_setg(errp, "pmu-passthrough=on cannot be had: %s", reason);
+        if (kvm_enabled()) {
+            error_append_hint(errp, "It needs a kernel with the mediated PMU "
+                              "(Linux 7.0, kvm_intel or kvm_amd loaded with "
+                              "enable_mediated_pmu=1).  -accel tcg has a PMU "
+                              "everywhere, pmu-passthrough=auto takes what "
+                              "there is.\n");
+        }
+        return false;
+    }
+    return true;
+}
+
+/* The first property that is set and means nothing without @needed. */
+static const char *software_property(const VPMUConfig *vpmu)
+{
+    return vpmu->version ? "pmu-version" :
+           vpmu->nr_gp ? "pmu-gp-counters" : NULL;
+}
+
+static const char *policy_property(const VPMUConfig *vpmu)
+{
+    return vpmu->host_gp ? "pmu-host-gp" :
+           vpmu->host_fixed ? "pmu-host-fixed" :
+           vpmu->host_order != VPMU_HOST_ORDER_HIGH ? "pmu-host-order" :
+           vpmu->visible != VPMU_VISIBLE_GRANTED ? "pmu-visible" :
+           vpmu->slice_ms != VPMU_SLICE_MS ? "pmu-slice-ms" : NULL;
+}
+
+/* Properties that ask for something that is not there. */
+static bool check_needed(const X86CPU *cpu, Error **errp)
+{
+    const char *software = software_property(&cpu->vpmu);
+    const char *policy = policy_property(&cpu->vpmu);
+
+    if (policy && !wants_passthrough(cpu)) {
+        error_setg(errp, "%s needs pmu-passthrough: add pmu-passthrough=on "
+                   "or remove %s", policy, policy);
+        return false;
+    }
+    if (wants_software(cpu)) {
+        return true;
+    }
+    if (software && !tcg_enabled()) {
+        error_setg(errp, "%s needs the software PMU, which is TCG's: "
+                   "add -accel tcg or remove %s", software, software);
+        return false;
+    }
+    if (policy && !tcg_enabled()) {
+        error_setg(errp, "%s: this kernel cannot keep counters for the host: "
+                   "add -accel tcg or remove %s", policy, policy);
+        return false;
+    }
+    if (software && !IS_INTEL_CPU(&cpu->env)) {
+        error_setg(errp, "%s needs " VPMU_INTEL_MODEL, software);
+        return false;
+    }
+    if (policy) {
+        error_setg(errp, "%s needs " VPMU_INTEL_MODEL, policy);
+        return false;
+    }
+    if (software) {
+        error_setg(errp, "%s needs a PMU: add pmu=on or remove %s", software,
+                   software);
+        return false;
+    }
+    return true;
+}
+
+static bool check_range(const VPMUConfig *vpmu, Error **errp)
+{
+    unsigned nr_gp = vpmu->nr_gp ?: VPMU_NR_GP;
+
+    if (vpmu->version &&
+        (vpmu->version < VPMU_VERSION_MIN ||
+         vpmu->version > VPMU_VERSION_MAX)) {
+        error_setg(errp, "pmu-version=%u is out of range: use %u to %u",
+                   vpmu->version, VPMU_VERSION_MIN, VPMU_VERSION_MAX);
+        return false;
+    }
+    if (vpmu->nr_gp > VPMU_NR_GP) {
+        error_setg(errp, "pmu-gp-counters=%u is out of range: use 1 to %u",
+                   vpmu->nr_gp, VPMU_NR_GP);
+        return false;
+    }
+    if (!vpmu->slice_ms) {
+        error_setg(errp, "pmu-slice-ms=0 is out of range: use 1 or more");
+        return false;
+    }
+    if (vpmu->host_gp > nr_gp) {
+        error_setg(errp, "pmu-host-gp=%u is more than pmu-gp-counters=%u: "
+                   "use 0 to %u", vpmu->host_gp, nr_gp, nr_gp);
+        return false;
+    }
+    if (vpmu->host_gp == nr_gp && vpmu->visible == VPMU_VISIBLE_GRANTED) {
+        error_setg(errp, "pmu-host-gp=%u leaves the guest no general-purpose "
+                   "counter of pmu-gp-counters=%u: use 0 to %u, or "
+                   "pmu-visible=all", vpmu->host_gp, nr_gp, nr_gp - 1);
+        return false;
+    }
+    return true;
+}
+
+bool vpmu_expand_features(X86CPU *cpu, Error **errp)
+{
+    CPUX86State *env = &cpu->env;
+    VPMUConfig *vpmu = &cpu->vpmu;
+    static const int words[] = { FEAT_1_ECX, FEAT_PERF_CAPABILITIES };
+
+    if (!check_range(vpmu, errp) || !check_passthrough(cpu, errp) ||
+        !check_needed(cpu, errp)) {
+        return false;
+    }
+    if (!wants_software(cpu)) {
+        if (tcg_enabled() && cpu->enable_pmu && vpmu->pmu_set) {
+            warn_report_once("pmu=on has no effect: the software PMU needs "
+                             VPMU_INTEL_MODEL);
+        }
+        return true;
+    }
+
+    for (int i = 0; i < ARRAY_SIZE(words); i++) {
+        env->features[words[i]] |= vpmu_supported_features(cpu, words[i]) &
+                                   ~env->user_features[words[i]];
+    }
+    env->cpuid_min_level = MAX(env->cpuid_min_level, 0xa);
+
+    /* What was not set, as it is now: model expansion shows it. */
+    vpmu->version = vpmu->version ?: VPMU_VERSION_MAX;
+    vpmu->nr_gp = vpmu->nr_gp ?: VPMU_NR_GP;
+    return true;
+}
+
+/* What the properties come to */
+
+static VPMUCounterMask ppmcs(const VPMUConfig *vpmu)
+{
+    return ((1u << vpmu->nr_gp) - 1) | VPMU_MASK_FIXED;
+}
+
+static VPMUCounterMask reserved_at_start(const VPMUConfig *vpmu)
+{
+    return handover_choose(ppmcs(vpmu), 0, 0, vpmu->host_gp,
+                           vpmu->host_order == VPMU_HOST_ORDER_LOW) |
+           vpmu->host_fixed << VPMU_NR_GP;
+}
+
+static VPMUCounterMask visible(const VPMUConfig *vpmu)
+{
+    unsigned nr_gp = vpmu->nr_gp - vpmu->host_gp;
+    unsigned fixed = ~vpmu->host_fixed & ((1u << VPMU_NR_FIXED) - 1);
+
+    if (!vpmu->policy || vpmu->visible == VPMU_VISIBLE_ALL) {
+        return ppmcs(vpmu);
+    }
+    if (vpmu->version < 5) {
+        /* CPUID has a number only, so what is above a gap is not seen. */
+        fixed &= (1u << cto32(fixed)) - 1;
+    }
+    return ((1u << nr_gp) - 1) | fixed << VPMU_NR_GP;
+}
+
+static char *describe(const VPMUConfig *vpmu)
+{
+    g_autofree char *fixed = fixed_list(vpmu->host_fixed);
+
+    return g_strdup_printf("pmu=%s,pmu-version=%u,pmu-gp-counters=%u,"
+                           "pmu-passthrough=%s,pmu-host-gp=%u,"
+                           "pmu-host-fixed=%s,pmu-host-order=%s,"
+                           "pmu-visible=%s,pmu-slice-ms=%u",
+                           vpmu->software ? "on" : "off", vpmu->version,
+                           vpmu->nr_gp, OnOffAuto_str(vpmu->passthrough),
+                           vpmu->host_gp, fixed,
+                           VpmuHostOrder_str(vpmu->host_order),
+                           VpmuVisible_str(vpmu->visible), vpmu->slice_ms);
+}
+
+bool vpmu_realize(X86CPU *cpu, Error **errp)
+{
+    CPUX86State *env = &cpu->env;
+    VPMUConfig *vpmu = &cpu->vpmu;
+    const VPMUBackend *backend = vpmu_backend();
+
+    vpmu->software = wants_software(cpu);
+    if (vpmu->software) {
+        vpmu->policy = wants_passthrough(cpu);
+        vpmu->vpmcs = visible(vpmu);
+        handover_init(&env->vpmu.handover, ppmcs(vpmu),
+                      reserved_at_start(vpmu), !vpmu->policy ?
+                      HANDOVER_FOREVER : vpmu->slice_ms * (int64_t)SCALE_MS);
+    }
+    if (first_cpu && CPU(cpu) != first_cpu) {
+        g_autofree char *mine = describe(vpmu);
+        g_autofree char *first = describe(&X86_CPU(first_cpu)->vpmu);
+
+        if (strcmp(mine, first)) {
+            error_setg(errp, "all CPUs of a machine have the same PMU: "
+                       "this one has %s, CPU 0 has %s; give the PMU's "
+                       "properties in -cpu", mine, first);
+            return false;
+        }
+        vpmu_plug(cpu, X86_CPU(first_cpu));
+    }
+    if (tcg_enabled() && !vpmu->software) {
+        if (env->features[FEAT_1_ECX] & CPUID_EXT_PDCM) {
+            warn_report_once("TCG has pdcm only with pmu=on and a CPU model "
+                             "with vendor GenuineIntel");
+        }
+        env->features[FEAT_1_ECX] &= ~CPUID_EXT_PDCM;
+        env->features[FEAT_PERF_CAPABILITIES] = 0;
+    }
+    return !backend || !backend->realize || backend->realize(cpu, errp);
+}
+
+void vpmu_cpuid(X86CPU *cpu, uint32_t *eax, uint32_t *ebx, uint32_t *ecx,
+                uint32_t *edx)
+{
+    const VPMUConfig *vpmu = &cpu->vpmu;
+    unsigned nr_gp = ctpop16(vpmu->vpmcs & VPMU_MASK_GP);
+    unsigned fixed = vpmu->vpmcs >> VPMU_NR_GP;
+
+    if (!vpmu->software) {
+        return;
+    }
+    *eax = vpmu->version | nr_gp << 8 | SOFTPMU_WIDTH << 16 |
+           VPMU_NR_ARCH_EVENTS << 24;
+    *ebx = vpmu_event_unavailable();
+    /* Fixed counters: those without a gap below in EDX, all in ECX. */
+    *ecx = vpmu->version >= 5 ? fixed : 0;
+    *edx = cto32(fixed) | SOFTPMU_WIDTH << 5;
+    if (vpmu->version >= 5) {
+        *edx |= 1 << 15; /* AnyThread is gone */
+    }
+}
