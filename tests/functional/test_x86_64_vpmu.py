@@ -5,59 +5,18 @@
 The software PMU as Linux and perf see it.
 
 Boots the guest that scripts/guest-image builds and holds perf's own output
-against what the programs of tests/guest declare.  Environment:
-
-VPMU_KERNEL, VPMU_INITRD  the guest
-VPMU_REPEAT               how often each count is taken, all must be exact
-                          (default 3)
+against what the programs of tests/guest declare.  vpmu_test.py has the
+environment variables.
 '''
 
-import os
-import time
-
-from qemu_test import LinuxKernelTest
-from vpmu_guest import (STAT, SerialLine, Shell, append, cpu_model, parse_stat,
-                        perf_events)
-
-REPEAT = int(os.environ.get('VPMU_REPEAT', '3'))
-
-# General-purpose counters for events of a program.  The eighth is for cycles,
-# because the kernel's watchdog has their fixed counter.
-SLOTS = 7
+from vpmu_guest import STAT, append, parse_stat
+from vpmu_test import VpmuTest
 
 # Virtual time that follows the instructions, at any speed the host can do
 ICOUNT = ('-icount', 'shift=3,sleep=off')
 
 
-class X86Vpmu(LinuxKernelTest):
-
-    timeout = 600
-
-    def setUp(self):
-        super().setUp()
-        for name in 'VPMU_KERNEL', 'VPMU_INITRD':
-            self.assertTrue(os.path.exists(os.environ.get(name, '')),
-                            f'{name} must name a file (see guest-image)')
-
-    def start(self, name, *args, cmdline=Shell.APPEND, features=('pmu=on',)):
-        '''Starts a guest and returns the machine and a shell in it'''
-        line = SerialLine(self.scratch_file(), name)
-        self.addCleanup(line.close)
-        # QEMU_TEST_KEEP_SCRATCH keeps its log
-        vm = self.get_vm(name=name)
-        vm.add_args('-accel', 'tcg', '-nodefaults', '-no-reboot', '-m', '512',
-                    '-cpu', cpu_model(*features),
-                    '-kernel', os.environ['VPMU_KERNEL'],
-                    '-initrd', os.environ['VPMU_INITRD'],
-                    '-append', cmdline, *line.args, *args)
-        vm.launch()
-        return vm, Shell(line, vm.is_running)
-
-    def boot(self, *args, **kwargs):
-        '''Starts a guest; returns when its shell listens'''
-        vm, guest = self.start('guest', *args, **kwargs)
-        guest.wait_ready()
-        return vm, guest
+class X86Vpmu(VpmuTest):
 
     def run_to_end(self, name, run, *args, extra='', timeout=120):
         '''Starts a guest that executes @run alone; returns what it printed'''
@@ -68,43 +27,6 @@ class X86Vpmu(LinuxKernelTest):
         vm.wait(timeout=60)
         self.assertEqual(vm.exitcode(), 0)
         return output.replace('\r', '')
-
-    def check_counts(self, guest, where, prefix='', programs=None,
-                     repeat=REPEAT):
-        '''Every known program, every event it declares, to the unit'''
-        spelled = perf_events()
-        expected = guest.expected()
-        self.assertTrue(expected)
-        # This one takes seconds
-        del expected['marathon']
-        for program in programs or sorted(expected):
-            declared = dict(expected[program])
-            insns = declared.pop('instructions')
-            others = sorted(declared)
-            for first in range(0, len(others), SLOTS):
-                events = others[first:first + SLOTS]
-                want = {spelled[event]: declared[event] for event in events}
-                # Cycles advance with the instructions, on both clocks
-                want |= {'instructions': insns, 'cycles': insns,
-                         'ref-cycles': insns}
-                for turn in range(repeat):
-                    got = self.count(guest, list(want), program, prefix)
-                    self.assertEqual(got, want,
-                                     f'{program} {where}, turn {turn + 1}')
-
-    def count(self, guest, events, program, prefix=''):
-        '''What perf counts in user mode of a program: event -> count'''
-        args = ' '.join(f"-e {event}{'' if event.endswith('/') else ':'}u"
-                        for event in events)
-        return dict(zip(events, parse_stat(
-            guest.run(f'{prefix} {STAT} {args} {program} 2>&1'))))
-
-    def check_alone_and_beside_busy(self, guest):
-        self.check_counts(guest, 'alone')
-        # One for each CPU, so that there is no quiet one to move to
-        guest.run('for cpu in $(seq $(nproc)); do busy & done')
-        self.check_counts(guest, 'beside a busy process')
-        guest.run('killall busy')
 
     def test_probe(self):
         '''The kernel finds the PMU that the command line asked for'''
@@ -257,16 +179,6 @@ class X86Vpmu(LinuxKernelTest):
         self.assertEqual(len(counts[0]), 20)
         self.assertEqual(counts[0], counts[1])
 
-    def start_marathon(self, guest):
-        '''Starts a count that takes seconds; returns what it must come to'''
-        events = guest.expected()['marathon']
-        guest.start(f'{STAT} -e instructions:u,branches:u,cycles:u '
-                    'marathon 2>&1')
-        # Well into it
-        time.sleep(2)
-        return [events['instructions'], events['branches'],
-                events['instructions']]
-
     def test_query(self):
         '''The host sees what the guest measures while it measures'''
         vm, guest = self.boot()
@@ -281,6 +193,8 @@ class X86Vpmu(LinuxKernelTest):
         self.assertEqual(info['counter-width'], 48)
         self.assertEqual(info['total'], {'gp': 8, 'fixed': [0, 1, 2]})
         self.assertEqual(len(info['cpus']), 1)
+        # The owner of a counter is the guest, whether it is in use or not
+        self.assertEqual(info['cpus'][0]['in-use'], info['total'])
         # The watchdog counts cycles too, but not only the user's
         mine = {counter['event']['name']: counter
                 for counter in info['cpus'][0]['counters']
@@ -346,22 +260,10 @@ class X86Vpmu(LinuxKernelTest):
         self.assertNotIn('error', job)
         return job['status'] == 'concluded'
 
-    def wait_until(self, condition, timeout=120):
-        deadline = time.monotonic() + timeout
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.1)
-
     def test_hotplug(self):
         '''A CPU that is plugged in later counts like the first'''
         vm, guest = self.boot('-smp', '1,maxcpus=2')
-        slot = [cpu for cpu in vm.cmd('query-hotpluggable-cpus')
-                if 'qom-path' not in cpu][0]
-        vm.cmd('device_add', id='plugged', driver=slot['type'],
-               **slot['props'])
-        cpu1 = '/sys/devices/system/cpu/cpu1'
-        guest.run(f'until [ -e {cpu1}/online ]; do sleep 0.1; done; '
-                  f'echo 1 > {cpu1}/online')
+        self.plug_cpu(vm, guest)
         self.check_counts(guest, 'on a plugged CPU', prefix='taskset 2')
         guest.run('taskset 2 busy &')
         self.check_counts(guest, 'on a busy plugged CPU', prefix='taskset 2',
@@ -369,4 +271,4 @@ class X86Vpmu(LinuxKernelTest):
 
 
 if __name__ == '__main__':
-    LinuxKernelTest.main()
+    VpmuTest.main()

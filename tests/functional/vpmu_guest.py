@@ -131,6 +131,13 @@ class Shell:
         self.line.writer.write(line.encode())
         self.wait_for(rf'vpmu-begin-{self.count}\r?\n')
 
+    def has_finished(self):
+        '''Whether the started command has ended, without waiting for it'''
+        if not self.alive():
+            self.fail('the guest is gone')
+        self.seen += (self.line.reader.read() or b'').decode(errors='replace')
+        return re.search(rf'vpmu-end-{self.count} \d+\r?\n', self.seen)
+
     def finish(self, timeout=120, check=True):
         '''What the started command printed.  It must succeed if @check.'''
         match = self.wait_for(rf'(.*?)vpmu-end-{self.count} (\d+)\r?\n',

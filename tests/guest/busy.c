@@ -2,14 +2,22 @@
 /*
  * The neighbour that the counted programs must not hear: it computes, faults,
  * calls the kernel and gives the CPU away, until it is killed.
+ *
+ * Usage: busy [MICROSECONDS]
+ *
+ * With an argument it does only little of that at a time and sleeps in
+ * between; whenever it wakes up it interrupts who runs then.
  */
 
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-int main(void)
+int main(int argc, char **argv)
 {
+    unsigned nap = argc > 1 ? atoi(argv[1]) : 0;
+    int turns = nap ? 100 : 20000;
     /* volatile, so that the loops below are not optimized away */
     volatile unsigned long sum = 0;
 
@@ -17,7 +25,7 @@ int main(void)
         char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-        for (int i = 0; i < 20000; i++) {
+        for (int i = 0; i < turns; i++) {
             sum += i;
         }
         if (page != MAP_FAILED) {
@@ -25,6 +33,10 @@ int main(void)
             munmap(page, 4096);
         }
         getppid();
-        sched_yield();
+        if (nap) {
+            usleep(nap);
+        } else {
+            sched_yield();
+        }
     }
 }

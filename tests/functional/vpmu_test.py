@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+'''
+What the functional tests of the virtual PMU share: the guest that
+scripts/guest-image builds, known counts, and what the operator sees.
+
+Environment:
+
+VPMU_KERNEL, VPMU_INITRD  the guest
+VPMU_REPEAT               how often each count is taken, all must be exact
+                          (default 3)
+'''
+
+import os
+import time
+
+from qemu_test import LinuxKernelTest
+from vpmu_guest import (STAT, SerialLine, Shell, cpu_model, parse_stat,
+                        perf_events)
+
+REPEAT = int(os.environ.get('VPMU_REPEAT', '3'))
+
+
+def identify(counters):
+    '''(type, index) of what query-vpmu and its like list'''
+    return [(counter['type'], counter['index']) for counter in counters]
+
+
+def counter_set(counters):
+    '''The same as a VpmuCounterSet'''
+    return {'gp': sum(kind == 'gp' for kind, _ in counters),
+            'fixed': sorted(index for kind, index in counters
+                            if kind == 'fixed')}
+
+
+class VpmuTest(LinuxKernelTest):
+
+    # General-purpose counters for events of a program.  The eighth is for
+    # cycles, because the kernel's watchdog has their fixed counter.
+    slots = 7
+
+    def setUp(self):
+        super().setUp()
+        for name in 'VPMU_KERNEL', 'VPMU_INITRD':
+            self.assertTrue(os.path.exists(os.environ.get(name, '')),
+                            f'{name} must name a file (see guest-image)')
+
+    def start(self, name, *args, cmdline=Shell.APPEND, features=('pmu=on',)):
+        '''Starts a guest and returns the machine and a shell in it'''
+        line = SerialLine(self.scratch_file(), name)
+        self.addCleanup(line.close)
+        # QEMU_TEST_KEEP_SCRATCH keeps its log
+        vm = self.get_vm(name=name)
+        vm.add_args('-accel', 'tcg', '-nodefaults', '-no-reboot', '-m', '512',
+                    '-cpu', cpu_model(*features),
+                    '-kernel', os.environ['VPMU_KERNEL'],
+                    '-initrd', os.environ['VPMU_INITRD'],
+                    '-append', cmdline, *line.args, *args)
+        vm.launch()
+        return vm, Shell(line, vm.is_running)
+
+    def boot(self, *args, **kwargs):
+        '''Starts a guest; returns when its shell listens'''
+        vm, guest = self.start('guest', *args, **kwargs)
+        guest.wait_ready()
+        return vm, guest
+
+    def check_counts(self, guest, where, prefix='', programs=None,
+                     repeat=REPEAT):
+        '''Every known program, every event it declares, to the unit'''
+        spelled = perf_events()
+        expected = guest.expected()
+        self.assertTrue(expected)
+        # This one takes seconds
+        del expected['marathon']
+        for program in programs or sorted(expected):
+            declared = dict(expected[program])
+            insns = declared.pop('instructions')
+            others = sorted(declared)
+            for first in range(0, len(others), self.slots):
+                events = others[first:first + self.slots]
+                want = {spelled[event]: declared[event] for event in events}
+                # Cycles advance with the instructions, on both clocks
+                want |= {'instructions': insns, 'cycles': insns,
+                         'ref-cycles': insns}
+                for turn in range(repeat):
+                    got = self.count(guest, list(want), program, prefix)
+                    self.assertEqual(got, want,
+                                     f'{program} {where}, turn {turn + 1}')
+
+    def count(self, guest, events, program, prefix=''):
+        '''What perf counts in user mode of a program: event -> count'''
+        args = ' '.join(f"-e {event}{'' if event.endswith('/') else ':'}u"
+                        for event in events)
+        return dict(zip(events, parse_stat(
+            guest.run(f'{prefix} {STAT} {args} {program} 2>&1'))))
+
+    def check_alone_and_beside_busy(self, guest):
+        self.check_counts(guest, 'alone')
+        # One for each CPU, so that there is no quiet one to move to
+        guest.run('for cpu in $(seq $(nproc)); do busy & done')
+        self.check_counts(guest, 'beside a busy process')
+        guest.run('killall busy')
+
+    def plug_cpu(self, vm, guest):
+        '''Plugs the CPU that there is a slot for, and has it used'''
+        slot = [cpu for cpu in vm.cmd('query-hotpluggable-cpus')
+                if 'qom-path' not in cpu][0]
+        vm.cmd('device_add', id='plugged', driver=slot['type'],
+               **slot['props'])
+        cpu1 = '/sys/devices/system/cpu/cpu1'
+        guest.run(f'until [ -e {cpu1}/online ]; do sleep 0.1; done; '
+                  f'echo 1 > {cpu1}/online')
+
+    def start_marathon(self, guest):
+        '''Starts a count that takes seconds; returns what it must come to'''
+        events = guest.expected()['marathon']
+        guest.start(f'{STAT} -e instructions:u,branches:u,cycles:u '
+                    'marathon 2>&1')
+        # Well into it
+        time.sleep(2)
+        return [events['instructions'], events['branches'],
+                events['instructions']]
+
+    def wait_until(self, condition, timeout=120):
+        deadline = time.monotonic() + timeout
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+
+    def stats(self, vm):
+        '''The cumulative figures of each CPU: a list of name -> value'''
+        cpus = vm.cmd('query-stats', target='vcpu',
+                      providers=[{'provider': 'vpmu'}])
+        # In the order of query-vpmu
+        order = [cpu['qom-path'] for cpu in vm.cmd('query-vpmu')['cpus']]
+        cpus.sort(key=lambda cpu: order.index(cpu['qom-path']))
+        return [{figure['name']: figure['value'] for figure in cpu['stats']}
+                for cpu in cpus]
+
+    def check_picture(self, info):
+        '''What is true of every answer of query-vpmu'''
+        for cpu in info['cpus']:
+            reserved = identify(cpu['host-counters'])
+            self.assertEqual(reserved, identify(
+                info['cpus'][0]['host-counters']), 'on all CPUs alike')
+            self.assertEqual(counter_set(reserved), info['reserved'])
+            held = []
+            for counter in cpu['counters']:
+                index = counter.get('physical-index')
+                path = ('idle' if not counter['enabled'] else
+                        'starved' if index is None else
+                        'fast' if index == counter['index'] else 'slow')
+                self.assertEqual(counter['path'], path)
+                if index is not None:
+                    self.assertEqual(counter['owner'], 'guest')
+                    held.append((counter['type'], index))
+            self.assertEqual(len(held), len(set(held)), 'one vPMC each')
+            self.assertFalse(set(held) & set(reserved))
+            self.assertEqual(counter_set(held), cpu['in-use'])
+
+    def picture(self, vm):
+        '''The answer of query-vpmu, checked'''
+        info = vm.cmd('query-vpmu')
+        self.check_picture(info)
+        return info
