@@ -186,7 +186,7 @@ sys.exit([int(n) for n in m.version("meson").split(".")[:2]] < [1, 5])
 
 # The guest image, what runs on bare metal and the unit tests are made with
 # this project's own scripts and meson.build, and stay here.
-ours() { mirrored | grep -Ev '^tests/(fuzz|guest|functional|unit|vpmu)/'; }
+ours() { mirrored | grep -Ev '^tests/(fuzz|guest|functional|plugins|unit|vpmu)/'; }
 
 # mirrored: the names of all files in folders that QEMU has too.
 mirrored() (

@@ -73,6 +73,7 @@ static VpmuCounter *counter_info(CPUX86State *env, unsigned v)
     info->kernel = config.rings & (1 << SOFTPMU_KERNEL);
     info->event = code ? event_info(code, event) : NULL;
     info->value = vpmu_read(env, v, 0);
+    info->pebs = config.precise;
     info->has_physical_index = p != HANDOVER_NONE;
     info->physical_index = !info->has_physical_index ? 0 :
                            fixed ? p - VPMU_NR_GP : p;
@@ -118,6 +119,7 @@ static void vcpu_info(CPUState *cs, run_on_cpu_data data)
             QAPI_LIST_APPEND(counters, counter_info(env, v));
         }
     }
+    info->ds_area = env->vpmu.ds_area;
     for (unsigned p = 0; p < VPMU_NR; p++) {
         if (h->reserved & VPMU_MASK_OF(p)) {
             QAPI_LIST_APPEND(host, host_counter_info(env, p));
@@ -148,6 +150,11 @@ static void software_info(VpmuInfo *info, X86CPU *first)
     info->counter_width = SOFTPMU_WIDTH;
     info->total = counter_set(h->counters);
     info->reserved = counter_set(h->reserved);
+    if (config->pebs == ON_OFF_AUTO_ON) {
+        info->pebs = g_new0(VpmuPebs, 1);
+        info->pebs->format = config->pebs_format;
+        info->pebs->baseline = config->pebs_baseline == ON_OFF_AUTO_ON;
+    }
     info->passthrough = config->policy;
     info->host_order = config->host_order;
     if (config->policy) {
@@ -534,7 +541,8 @@ static void print_set(Monitor *mon, const VpmuCounterSet *set)
 /* One line of the table; @backing: what backs it, or its owner. */
 static void print_line(Monitor *mon, VpmuCounterType type, unsigned index,
                        const char *path, const char *backing, bool user,
-                       bool kernel, uint64_t value, const VpmuEvent *event)
+                       bool kernel, uint64_t value, const VpmuEvent *event,
+                       bool pebs)
 {
     monitor_printf(mon, "  %-5s %u  %-7s  %-7s  %-5s  %15" PRIu64,
                    VpmuCounterType_str(type), index, path, backing,
@@ -544,7 +552,7 @@ static void print_line(Monitor *mon, VpmuCounterType type, unsigned index,
         monitor_printf(mon, "  ");
         print_event(mon, event);
     }
-    monitor_printf(mon, "\n");
+    monitor_printf(mon, "%s\n", pebs ? ", PEBS" : "");
 }
 
 static void print_vcpu(Monitor *mon, const VpmuVcpu *cpu)
@@ -559,13 +567,13 @@ static void print_vcpu(Monitor *mon, const VpmuVcpu *cpu)
                             c->physical_index) : g_strdup("-");
 
         print_line(mon, c->type, c->index, VpmuPath_str(c->path), backing,
-                   c->user, c->kernel, c->value, c->event);
+                   c->user, c->kernel, c->value, c->event, c->pebs);
     }
     for (VpmuHostCounterList *l = cpu->host_counters; l; l = l->next) {
         const VpmuHostCounter *c = l->value;
 
         print_line(mon, c->type, c->index, "-", "host", c->user, c->kernel,
-                   c->value, c->event);
+                   c->value, c->event, false);
     }
     for (VpmuEventList *e = cpu->unsupported_events; e; e = e->next) {
         monitor_printf(mon, "  not supported, does not count: ");
@@ -586,6 +594,10 @@ static void hmp_info_vpmu(Monitor *mon, const QDict *qdict)
     monitor_printf(mon, "version %u, counters of %u bits: ", info->version,
                    info->counter_width);
     print_set(mon, info->total);
+    if (info->pebs) {
+        monitor_printf(mon, "PEBS: record format %u%s\n", info->pebs->format,
+                       info->pebs->baseline ? " with baseline" : "");
+    }
     if (info->passthrough) {
         monitor_printf(mon, "reserved for the host: ");
         print_set(mon, info->reserved);

@@ -77,7 +77,7 @@ static void test_registers(void)
     g_assert_cmphex(rdmsr(qts, 0, GLOBAL_STATUS), ==, 0x300000051);
     g_assert_cmphex(rdmsr(qts, 0, GLOBAL_INUSE), ==, 1ull << 63 | 0x7000000ff);
     g_assert_cmphex(rdmsr(qts, 0, DEBUGCTL), ==, 0x1000);
-    g_assert_cmphex(rdmsr(qts, 0, MISC_ENABLE), ==, 0x1880);
+    g_assert_cmphex(rdmsr(qts, 0, MISC_ENABLE), ==, 0x880);
     wrmsr(qts, 0, GLOBAL_OVF_CTRL, 1);
     g_assert_cmphex(rdmsr(qts, 0, GLOBAL_STATUS), ==, 0x300000050);
     wrmsr(qts, 0, PERFCTR0, 0x80000000);
@@ -452,9 +452,10 @@ static void test_shared_migration_refused(void)
     qtest_quit(to);
     g_assert_true(g_file_get_contents(log->path, &said, NULL, NULL));
     assert_contains(said, "guest sees a PMU with version 5, 7 "
-                    "general-purpose counters, fixed ones of mask 0x7; on "
-                    "this side it would see version 5, 6 general-purpose "
-                    "counters, fixed ones of mask 0x3");
+                    "general-purpose counters, fixed ones of mask 0x7, PEBS "
+                    "0x4400; on this side it would see version 5, 6 "
+                    "general-purpose counters, fixed ones of mask 0x3, PEBS "
+                    "0x4400");
 
     wait_status(from, "failed");
     for (;;) {

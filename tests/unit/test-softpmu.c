@@ -6,7 +6,8 @@
  * Random blocks are run as target/i386/vpmu/tcg.c and the code it translates
  * do it: charge, call the emulator when overspent, pay back what does not
  * retire.  At every instruction boundary all counters must have the model's
- * values, and an overflow must be reported at the very instruction.
+ * values, and an overflow must be reported at the very instruction.  What is
+ * noted when a precise counter overflows must be about that instruction.
  */
 #include <glib.h>
 #include <string.h>
@@ -24,14 +25,22 @@ typedef struct Model {
     SoftPMUConfig config[VPMU_NR];
     bool high[VPMU_NR];
     uint16_t overflowed;
+    /* What happened last; overflowed is folded before anything else does. */
+    SoftPMUNote last;
 } Model;
 
 typedef struct Test {
     SoftPMU pmu;
     Model model;
     unsigned ring;
+    /* Address of the next instruction: no two have the same. */
+    uint64_t ip;
     /* How often the emulator was called, and how many blocks ran. */
     unsigned expired, blocks;
+    /* Blocks that ran with a note, and overflows of precise counters. */
+    unsigned noted, precise;
+    /* Precise counters that overflow start anew, not far from the end. */
+    bool reload;
 } Test;
 
 static unsigned below(unsigned n)
@@ -71,10 +80,24 @@ static void model_add(Model *m, unsigned i)
     }
 }
 
-static void model_retire(Model *m, unsigned ring, const Insn *insn)
+/* What there is to be noted of an instruction at @ip. */
+static SoftPMUNote note_of(const Insn *insn, uint64_t ip)
 {
     unsigned mask = classes_of(insn);
 
+    return (SoftPMUNote) {
+        .ip = ip,
+        .load = mask & 1u << SOFTPMU_LOAD ? ip << 8 | 1 : 0,
+        .store = mask & 1u << SOFTPMU_STORE ? ip << 8 | 2 : 0,
+    };
+}
+
+static void model_retire(Model *m, unsigned ring, const Insn *insn,
+                         uint64_t ip)
+{
+    unsigned mask = classes_of(insn);
+
+    m->last = note_of(insn, ip);
     for (unsigned i = 0; i < VPMU_NR; i++) {
         const SoftPMUConfig *config = &m->config[i];
         int n = __builtin_popcount(config->add & mask) -
@@ -96,8 +119,9 @@ static void model_retire(Model *m, unsigned ring, const Insn *insn)
     }
 }
 
-static void model_receive(Model *m, unsigned ring)
+static void model_receive(Model *m, unsigned ring, uint64_t ip)
 {
+    m->last = (SoftPMUNote) { .ip = ip };
     for (unsigned i = 0; i < VPMU_NR; i++) {
         const SoftPMUConfig *config = &m->config[i];
 
@@ -119,11 +143,40 @@ static void compare(Test *t, unsigned ring, SoftPMULevel level,
     }
 }
 
+/* Counters with SoftPMUConfig.precise */
+static unsigned precise(const Test *t)
+{
+    unsigned mask = 0;
+
+    for (unsigned i = 0; i < VPMU_NR; i++) {
+        mask |= t->model.config[i].precise ? 1u << i : 0;
+    }
+    return mask;
+}
+
+/* Precise counters have overflowed: see vpmu_pebs(). */
+static void record(Test *t, unsigned counters)
+{
+    g_assert_cmphex(t->pmu.note.ip, ==, t->model.last.ip);
+    g_assert_cmphex(t->pmu.note.load, ==, t->model.last.load);
+    g_assert_cmphex(t->pmu.note.store, ==, t->model.last.store);
+    t->precise++;
+    for (unsigned i = 0; t->reload && i < VPMU_NR; i++) {
+        if (counters & 1u << i) {
+            t->model.value[i] = SOFTPMU_VALUE_MASK - below(one_in(4) ? 4 : 99);
+            softpmu_write(&t->pmu, i, t->model.value[i]);
+        }
+    }
+}
+
 /* At an instruction boundary: everything must be known now. */
 static void fold(Test *t)
 {
     softpmu_fold(&t->pmu);
     g_assert_cmphex(t->pmu.overflowed, ==, t->model.overflowed);
+    if (t->pmu.overflowed & precise(t)) {
+        record(t, t->pmu.overflowed & precise(t));
+    }
     t->pmu.overflowed = t->model.overflowed = 0;
 }
 
@@ -143,6 +196,41 @@ static SoftPMUCharge charge_of(const Insn *insns, unsigned n)
 }
 
 /*
+ * A plan, counter by counter: none may overflow earlier in the TB than at its
+ * end, a precise one only in a TB of one instruction; and a TB is no shorter
+ * than that takes.
+ */
+static void check_plan(const Test *t, SoftPMUPlan plan, SoftPMUCharge charge,
+                       unsigned insns)
+{
+    unsigned longest = t->pmu.stepping ? 1 : insns;
+    bool look_after = false, note = false;
+
+    for (unsigned i = 0; i < VPMU_NR; i++) {
+        const SoftPMUConfig *config = &t->model.config[i];
+        uint64_t room = SOFTPMU_VALUE_MASK + 1 - t->model.value[i], most = 0;
+
+        for (unsigned c = 0; c < SOFTPMU_NR_CLASSES; c++) {
+            if (config->add & 1u << c) {
+                most += softpmu_charge_class(charge, c == SOFTPMU_TAKEN ?
+                                                     SOFTPMU_COND : c);
+            }
+        }
+        if (config->on && (config->rings & 1u << t->ring) && most >= room) {
+            bool alone = config->precise && room > 1;
+
+            longest = MIN(longest, alone ? room - 1 : room);
+            look_after |= room == plan.insns;
+            note |= room == 1 && config->precise;
+        }
+    }
+    g_assert_cmpuint(plan.insns, >=, 1);
+    g_assert_cmpuint(plan.insns, ==, longest);
+    g_assert_cmpint(plan.look_after, ==, look_after);
+    g_assert_cmpint(plan.note, ==, note);
+}
+
+/*
  * Run a block of @n instructions, of which the first @retire do; the next
  * one, if there is one, faults or is a REP that goes round again.
  */
@@ -153,6 +241,10 @@ static void run_block(Test *t, const Insn *insns, unsigned n, unsigned retire)
     unsigned run = n;
 
     t->blocks++;
+    if (level != SOFTPMU_LEVEL_OFF && one_in(20)) {
+        /* An interrupt came before the one instruction of which to note. */
+        level = SOFTPMU_LEVEL_NOTE;
+    }
     for (;;) {
         SoftPMUCharge charge = charge_of(insns, run);
 
@@ -165,22 +257,29 @@ static void run_block(Test *t, const Insn *insns, unsigned n, unsigned retire)
         fold(t);
         plan = softpmu_plan(&t->pmu, t->ring, charge, run);
         refill(t);
-        g_assert_cmpuint(plan.insns, >=, 1);
-        g_assert_cmpuint(plan.insns, <=, run);
-        if (plan.insns == run) {
+        check_plan(t, plan, charge, run);
+        if (plan.insns == run &&
+            (!plan.note || level == SOFTPMU_LEVEL_NOTE)) {
             softpmu_charge(&t->pmu, t->ring, level, charge);
+            if (plan.note) {
+                t->pmu.note = (SoftPMUNote) { .ip = t->ip };
+                t->noted++;
+            }
             break;
         }
         run = plan.insns;
-        plan.look_after = false;
+        level = plan.note ? SOFTPMU_LEVEL_NOTE : t->pmu.level;
+        plan = (SoftPMUPlan) { .look_after = false };
     }
 
     retire = MIN(retire, run);
     for (unsigned i = 0; i < retire; i++) {
+        SoftPMUNote note = note_of(&insns[i], t->ip + i);
+
         if (one_in(8)) {
             compare(t, t->ring, level, charge_of(insns + i, run - i));
         }
-        if (level == SOFTPMU_LEVEL_FULL) {
+        if (level >= SOFTPMU_LEVEL_FULL) {
             /* Translated code knows these only when it is there. */
             t->pmu.spent[t->ring][SOFTPMU_TAKEN] += insns[i].taken;
             if (insns[i].none) {
@@ -190,13 +289,22 @@ static void run_block(Test *t, const Insn *insns, unsigned n, unsigned retire)
                 }
             }
         }
-        model_retire(&t->model, t->ring, &insns[i]);
+        if (level == SOFTPMU_LEVEL_NOTE) {
+            t->pmu.note.load = note.load ?: t->pmu.note.load;
+            t->pmu.note.store = note.store ?: t->pmu.note.store;
+        }
+        model_retire(&t->model, t->ring, &insns[i], note.ip);
         if (t->model.overflowed) {
             /* Skid 0: the emulator comes right after this instruction. */
             g_assert_cmpuint(i, ==, run - 1);
             g_assert_true(plan.look_after);
         }
+        if (t->model.overflowed & precise(t)) {
+            g_assert_cmpuint(run, ==, 1);
+            g_assert_true(plan.note);
+        }
     }
+    t->ip += run;
     softpmu_pay_back(&t->pmu, t->ring, level,
                      charge_of(insns + retire, run - retire));
     compare(t, t->ring, level, 0);
@@ -226,7 +334,10 @@ static uint64_t random_value(void)
     }
 }
 
-static SoftPMUConfig random_config(bool edges)
+/* What random programs may have */
+enum { EDGES = 1, PRECISE = 2 };
+
+static SoftPMUConfig random_config(unsigned with)
 {
     const VPMUEvent *event = &vpmu_events[below(vpmu_nr_events)];
     uint64_t evtsel = 0;
@@ -236,8 +347,9 @@ static SoftPMUConfig random_config(bool edges)
     evtsel |= one_in(3) ? 0 : VPMU_EVTSEL_OS;
     evtsel |= one_in(4) ? VPMU_EVTSEL_INV : 0;
     evtsel |= (uint64_t)below(3) << VPMU_EVTSEL_CMASK_SHIFT;
-    evtsel |= edges && one_in(2) ? VPMU_EVTSEL_EDGE : 0;
+    evtsel |= (with & EDGES) && one_in(2) ? VPMU_EVTSEL_EDGE : 0;
     config = vpmu_event_config(evtsel, event);
+    config.precise = (with & PRECISE) && one_in(2);
     config.on = !one_in(4);
     return config;
 }
@@ -261,31 +373,29 @@ static void write_value(Test *t, unsigned i, uint64_t value)
     refill(t);
 }
 
-#define SWAP(a, b) do {                 \
-    __typeof__(a) swap_ = (a);          \
-    (a) = (b);                          \
-    (b) = swap_;                        \
-} while (0)
-
-/* What two counters do, they do in each other's place from now on. */
-static void exchange(Test *t, unsigned i, unsigned j)
+/* Two counters change places, as pPMCs do when the host reserves some. */
+static void swap(Test *t, unsigned i, unsigned j)
 {
-    static const SoftPMUConfig off;
     Model *m = &t->model;
-    SoftPMUCounter a, b;
+    const SoftPMUConfig configs[] = { m->config[i], m->config[j] };
+    const uint64_t values[] = { m->value[i], m->value[j] };
+    const bool highs[] = { m->high[i], m->high[j] };
+    SoftPMUCounter counters[2];
 
     fold(t);
-    a = softpmu_save(&t->pmu, i);
-    softpmu_config(&t->pmu, i, &off);
-    b = softpmu_save(&t->pmu, j);
-    softpmu_config(&t->pmu, j, &off);
-    SWAP(m->value[i], m->value[j]);
-    SWAP(m->high[i], m->high[j]);
-    SWAP(m->config[i], m->config[j]);
-    softpmu_load(&t->pmu, j, a);
-    softpmu_load(&t->pmu, i, b);
-    softpmu_config(&t->pmu, i, &m->config[i]);
-    softpmu_config(&t->pmu, j, &m->config[j]);
+    counters[0] = softpmu_save(&t->pmu, i);
+    counters[1] = softpmu_save(&t->pmu, j);
+    for (unsigned k = 0; k < 2; k++) {
+        unsigned to = k ? i : j;
+
+        g_assert_cmphex(counters[k].value, ==, values[k]);
+        g_assert_cmpint(counters[k].high, ==, highs[k]);
+        softpmu_load(&t->pmu, to, counters[k]);
+        softpmu_config(&t->pmu, to, &configs[k]);
+        m->config[to] = configs[k];
+        m->value[to] = values[k];
+        m->high[to] = highs[k];
+    }
     refill(t);
 }
 
@@ -314,8 +424,9 @@ static void software_interrupt(Test *t)
     };
 
     fold(t);
+    t->pmu.note = (SoftPMUNote) { .ip = t->ip };
     softpmu_charge(&t->pmu, t->ring, SOFTPMU_LEVEL_FULL, insn.charge);
-    model_retire(&t->model, t->ring, &insn);
+    model_retire(&t->model, t->ring, &insn, t->ip++);
     fold(t);
     refill(t);
 }
@@ -323,20 +434,23 @@ static void software_interrupt(Test *t)
 static void receive(Test *t)
 {
     fold(t);
+    t->pmu.note = (SoftPMUNote) { .ip = t->ip };
     softpmu_receive(&t->pmu, t->ring);
-    model_receive(&t->model, t->ring);
+    model_receive(&t->model, t->ring, t->ip);
     fold(t);
     refill(t);
 }
 
-static void run_random(bool edges)
+/* Returns: how often precise counters overflowed */
+static unsigned run_random(unsigned with)
 {
     g_autofree Test *t = g_new0(Test, 1);
     unsigned steps = 100 + below(200);
     unsigned used = 1 + below(VPMU_NR);
 
+    t->reload = with & PRECISE;
     for (unsigned i = 0; i < used; i++) {
-        SoftPMUConfig config = random_config(edges);
+        SoftPMUConfig config = random_config(with);
 
         write_value(t, i, random_value());
         configure(t, i, &config);
@@ -348,7 +462,7 @@ static void run_random(bool edges)
 
         switch (below(40)) {
         case 0:
-            config = random_config(edges);
+            config = random_config(with);
             configure(t, i, &config);
             break;
         case 1:
@@ -376,9 +490,7 @@ static void run_random(bool edges)
             t->ring = !t->ring; /* with the allowance as it is */
             break;
         case 10:
-            if (used > 1) {
-                exchange(t, i, (i + 1 + below(used - 1)) % used);
-            }
+            swap(t, i, below(VPMU_NR));
             break;
         default:
             for (unsigned turns = one_in(10) ? below(100) : 1; turns;
@@ -389,20 +501,41 @@ static void run_random(bool edges)
         compare(t, t->ring, t->pmu.level, 0);
     }
     fold(t);
+    return t->precise;
 }
 
 static void test_random(void)
 {
     for (unsigned i = 0; i < 300; i++) {
-        run_random(false);
+        g_assert_cmpuint(run_random(0), ==, 0);
     }
 }
 
 static void test_edges(void)
 {
     for (unsigned i = 0; i < 150; i++) {
-        run_random(true);
+        g_assert_cmpuint(run_random(EDGES), ==, 0);
     }
+}
+
+static void test_random_precise(void)
+{
+    unsigned overflows = 0;
+
+    for (unsigned i = 0; i < 200; i++) {
+        overflows += run_random(PRECISE);
+    }
+    g_assert_cmpuint(overflows, >, 2000);
+}
+
+static void test_random_precise_edges(void)
+{
+    unsigned overflows = 0;
+
+    for (unsigned i = 0; i < 100; i++) {
+        overflows += run_random(PRECISE | EDGES);
+    }
+    g_assert_cmpuint(overflows, >, 1000);
 }
 
 /* Every preset near the end, for every event, in a block of every length. */
@@ -507,6 +640,305 @@ static void test_edge_restart(void)
     }
 }
 
+/* The state of an edge counter goes along with its value. */
+static void test_save_load(void)
+{
+    g_autofree Test *t = g_new0(Test, 1);
+    const Insn load = { .charge = SOFTPMU_CHARGE_INSN | SOFTPMU_CHARGE_LOAD };
+    const Insn none = { .charge = SOFTPMU_CHARGE_INSN };
+    const SoftPMUConfig off = { .rings = 3 };
+    const SoftPMUConfig edge = {
+        .add = 1 << SOFTPMU_LOAD, .rings = 3, .edge = true, .on = true,
+    };
+    const SoftPMUConfig stopped = {
+        .add = 1 << SOFTPMU_LOAD, .rings = 3, .edge = true,
+    };
+    SoftPMUCounter counter;
+
+    write_value(t, 2, 100);
+    configure(t, 2, &edge);
+    run_block(t, &load, 1, 1);
+    fold(t);
+    counter = softpmu_save(&t->pmu, 2);
+    g_assert_cmphex(counter.value, ==, 101);
+    g_assert_true(counter.high);
+    /* It is a copy. */
+    g_assert_cmphex(softpmu_save(&t->pmu, 2).value, ==, 101);
+
+    /* It is high still in counter 9, and low when it comes back. */
+    swap(t, 2, 9);
+    g_assert_cmphex(softpmu_save(&t->pmu, 9).value, ==, 101);
+    g_assert_cmphex(softpmu_save(&t->pmu, 2).value, ==, 0);
+    g_assert_false(softpmu_save(&t->pmu, 2).high);
+    run_block(t, &load, 1, 1);
+    fold(t);
+    g_assert_cmphex(softpmu_save(&t->pmu, 9).value, ==, 101);
+    run_block(t, &none, 1, 1);
+    fold(t);
+    g_assert_false(softpmu_save(&t->pmu, 9).high);
+    swap(t, 2, 9);
+    run_block(t, &load, 1, 1);
+    fold(t);
+    g_assert_cmphex(softpmu_save(&t->pmu, 2).value, ==, 102);
+
+    /* One that is off is low, and keeps its value. */
+    softpmu_load(&t->pmu, 4, counter);
+    g_assert_true(softpmu_save(&t->pmu, 4).high);
+    softpmu_config(&t->pmu, 4, &stopped);
+    g_assert_false(softpmu_save(&t->pmu, 4).high);
+    g_assert_cmphex(softpmu_save(&t->pmu, 4).value, ==, 101);
+    softpmu_load(&t->pmu, 4, counter);
+    softpmu_config(&t->pmu, 4, &off);
+    g_assert_false(softpmu_save(&t->pmu, 4).high);
+
+    /* A value that is written leaves it as it is. */
+    softpmu_write(&t->pmu, 2, 7);
+    g_assert_cmphex(softpmu_save(&t->pmu, 2).value, ==, 7);
+    g_assert_true(softpmu_save(&t->pmu, 2).high);
+}
+
+/* Precise counters */
+
+/* Blocks of @n plain instructions, loads all of them. */
+static void plain_block(Insn *insns, unsigned n)
+{
+    memset(insns, 0, n * sizeof(*insns));
+    for (unsigned i = 0; i < n; i++) {
+        insns[i].charge = SOFTPMU_CHARGE_INSN | SOFTPMU_CHARGE_LOAD;
+    }
+}
+
+/* What is before it, then it, and the rest: to the letter. */
+static void test_precise_plan(void)
+{
+    static const struct {
+        /* How often each counts until it overflows, 0: it is off. */
+        unsigned precise, precise2, other;
+        unsigned insns;
+        SoftPMUPlan expected;
+    } table[] = {
+        { 1, 0, 0, 1, { 1, true, true } },
+        { 1, 0, 0, 8, { 1, true, true } },
+        { 2, 0, 0, 1, { 1, false, false } },
+        { 2, 0, 0, 2, { 1, false, false } },
+        { 2, 0, 0, 8, { 1, false, false } },
+        { 8, 0, 0, 8, { 7, false, false } },
+        { 8, 0, 0, 255, { 7, false, false } },
+        { 9, 0, 0, 8, { 8, false, false } },
+        /* Together with another: at the same, before, after. */
+        { 1, 0, 1, 8, { 1, true, true } },
+        { 5, 0, 5, 8, { 4, false, false } },
+        { 5, 0, 4, 8, { 4, true, false } },
+        { 5, 0, 3, 8, { 3, true, false } },
+        { 5, 0, 6, 8, { 4, false, false } },
+        { 5, 0, 1, 8, { 1, true, false } },
+        { 2, 0, 1, 8, { 1, true, false } },
+        { 1, 0, 2, 8, { 1, true, true } },
+        { 9, 0, 8, 8, { 8, true, false } },
+        { 8, 0, 9, 8, { 7, false, false } },
+        /* With another that is precise, too. */
+        { 1, 1, 0, 8, { 1, true, true } },
+        { 1, 2, 0, 8, { 1, true, true } },
+        { 2, 3, 0, 8, { 1, false, false } },
+        { 4, 4, 0, 8, { 3, false, false } },
+        { 4, 5, 3, 8, { 3, true, false } },
+        { 5, 4, 4, 8, { 3, false, false } },
+        { 1, 1, 1, 8, { 1, true, true } },
+        { 2, 1, 1, 8, { 1, true, true } },
+        { 2, 2, 1, 8, { 1, true, false } },
+    };
+    /* Whatever the order in which they are looked at. */
+    static const unsigned orders[][3] = {
+        { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
+        { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
+        for (unsigned k = 0; k < G_N_ELEMENTS(orders); k++) {
+            const unsigned rooms[] = {
+                table[i].precise, table[i].precise2, table[i].other,
+            };
+            g_autofree SoftPMU *pmu = g_new0(SoftPMU, 1);
+            unsigned insns = table[i].insns;
+            SoftPMUPlan plan;
+
+            for (unsigned c = 0; c < 3; c++) {
+                const SoftPMUConfig config = {
+                    .add = 1 << SOFTPMU_INSN, .rings = 1 << SOFTPMU_USER,
+                    .precise = c < 2, .on = rooms[c],
+                };
+
+                softpmu_write(pmu, orders[k][c],
+                              SOFTPMU_VALUE_MASK + 1 - rooms[c]);
+                softpmu_config(pmu, orders[k][c], &config);
+            }
+            plan = softpmu_plan(pmu, SOFTPMU_USER, insns, insns);
+            g_assert_cmpuint(plan.insns, ==, table[i].expected.insns);
+            g_assert_cmpint(plan.look_after, ==,
+                            table[i].expected.look_after);
+            g_assert_cmpint(plan.note, ==, table[i].expected.note);
+
+            /* Not in the ring in which they do not count. */
+            plan = softpmu_plan(pmu, SOFTPMU_KERNEL, insns, insns);
+            g_assert_cmpuint(plan.insns, ==, insns);
+            g_assert_false(plan.look_after);
+            g_assert_false(plan.note);
+        }
+    }
+}
+
+/*
+ * A precise counter and another, which may be precise, too: all distances up
+ * to the end of a block and beyond it.  When every instruction counts, the
+ * ones that are noted are the ones at which a precise counter overflows.
+ */
+static void run_precise_pair(unsigned room, unsigned other, unsigned n,
+                             const SoftPMUConfig configs[2], unsigned first)
+{
+    g_autofree Test *t = g_new0(Test, 1);
+    Insn insns[SOFTPMU_TB_MAX];
+    unsigned expected = configs[1].precise && other != room ? 2 : 1;
+
+    plain_block(insns, n);
+    write_value(t, first, SOFTPMU_VALUE_MASK + 1 - room);
+    write_value(t, 1 - first, SOFTPMU_VALUE_MASK + 1 - other);
+    configure(t, first, &configs[0]);
+    configure(t, 1 - first, &configs[1]);
+    for (unsigned i = 0; i < 20; i += n) {
+        t->ring = !t->ring;
+        run_block(t, insns, n, n);
+    }
+    g_assert_cmpuint(t->precise, ==, expected);
+    g_assert_cmpuint(t->noted, ==, expected);
+}
+
+static void test_precise_pairs(void)
+{
+    static const SoftPMUConfig pairs[][2] = {
+        {
+            { .add = 1 << SOFTPMU_INSN, .rings = 3, .precise = true,
+              .on = true },
+            { .add = 1 << SOFTPMU_INSN, .rings = 3, .on = true },
+        }, {
+            { .add = 1 << SOFTPMU_LOAD, .rings = 3, .precise = true,
+              .on = true },
+            { .add = 1 << SOFTPMU_INSN, .rings = 3, .on = true },
+        }, {
+            { .add = 1 << SOFTPMU_INSN, .rings = 3, .precise = true,
+              .on = true },
+            { .add = 1 << SOFTPMU_LOAD, .rings = 3, .precise = true,
+              .on = true },
+        },
+    };
+
+    for (unsigned k = 0; k < G_N_ELEMENTS(pairs); k++) {
+        for (unsigned n = 1; n <= 8; n++) {
+            for (unsigned room = 1; room <= 10; room++) {
+                for (unsigned other = 1; other <= 10; other++) {
+                    run_precise_pair(room, other, n, pairs[k], 0);
+                    run_precise_pair(room, other, n, pairs[k], 1);
+                }
+            }
+        }
+    }
+}
+
+/* Each ring has its own precise counter. */
+static void test_precise_rings(void)
+{
+    SoftPMUConfig config = {
+        .add = 1 << SOFTPMU_INSN, .precise = true, .on = true,
+    };
+    Insn insns[SOFTPMU_TB_MAX];
+
+    plain_block(insns, 8);
+    for (unsigned room = 1; room <= 24; room++) {
+        g_autofree Test *t = g_new0(Test, 1);
+
+        for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
+            config.rings = 1u << r;
+            write_value(t, r, SOFTPMU_VALUE_MASK + 1 - room);
+            configure(t, r, &config);
+        }
+        for (unsigned i = 0; i < 6; i++) {
+            t->ring = !t->ring;
+            run_block(t, insns, 8, 8);
+        }
+        g_assert_cmpuint(t->precise, ==, 2);
+        g_assert_cmpuint(t->noted, ==, 2);
+    }
+}
+
+/* It takes an edge to overflow; the other counters are run step by step. */
+static void test_precise_edge(void)
+{
+    const SoftPMUConfig edge = {
+        .add = 1 << SOFTPMU_LOAD, .rings = 3, .edge = true, .precise = true,
+        .on = true,
+    };
+    const SoftPMUConfig insn = {
+        .add = 1 << SOFTPMU_INSN, .rings = 3, .precise = true, .on = true,
+    };
+    /* Edges are at 0, 3, 5. */
+    static const bool loads[] = { 1, 1, 0, 1, 0, 1 };
+    static const unsigned edges[] = { 0, 3, 5 };
+    Insn insns[G_N_ELEMENTS(loads)];
+
+    plain_block(insns, G_N_ELEMENTS(loads));
+    for (unsigned i = 0; i < G_N_ELEMENTS(loads); i++) {
+        insns[i].charge -= loads[i] ? 0 : SOFTPMU_CHARGE_LOAD;
+    }
+    for (unsigned e = 0; e < G_N_ELEMENTS(edges); e++) {
+        g_autofree Test *t = g_new0(Test, 1);
+
+        t->ip = 0x1000;
+        write_value(t, 0, SOFTPMU_VALUE_MASK - e);
+        configure(t, 0, &edge);
+        run_block(t, insns, G_N_ELEMENTS(loads), G_N_ELEMENTS(loads));
+        g_assert_cmpuint(t->precise, ==, 1);
+        g_assert_cmphex(t->model.value[0], ==, 2 - e);
+
+        /* Along with one that overflows somewhere else, or at the same. */
+        for (unsigned room = 1; room <= G_N_ELEMENTS(loads); room++) {
+            write_value(t, 0, SOFTPMU_VALUE_MASK - e);
+            write_value(t, 1, SOFTPMU_VALUE_MASK + 1 - room);
+            configure(t, 0, &(SoftPMUConfig) { });
+            configure(t, 0, &edge);
+            configure(t, 1, &insn);
+            t->precise = 0;
+            run_block(t, insns, G_N_ELEMENTS(loads), G_N_ELEMENTS(loads));
+            g_assert_cmpuint(t->precise, ==, room - 1 == edges[e] ? 1 : 2);
+        }
+    }
+}
+
+/* Of an instruction that does not retire nothing is said. */
+static void test_precise_retry(void)
+{
+    const SoftPMUConfig insn = {
+        .add = 1 << SOFTPMU_INSN, .rings = 3, .precise = true, .on = true,
+    };
+    g_autofree Test *t = g_new0(Test, 1);
+    Insn insns[4];
+
+    plain_block(insns, 4);
+    write_value(t, 0, SOFTPMU_VALUE_MASK - 2);
+    configure(t, 0, &insn);
+    /* The second faults with others in its TB, the third when it is alone. */
+    run_block(t, insns, 4, 1);
+    run_block(t, insns + 1, 1, 1);
+    g_assert_cmpuint(t->noted, ==, 0);
+    for (unsigned i = 1; i < 5; i++) {
+        run_block(t, insns + 2, 2, 0);
+        g_assert_cmpuint(t->noted, ==, i);
+        g_assert_cmpuint(t->precise, ==, 0);
+    }
+    run_block(t, insns + 2, 2, 2);
+    g_assert_cmpuint(t->noted, ==, 5);
+    g_assert_cmpuint(t->precise, ==, 1);
+    g_assert_cmphex(t->model.value[0], ==, 1);
+}
+
 static void test_width(void)
 {
     SoftPMU pmu = { };
@@ -592,8 +1024,17 @@ int main(int argc, char **argv)
     g_test_add_func("/softpmu/rare", test_rare);
     g_test_add_func("/softpmu/rings", test_rings);
     g_test_add_func("/softpmu/edge-restart", test_edge_restart);
+    g_test_add_func("/softpmu/save-load", test_save_load);
+    g_test_add_func("/softpmu/precise-plan", test_precise_plan);
+    g_test_add_func("/softpmu/precise-pairs", test_precise_pairs);
+    g_test_add_func("/softpmu/precise-rings", test_precise_rings);
+    g_test_add_func("/softpmu/precise-edge", test_precise_edge);
+    g_test_add_func("/softpmu/precise-retry", test_precise_retry);
     g_test_add_func("/softpmu/presets", test_presets);
     g_test_add_func("/softpmu/random", test_random);
     g_test_add_func("/softpmu/edges", test_edges);
+    g_test_add_func("/softpmu/random-precise", test_random_precise);
+    g_test_add_func("/softpmu/random-precise-edges",
+                    test_random_precise_edges);
     return g_test_run();
 }

@@ -59,7 +59,7 @@ static bool counts(unsigned code, const Insn *insn)
     case 0x80c4:
         return insn->kind == SOFTPMU_BR_JMP_IND ||
                insn->kind == SOFTPMU_BR_CALL_IND;
-    case 0x81d0:
+    case 0x81d0: case 0x01cd:
         return insn->load;
     case 0x82d0:
         return insn->store;

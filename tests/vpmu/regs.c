@@ -20,10 +20,26 @@
 #define CMOS_RESULTS    0x71
 #define PHASE_RESET     0xa5
 
+#define CAP_FULL_WIDTH  (1u << 13)
+/* PEBS records are trap-like and have the general-purpose registers. */
+#define CAP_PEBS        0xc0
+#define CAP_BASELINE    (1u << 14)
+
+#define EMON            (1u << 7)
+#define NO_BTS          (1u << 11)
+#define NO_PEBS         (1u << 12)
+
+#define MSR_UNKNOWN     0x3f3
+
 static uint64_t counters;       /* bits in GLOBAL_CTRL */
+static bool pebs, baseline;
+
+static const uint32_t pebs_msrs[] = {
+    MSR_DS_AREA, MSR_PEBS_ENABLE, MSR_PEBS_LD_LAT, MSR_PEBS_DATA_CFG,
+};
 
 /* One CPU's registers, for INIT. */
-static uint64_t ap_seen[5];
+static uint64_t ap_seen[9];
 /* volatile: the CPUs tell each other. */
 static volatile unsigned ap_phase;
 
@@ -75,8 +91,25 @@ static void absent(uint32_t msr, const char *what)
     result(!try_wrmsr(msr, 0), "write 0x%x: #GP (%s)", msr, what);
 }
 
+/* Which bits of MISC_ENABLE tell that there is a PMU. */
+static uint64_t misc_bits(void)
+{
+    return EMON | NO_BTS | (pebs ? 0 : NO_PEBS);
+}
+
+static void read_pebs(void)
+{
+    uint32_t r[4];
+
+    cpuid(1, r);
+    pebs = r[3] >> 21 & 1; /* DS */
+    baseline = rdmsr(MSR_PERF_CAPABILITIES) & CAP_BASELINE;
+}
+
 static void test_cpuid(void)
 {
+    uint64_t capabilities = rdmsr(MSR_PERF_CAPABILITIES);
+    unsigned format = capabilities >> 8 & 15;
     uint32_t r[4];
 
     cpuid(0xa, r);
@@ -90,9 +123,14 @@ static void test_cpuid(void)
           "CPUID: fixed counters");
     cpuid(1, r);
     check(r[2] >> 15 & 1, 1, "CPUID: PDCM");
-    check(rdmsr(MSR_PERF_CAPABILITIES), 1 << 13,
-          "PERF_CAPABILITIES: full-width writes");
-    faults(MSR_PERF_CAPABILITIES, 1 << 13, "read-only");
+    check(r[2] >> 2 & 1, pebs, "CPUID: DTES64");
+    check(capabilities & ~(UINT64_C(0xf00) | CAP_BASELINE),
+          CAP_FULL_WIDTH | (pebs ? CAP_PEBS : 0),
+          "PERF_CAPABILITIES: full-width writes, PEBS");
+    result(!pebs ? !format : format == 4 || (format == 3 && !baseline),
+           "PERF_CAPABILITIES: record format %u, baseline %u", format,
+           baseline);
+    faults(MSR_PERF_CAPABILITIES, capabilities, "read-only");
 }
 
 /* @when: after power-on or reset */
@@ -115,7 +153,11 @@ static void test_reset_values(const char *when)
         try_rdmsr(MSR_GLOBAL_INUSE, &value);
         check(value, 0, "%s: GLOBAL_INUSE", when);
     }
-    check(rdmsr(MSR_MISC_ENABLE) & 0x1880, 0x1880, "%s: MISC_ENABLE", when);
+    for (unsigned i = 0; i < ARRAY_SIZE(pebs_msrs); i++) {
+        check(rdmsr(pebs_msrs[i]), 0, "%s: 0x%x", when, pebs_msrs[i]);
+    }
+    check(rdmsr(MSR_MISC_ENABLE) & (EMON | NO_BTS | NO_PEBS), misc_bits(),
+          "%s: MISC_ENABLE", when);
     check(apic_read(APIC_LVTPC), APIC_MASKED, "%s: LVTPC", when);
 }
 
@@ -145,6 +187,13 @@ static void test_counters(void)
         keeps(select, 0xff9fffff & ~EVTSEL_EN, 0xff9fffff & ~EVTSEL_EN,
               "all valid bits");
         faults(select, UINT64_C(1) << 32, "bit 32");
+        faults(select, UINT64_C(1) << 33, "bit 33");
+        faults(select, UINT64_C(1) << 35, "bit 35");
+        if (baseline) {
+            keeps(select, UINT64_C(1) << 34, UINT64_C(1) << 34, "adaptive");
+        } else {
+            faults(select, UINT64_C(1) << 34, "adaptive");
+        }
         faults(select, UINT64_C(1) << 63, "bit 63");
         if (pmu_version == 3 || pmu_version == 4) {
             keeps(select, ANY_THREAD, ANY_THREAD, "AnyThread");
@@ -177,6 +226,18 @@ static void test_global(void)
         faults(MSR_FIXED_CTR_CTRL, 0x400, "AnyThread");
     }
     faults(MSR_FIXED_CTR_CTRL, 0x1000, "a fourth counter");
+    faults(MSR_FIXED_CTR_CTRL, UINT64_C(2) << 32, "bit 33");
+    faults(MSR_FIXED_CTR_CTRL, UINT64_C(0x1000) << 32,
+           "a fourth counter, adaptive");
+    for (unsigned j = 0; j < 3; j++) {
+        uint64_t bit = UINT64_C(1) << (32 + 4 * j);
+
+        if (baseline) {
+            keeps(MSR_FIXED_CTR_CTRL, bit, bit, "adaptive");
+        } else {
+            faults(MSR_FIXED_CTR_CTRL, bit, "adaptive");
+        }
+    }
     keeps(MSR_FIXED_CTR_CTRL, 0, 0, "zero");
 
     keeps(MSR_GLOBAL_CTRL, counters, counters, "every counter");
@@ -235,8 +296,10 @@ static void test_other(void)
 {
     uint64_t misc = rdmsr(MSR_MISC_ENABLE);
 
-    check(misc & 0x1880, 0x1880, "MISC_ENABLE: PMU, no BTS, no PEBS");
-    keeps(MSR_MISC_ENABLE, misc & ~UINT64_C(0x1880), misc, "read-only bits");
+    check(misc & (EMON | NO_BTS | NO_PEBS), misc_bits(),
+          "MISC_ENABLE: PMU, no BTS, PEBS or not");
+    keeps(MSR_MISC_ENABLE, misc ^ (EMON | NO_BTS | NO_PEBS), misc,
+          "read-only bits");
     keeps(MSR_MISC_ENABLE, misc ^ 1, misc ^ 1, "another bit changes");
     keeps(MSR_MISC_ENABLE, misc, misc, "and back");
 
@@ -244,6 +307,83 @@ static void test_other(void)
     keeps(MSR_DEBUGCTL, 1, 0, "LBR: ignored");
     faults(MSR_DEBUGCTL, UINT64_C(1) << 63, "bit 63");
     keeps(MSR_DEBUGCTL, 0, 0, "zero");
+}
+
+/* PEBS */
+
+static void test_no_pebs(void)
+{
+    uint64_t value = 0;
+    bool known = try_wrmsr(MSR_UNKNOWN, 0x1000);
+    bool read = try_rdmsr(MSR_UNKNOWN, &value);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(pebs_msrs); i++) {
+        uint64_t mine = 0;
+
+        check(try_wrmsr(pebs_msrs[i], 0x1000), known,
+              "write 0x%x: as a register that nobody knows", pebs_msrs[i]);
+        check(try_rdmsr(pebs_msrs[i], &mine), read,
+              "read 0x%x: as a register that nobody knows", pebs_msrs[i]);
+        check(mine, value, "value of 0x%x: as of a register that nobody "
+              "knows", pebs_msrs[i]);
+    }
+}
+
+static void test_pebs(void)
+{
+    uint64_t gp = (1u << pmu_gp) - 1;
+    uint64_t fixed = UINT64_C(7) << 32;
+    uint64_t low = UINT64_C(1) << 47;
+
+    if (!pebs) {
+        test_no_pebs();
+        return;
+    }
+    keeps(MSR_DS_AREA, low - 1, low - 1, "canonical");
+    keeps(MSR_DS_AREA, -low, -low, "canonical, upper half");
+    faults(MSR_DS_AREA, low, "not canonical");
+    faults(MSR_DS_AREA, -low - 1, "not canonical");
+    faults(MSR_DS_AREA, UINT64_C(1) << 63, "not canonical");
+    faults(MSR_DS_AREA, UINT64_C(1) << 56, "not canonical");
+    keeps(MSR_DS_AREA, UINT64_MAX, UINT64_MAX, "any alignment");
+    keeps(MSR_DS_AREA, 0, 0, "zero");
+
+    keeps(MSR_PEBS_ENABLE, gp, gp, "every counter");
+    if (baseline) {
+        keeps(MSR_PEBS_ENABLE, gp | fixed, gp | fixed, "fixed ones, too");
+    } else {
+        for (unsigned j = 0; j < 3; j++) {
+            faults(MSR_PEBS_ENABLE, UINT64_C(1) << (32 + j),
+                   "a fixed counter without baseline");
+        }
+    }
+    faults(MSR_PEBS_ENABLE, UINT64_C(1) << pmu_gp, "one counter more");
+    faults(MSR_PEBS_ENABLE, UINT64_C(8) << 32, "one fixed counter more");
+    faults(MSR_PEBS_ENABLE, UINT64_C(1) << 63, "bit 63");
+    keeps(MSR_PEBS_ENABLE, 0, 0, "zero");
+
+    keeps(MSR_PEBS_LD_LAT, 0xffff, 0xffff, "largest threshold");
+    faults(MSR_PEBS_LD_LAT, 0x10000, "bit 16");
+    faults(MSR_PEBS_LD_LAT, UINT64_C(1) << 63, "bit 63");
+    keeps(MSR_PEBS_LD_LAT, 0, 0, "zero");
+
+    if (baseline) {
+        keeps(MSR_PEBS_DATA_CFG, 0xff00000f, 0xff00000f, "all valid bits");
+        faults(MSR_PEBS_DATA_CFG, 1 << 4, "bit 4");
+        faults(MSR_PEBS_DATA_CFG, 1 << 23, "bit 23");
+        faults(MSR_PEBS_DATA_CFG, UINT64_C(1) << 32, "bit 32");
+        faults(MSR_PEBS_DATA_CFG, UINT64_C(1) << 63, "bit 63");
+        keeps(MSR_PEBS_DATA_CFG, 0, 0, "zero");
+    } else {
+        uint64_t value = 1, other = 0;
+
+        try_wrmsr(MSR_PEBS_DATA_CFG, 3);
+        try_wrmsr(MSR_UNKNOWN, 3);
+        check(try_rdmsr(MSR_PEBS_DATA_CFG, &value),
+              try_rdmsr(MSR_UNKNOWN, &other),
+              "no PEBS_DATA_CFG without baseline");
+        check(value, other, "no PEBS_DATA_CFG without baseline, its value");
+    }
 }
 
 /* RDPMC */
@@ -337,9 +477,12 @@ static void test_rdpmc(void)
 
 static const uint32_t init_msrs[] = {
     MSR_PERFEVTSEL0, MSR_PMC0, MSR_FIXED_CTR_CTRL, MSR_FIXED_CTR0,
-    MSR_GLOBAL_CTRL,
+    MSR_GLOBAL_CTRL, MSR_DS_AREA, MSR_PEBS_ENABLE, MSR_PEBS_LD_LAT,
+    MSR_PEBS_DATA_CFG,
 };
-static const uint64_t init_values[] = { 0x1300c0, 0x1234, 0, 0x5678, 1 };
+static const uint64_t init_values[] = {
+    0x1300c0, 0x1234, 0, 0x5678, 1, 0x123456789000, 1, 0x3f, 0x3000007,
+};
 
 void ap_main(struct cpu *cpu)
 {
@@ -370,7 +513,11 @@ static void test_init(void)
         pause();
     }
     for (unsigned i = 0; i < ARRAY_SIZE(init_msrs); i++) {
-        check(ap_seen[i], init_values[i], "INIT keeps 0x%x", init_msrs[i]);
+        bool there = init_msrs[i] == MSR_PEBS_DATA_CFG ? baseline :
+                     i >= 5 ? pebs : true;
+
+        check(ap_seen[i], there ? init_values[i] : 0, "INIT keeps 0x%x",
+              init_msrs[i]);
     }
 }
 
@@ -384,9 +531,14 @@ static void reset(void)
     wrmsr(MSR_FIXED_CTR0, COUNTER_MASK - 1000);
     wrmsr(MSR_FIXED_CTR_CTRL, 0x333);
     wrmsr(MSR_DEBUGCTL, 1 << 12);
+    for (unsigned i = 0; i < ARRAY_SIZE(pebs_msrs); i++) {
+        try_wrmsr(pebs_msrs[i], 1);
+    }
+    wrmsr(MSR_PEBS_ENABLE, 0); /* or there is no overflow to be seen */
     apic_write(APIC_LVTPC, APIC_MASKED | 0x31);
     wrmsr(MSR_GLOBAL_CTRL, counters);
     check(rdmsr(MSR_GLOBAL_STATUS) & 1, 1, "an overflow before reset");
+    try_wrmsr(MSR_PEBS_ENABLE, 1);
 
     cmos_write(CMOS_PHASE, PHASE_RESET);
     result_state(cmos_write, CMOS_RESULTS);
@@ -399,6 +551,7 @@ static void reset(void)
 void main(void)
 {
     counters = ((1u << pmu_gp) - 1) | UINT64_C(7) << 32;
+    read_pebs();
     if (cmos_read(CMOS_PHASE) == PHASE_RESET) {
         cmos_write(CMOS_PHASE, 0);
         result_resume(cmos_read, CMOS_RESULTS);
@@ -410,6 +563,7 @@ void main(void)
     test_counters();
     test_global();
     test_other();
+    test_pebs();
     test_rdpmc();
     test_init();
     reset();

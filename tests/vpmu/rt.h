@@ -63,7 +63,11 @@
 #define MSR_GLOBAL_OVF_CTRL     0x390
 #define MSR_GLOBAL_STATUS_SET   0x391
 #define MSR_GLOBAL_INUSE        0x392
+#define MSR_PEBS_ENABLE         0x3f1
+#define MSR_PEBS_DATA_CFG       0x3f2
+#define MSR_PEBS_LD_LAT         0x3f6
 #define MSR_PMC0                0x4c1
+#define MSR_DS_AREA             0x600
 
 #define EVTSEL_USR      (1u << 16)
 #define EVTSEL_OS       (1u << 17)

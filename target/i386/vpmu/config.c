@@ -18,6 +18,8 @@
 
 #define VPMU_VERSION_MIN        2
 #define VPMU_VERSION_MAX        5
+#define VPMU_PEBS_FORMAT_MIN    3
+#define VPMU_PEBS_FORMAT_MAX    4
 /* What to use where the vendor is in the way. */
 #define VPMU_INTEL_MODEL        "a CPU model with vendor GenuineIntel, " \
                                 "for example Icelake-Server-v6"
@@ -162,13 +164,47 @@ static bool wants_software(const X86CPU *cpu)
            ((cpu->enable_pmu && cpu->vpmu.pmu_set) || wants_passthrough(cpu));
 }
 
+static bool wants_pebs(const X86CPU *cpu)
+{
+    return wants_software(cpu) && cpu->vpmu.pebs != ON_OFF_AUTO_OFF;
+}
+
+static unsigned pebs_format(const VPMUConfig *vpmu)
+{
+    return vpmu->pebs_format ?: VPMU_PEBS_FORMAT_MAX;
+}
+
+static bool wants_baseline(const VPMUConfig *vpmu)
+{
+    return vpmu->pebs_baseline != ON_OFF_AUTO_OFF && pebs_format(vpmu) >= 4;
+}
+
+/* PERF_CAPABILITIES of PEBS; @cpu: NULL for what is possible at all */
+static uint64_t pebs_capabilities(const X86CPU *cpu)
+{
+    return VPMU_CAP_PEBS_TRAP | VPMU_CAP_PEBS_ARCH_REG |
+           (cpu ? (uint64_t)pebs_format(&cpu->vpmu) <<
+                  VPMU_CAP_PEBS_FORMAT_SHIFT : VPMU_CAP_PEBS_FORMAT) |
+           (!cpu || wants_baseline(&cpu->vpmu) ? VPMU_CAP_PEBS_BASELINE : 0);
+}
+
 uint64_t vpmu_supported_features(X86CPU *cpu, int word)
 {
+    bool pebs = !cpu || wants_pebs(cpu);
+
     if (cpu && !wants_software(cpu)) {
         return 0;
     }
-    return word == FEAT_1_ECX ? CPUID_EXT_PDCM :
-           word == FEAT_PERF_CAPABILITIES ? VPMU_CAP_FW_WRITE : 0;
+    switch (word) {
+    case FEAT_1_ECX:
+        return CPUID_EXT_PDCM | (pebs ? CPUID_EXT_DTES64 : 0);
+    case FEAT_1_EDX:
+        return pebs ? CPUID_DTS : 0;
+    case FEAT_PERF_CAPABILITIES:
+        return VPMU_CAP_FW_WRITE | (pebs ? pebs_capabilities(cpu) : 0);
+    default:
+        return 0;
+    }
 }
 
 /* Is there a PMU with counters that can be handed over? */
@@ -219,7 +255,10 @@ static bool check_passthrough(X86CPU *cpu, Error **errp)
 static const char *software_property(const VPMUConfig *vpmu)
 {
     return vpmu->version ? "pmu-version" :
-           vpmu->nr_gp ? "pmu-gp-counters" : NULL;
+           vpmu->nr_gp ? "pmu-gp-counters" :
+           vpmu->pebs == ON_OFF_AUTO_ON ? "pebs" :
+           vpmu->pebs_format ? "pebs-fmt" :
+           vpmu->pebs_baseline == ON_OFF_AUTO_ON ? "pebs-baseline" : NULL;
 }
 
 static const char *policy_property(const VPMUConfig *vpmu)
@@ -287,6 +326,24 @@ static bool check_range(const VPMUConfig *vpmu, Error **errp)
                    vpmu->nr_gp, VPMU_NR_GP);
         return false;
     }
+    if (vpmu->pebs_format && (vpmu->pebs_format < VPMU_PEBS_FORMAT_MIN ||
+                              vpmu->pebs_format > VPMU_PEBS_FORMAT_MAX)) {
+        error_setg(errp, "pebs-fmt=%u is out of range: use %u or %u",
+                   vpmu->pebs_format, VPMU_PEBS_FORMAT_MIN,
+                   VPMU_PEBS_FORMAT_MAX);
+        return false;
+    }
+    if (vpmu->pebs == ON_OFF_AUTO_OFF &&
+        (vpmu->pebs_format || vpmu->pebs_baseline == ON_OFF_AUTO_ON)) {
+        error_setg(errp, "%s contradicts pebs=off: remove one of them",
+                   vpmu->pebs_format ? "pebs-fmt" : "pebs-baseline=on");
+        return false;
+    }
+    if (vpmu->pebs_format == 3 && vpmu->pebs_baseline == ON_OFF_AUTO_ON) {
+        error_setg(errp, "pebs-baseline=on needs pebs-fmt=4, not pebs-fmt=3: "
+                   "remove one of them");
+        return false;
+    }
     if (!vpmu->slice_ms) {
         error_setg(errp, "pmu-slice-ms=0 is out of range: use 1 or more");
         return false;
@@ -309,7 +366,8 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
 {
     CPUX86State *env = &cpu->env;
     VPMUConfig *vpmu = &cpu->vpmu;
-    static const int words[] = { FEAT_1_ECX, FEAT_PERF_CAPABILITIES };
+    static const int words[] = { FEAT_1_ECX, FEAT_1_EDX,
+                                 FEAT_PERF_CAPABILITIES };
 
     if (!check_range(vpmu, errp) || !check_passthrough(cpu, errp) ||
         !check_needed(cpu, errp)) {
@@ -332,6 +390,10 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
     /* What was not set, as it is now: model expansion shows it. */
     vpmu->version = vpmu->version ?: VPMU_VERSION_MAX;
     vpmu->nr_gp = vpmu->nr_gp ?: VPMU_NR_GP;
+    vpmu->pebs = wants_pebs(cpu) ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
+    vpmu->pebs_baseline = wants_baseline(vpmu) ? ON_OFF_AUTO_ON :
+                                                 ON_OFF_AUTO_OFF;
+    vpmu->pebs_format = pebs_format(vpmu);
     return true;
 }
 
@@ -369,11 +431,15 @@ static char *describe(const VPMUConfig *vpmu)
     g_autofree char *fixed = fixed_list(vpmu->host_fixed);
 
     return g_strdup_printf("pmu=%s,pmu-version=%u,pmu-gp-counters=%u,"
+                           "pebs=%s,pebs-fmt=%u,pebs-baseline=%s,"
                            "pmu-passthrough=%s,pmu-host-gp=%u,"
                            "pmu-host-fixed=%s,pmu-host-order=%s,"
                            "pmu-visible=%s,pmu-slice-ms=%u",
                            vpmu->software ? "on" : "off", vpmu->version,
-                           vpmu->nr_gp, OnOffAuto_str(vpmu->passthrough),
+                           vpmu->nr_gp, OnOffAuto_str(vpmu->pebs),
+                           vpmu->pebs_format,
+                           OnOffAuto_str(vpmu->pebs_baseline),
+                           OnOffAuto_str(vpmu->passthrough),
                            vpmu->host_gp, fixed,
                            VpmuHostOrder_str(vpmu->host_order),
                            VpmuVisible_str(vpmu->visible), vpmu->slice_ms);
@@ -412,6 +478,16 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
         }
         env->features[FEAT_1_ECX] &= ~CPUID_EXT_PDCM;
         env->features[FEAT_PERF_CAPABILITIES] = 0;
+    }
+    if (tcg_enabled() && !wants_pebs(cpu)) {
+        if ((env->features[FEAT_1_EDX] & CPUID_DTS) ||
+            (env->features[FEAT_1_ECX] & CPUID_EXT_DTES64)) {
+            warn_report_once("TCG has ds and dtes64 only with pmu=on, without "
+                             "pebs=off, and a CPU model with vendor "
+                             "GenuineIntel");
+        }
+        env->features[FEAT_1_EDX] &= ~CPUID_DTS;
+        env->features[FEAT_1_ECX] &= ~CPUID_EXT_DTES64;
     }
     return !backend || !backend->realize || backend->realize(cpu, errp);
 }

@@ -44,6 +44,9 @@ static inline uint16_t vpmu_event_code(const VPMUEvent *event)
     return event->select | event->umask << 8;
 }
 
+/* The event whose loads MSR_PEBS_LD_LAT selects */
+#define VPMU_EVENT_LOAD_LATENCY 0x01cd
+
 /**
  * vpmu_event_find: look an event up by its code
  * @code: IA32_PERFEVTSELx bits 15:0

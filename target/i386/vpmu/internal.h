@@ -10,6 +10,8 @@
 #include "events.h"
 #include "regs.h"
 
+struct PEBSSample;
+
 /**
  * VPMUBackend: the physical counters as an accelerator provides them
  *
@@ -27,6 +29,10 @@
  * @save, @load: take a counter's state, or set it; @sync before, then @load,
  *     @config and @commit
  * @commit: put all that into effect
+ * @sample: what is known of the instruction that has made a counter with
+ *     SoftPMUConfig.precise overflow, right after it
+ * @access: read or write guest memory, as the processor itself; false: it
+ *     cannot be had, and nothing was written
  * @interrupt: raise the guest's performance monitoring interrupt
  */
 typedef struct VPMUBackend {
@@ -39,6 +45,9 @@ typedef struct VPMUBackend {
     SoftPMUCounter (*save)(CPUX86State *env, unsigned p);
     void (*load)(CPUX86State *env, unsigned p, SoftPMUCounter counter);
     void (*commit)(CPUX86State *env);
+    void (*sample)(CPUX86State *env, struct PEBSSample *sample);
+    bool (*access)(CPUX86State *env, uint64_t address, void *buffer,
+                   unsigned size, bool write);
     void (*interrupt)(CPUX86State *env);
 } VPMUBackend;
 
@@ -86,6 +95,15 @@ VPMUAccess vpmu_rdpmc(CPUX86State *env, uint32_t index, uint64_t *value,
  * status bits, freezes, interrupts.
  */
 void vpmu_overflow(CPUX86State *env, VPMUCounterMask overflowed);
+
+/**
+ * vpmu_pebs: counters with PEBS have overflowed: make a record
+ * @ppmcs: them; all at the same instruction, which has just retired
+ *
+ * In sync; refill afterwards.  The counters are reloaded.  Returns: the
+ * buffer has reached its threshold.
+ */
+bool vpmu_pebs(CPUX86State *env, VPMUCounterMask ppmcs);
 
 /**
  * vpmu_exists: whether the guest's PMU has counter @v

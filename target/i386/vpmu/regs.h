@@ -20,6 +20,8 @@
 #define VPMU_EVTSEL_EN              (UINT64_C(1) << 22)
 #define VPMU_EVTSEL_INV             (UINT64_C(1) << 23)
 #define VPMU_EVTSEL_CMASK_SHIFT     24
+/* Adaptive PEBS record */
+#define VPMU_EVTSEL_ADAPTIVE        (UINT64_C(1) << 34)
 #define VPMU_EVTSEL_CMASK           (UINT64_C(0xff) << VPMU_EVTSEL_CMASK_SHIFT)
 
 /* IA32_FIXED_CTR_CTRL, four bits a counter */
@@ -27,6 +29,8 @@
 #define VPMU_FIXED_USR              2
 #define VPMU_FIXED_ANY              4
 #define VPMU_FIXED_PMI              8
+/* Adaptive PEBS record, in the upper half */
+#define VPMU_FIXED_ADAPTIVE(j)      (UINT64_C(1) << (32 + 4 * (j)))
 
 /* IA32_PERF_GLOBAL_STATUS and its reset and set registers */
 #define VPMU_STATUS_LBR_FRZ         (UINT64_C(1) << 58)
@@ -38,6 +42,11 @@
 #define VPMU_INUSE_PMI              (UINT64_C(1) << 63)
 
 /* IA32_PERF_CAPABILITIES */
+#define VPMU_CAP_PEBS_TRAP          (UINT64_C(1) << 6)
+#define VPMU_CAP_PEBS_ARCH_REG      (UINT64_C(1) << 7)
+#define VPMU_CAP_PEBS_FORMAT_SHIFT  8
+#define VPMU_CAP_PEBS_FORMAT        (UINT64_C(0xf) << VPMU_CAP_PEBS_FORMAT_SHIFT)
+#define VPMU_CAP_PEBS_BASELINE      (UINT64_C(1) << 14)
 #define VPMU_CAP_FW_WRITE           (UINT64_C(1) << 13)
 
 /* IA32_DEBUGCTL */
@@ -61,5 +70,16 @@
 #define MSR_IA32_PERF_GLOBAL_STATUS_SET 0x391
 #define MSR_IA32_PERF_GLOBAL_INUSE  0x392
 #define MSR_IA32_PMC0               0x4c1
+#define MSR_IA32_PEBS_ENABLE        0x3f1
+#define MSR_PEBS_DATA_CFG           0x3f2
+#define MSR_PEBS_LD_LAT             0x3f6
+#define MSR_IA32_DS_AREA            0x600
+
+/* MSR_PEBS_LD_LAT */
+#define VPMU_LD_LAT_THRESHOLD       UINT64_C(0xffff)
+/* What every load takes, core cycles: above perf's default threshold of 30. */
+#define VPMU_LOAD_LATENCY           32
+/* Data source of a PEBS record: hit in the first level */
+#define PEBS_SOURCE_L1_HIT          1
 
 #endif /* TARGET_I386_VPMU_REGS_H */

@@ -215,8 +215,16 @@ SoftPMUPlan softpmu_plan(const SoftPMU *pmu, unsigned ring,
          * One instruction counts at most once.  So the overflow cannot come
          * before @room instructions, and a TB of that length ends with it.
          */
-        if (most >= room && room <= plan.insns) {
+        if (most < room || room > plan.insns) {
+            continue;
+        }
+        if (config->precise && room > 1) {
+            /* First what is before it. */
+            plan.look_after = false;
+            plan.insns = room - 1;
+        } else {
             plan.look_after = true;
+            plan.note = plan.note || config->precise;
             plan.insns = room;
         }
     }

@@ -86,12 +86,15 @@ typedef enum SoftPMUBranch {
 
 /*
  * What a TB accounts for: nothing, instructions and branches (the fast case),
- * or every class.
+ * or every class.  SOFTPMU_LEVEL_NOTE is for the one instruction of which a
+ * PEBS record may be made.
  */
 typedef enum SoftPMULevel {
     SOFTPMU_LEVEL_OFF,
     SOFTPMU_LEVEL_BASE,
     SOFTPMU_LEVEL_FULL,
+    /* Every class, and where the memory is that is accessed. */
+    SOFTPMU_LEVEL_NOTE,
 } SoftPMULevel;
 
 /**
@@ -101,6 +104,8 @@ typedef enum SoftPMULevel {
  *     always 0 or 1
  * @rings: mask of 1 << SOFTPMU_KERNEL, 1 << SOFTPMU_USER
  * @edge: count the transitions of the sum from 0 to 1, not its 1s
+ * @precise: who makes it overflow must be known: that instruction is run by
+ *     itself
  * @on: it counts now (all enables taken together)
  */
 typedef struct SoftPMUConfig {
@@ -108,8 +113,22 @@ typedef struct SoftPMUConfig {
     uint16_t sub;
     uint8_t rings;
     bool edge;
+    bool precise;
     bool on;
 } SoftPMUConfig;
+
+/**
+ * SoftPMUNote: the instruction that has made a counter with @precise overflow
+ * @ip: its linear address
+ * @next: RIP after it if it is still under way, 0: it has retired
+ * @load, @store: linear address of its first load and first store, 0: none
+ */
+typedef struct SoftPMUNote {
+    uint64_t ip;
+    uint64_t next;
+    uint64_t load;
+    uint64_t store;
+} SoftPMUNote;
 
 /**
  * SoftPMUCounter: the state of a counter, to be carried to another one
@@ -130,6 +149,8 @@ typedef struct SoftPMU {
     uint32_t spent[SOFTPMU_NR_RINGS][SOFTPMU_NR_CLASSES];
     /* left as it was handed out. */
     uint64_t given[SOFTPMU_NR_RINGS];
+    /* Written by translated code with SOFTPMU_LEVEL_NOTE, and by who runs it */
+    SoftPMUNote note;
     SoftPMUCounter counter[VPMU_NR];
     SoftPMUConfig config[VPMU_NR];
     /* Counters that have overflowed and were not yet asked about. */
@@ -145,6 +166,8 @@ typedef struct SoftPMUPlan {
     unsigned insns;
     /* A counter may overflow at the last of them: look when it is done. */
     bool look_after;
+    /* One with @precise may, at the only one: use SOFTPMU_LEVEL_NOTE. */
+    bool note;
 } SoftPMUPlan;
 
 /**

@@ -13,11 +13,13 @@
 #include "exec/helper-proto.h"
 #include "hw/i386/apic.h"
 #include "internal.h"
+#include "pebs-record.h"
 #include "tcg/helper-tcg.h"
 #include "tcg/insn-start-words.h"
+#include "tcg/tcg.h"
 #include "trace.h"
 
-QEMU_BUILD_BUG_ON(SOFTPMU_LEVEL_FULL << HF_VPMU_SHIFT > HF_VPMU_MASK);
+QEMU_BUILD_BUG_ON(SOFTPMU_LEVEL_NOTE << HF_VPMU_SHIFT > HF_VPMU_MASK);
 
 static unsigned ring_of(uint32_t hflags)
 {
@@ -54,10 +56,14 @@ static void refill(CPUX86State *env)
     softpmu_refill(&env->vpmu.hw, ring_of(env->hflags));
 }
 
+static void set_hflags(CPUX86State *env, SoftPMULevel level)
+{
+    env->hflags = (env->hflags & ~HF_VPMU_MASK) | level << HF_VPMU_SHIFT;
+}
+
 static void set_level(CPUX86State *env)
 {
-    env->hflags = (env->hflags & ~HF_VPMU_MASK) |
-                  env->vpmu.hw.level << HF_VPMU_SHIFT;
+    set_hflags(env, env->vpmu.hw.level);
 }
 
 /* The execution loop */
@@ -94,6 +100,18 @@ void vpmu_tcg_restore(CPUX86State *env, uint32_t flags, SoftPMUCharge ahead)
     softpmu_pay_back(&env->vpmu.hw, ring_of(flags), level_of(flags), ahead);
 }
 
+/* An instruction begins that may make a counter with @precise overflow. */
+static void note(CPUX86State *env)
+{
+    SoftPMUNote *note = &env->vpmu.hw.note;
+    uint64_t ip = env->segs[R_CS].base + env->eip;
+
+    /* REP that goes round is still the same instruction. */
+    if (note->ip != ip || !(env->eflags & RF_MASK)) {
+        *note = (SoftPMUNote) { .ip = ip };
+    }
+}
+
 /*
  * The allowance does not cover a TB that is about to start.
  * @info: its length, ring and level as vpmu_tr_tb_stop() packs them
@@ -124,6 +142,7 @@ uint32_t helper_vpmu_expired(CPUX86State *env, uint32_t info, uint32_t charge,
     leave = fold(env);
     plan = softpmu_plan(pmu, ring, charge, insns);
     refill(env);
+    set_hflags(env, plan.note ? SOFTPMU_LEVEL_NOTE : pmu->level);
     trace_vpmu_expired(cs->cpu_index, ring, insns, plan.insns,
                        plan.look_after);
 
@@ -136,7 +155,8 @@ uint32_t helper_vpmu_expired(CPUX86State *env, uint32_t info, uint32_t charge,
      */
     if (!(cflags & CF_NOIRQ)) {
         if (!leave && (plan.insns < insns ||
-                       (plan.look_after && !(cflags & CF_NO_GOTO_PTR)))) {
+                       (plan.look_after && !(cflags & CF_NO_GOTO_PTR)) ||
+                       (plan.note && level != SOFTPMU_LEVEL_NOTE))) {
             cs->cflags_next_tb = (cflags & ~CF_COUNT_MASK) | plan.insns |
                                  CF_NO_GOTO_PTR;
             leave = true;
@@ -152,6 +172,9 @@ uint32_t helper_vpmu_expired(CPUX86State *env, uint32_t info, uint32_t charge,
         cs->neg.icount_decr.u16.low -= insns;
     }
     softpmu_charge(pmu, ring, level, charge);
+    if (plan.note) {
+        note(env);
+    }
     if (plan.look_after) {
         BQL_LOCK_GUARD();
         cpu_interrupt(cs, CPU_INTERRUPT_VPMU);
@@ -168,6 +191,7 @@ int vpmu_tcg_interrupt(CPUX86State *env, int request)
         request = cs->interrupt_request;
         fold(env);
         refill(env);
+        set_level(env);
         /* A debugger that steps without interrupts gets none. */
         if (!(cs->singlestep_enabled & SSTEP_NOIRQ)) {
             request = cs->interrupt_request;
@@ -180,16 +204,21 @@ void vpmu_tcg_received(CPUX86State *env)
 {
     if (is_on(env)) {
         fold(env);
+        env->vpmu.hw.note = (SoftPMUNote) {
+            .ip = env->segs[R_CS].base + env->eip,
+        };
         softpmu_receive(&env->vpmu.hw, ring_of(env->hflags));
         fold(env);
         refill(env);
     }
 }
 
-void vpmu_tcg_software_interrupt(CPUX86State *env, uint32_t hflags)
+void vpmu_tcg_software_interrupt(CPUX86State *env, uint32_t hflags,
+                                 uint64_t rip)
 {
     if (is_on(env)) {
         fold(env);
+        env->vpmu.hw.note = (SoftPMUNote) { .ip = rip };
         softpmu_charge(&env->vpmu.hw, ring_of(hflags), SOFTPMU_LEVEL_FULL,
                        SOFTPMU_CHARGE_INSN |
                        SOFTPMU_CHARGE_KIND(SOFTPMU_BR_FAR));
@@ -212,6 +241,15 @@ static void set_edx_eax(CPUX86State *env, uint64_t value)
     env->regs[R_EDX] = value >> 32;
 }
 
+/* RIP after WRMSR; 0 if it makes no record, for it is not by itself. */
+static uint64_t next_rip(CPUX86State *env, uintptr_t retaddr)
+{
+    const TranslationBlock *tb = tcg_tb_lookup(retaddr);
+
+    return tb && level_of(tb->flags) == SOFTPMU_LEVEL_NOTE &&
+           tb->icount == 1 ? env->eip + tb->size : 0;
+}
+
 bool vpmu_tcg_wrmsr(CPUX86State *env, uint64_t value, uintptr_t retaddr)
 {
     uint32_t msr = env->regs[R_ECX];
@@ -221,6 +259,7 @@ bool vpmu_tcg_wrmsr(CPUX86State *env, uint64_t value, uintptr_t retaddr)
     }
     /* WRMSR ends its block, so with icount the clock is right, too. */
     env_cpu(env)->neg.can_do_io = true;
+    env->vpmu.hw.note.next = next_rip(env, retaddr);
     switch (vpmu_wrmsr(env, msr, value)) {
     case VPMU_FAULT:
         fault(env, retaddr);
@@ -322,6 +361,66 @@ static void tcg_commit(CPUX86State *env)
     set_level(env);
 }
 
+/* What is known of the instruction that pmu->note is about. */
+static void tcg_sample(CPUX86State *env, PEBSSample *sample)
+{
+    const SoftPMUNote *note = &env->vpmu.hw.note;
+
+    sample->ip = note->ip;
+    sample->next_ip = note->next ? note->next : env->eip;
+    sample->flags = cpu_compute_eflags(env);
+    for (unsigned i = 0; i < CPU_NB_REGS; i++) {
+        sample->gprs[i] = env->regs[i];
+        sample->xmms[i][0] = env->xmm_regs[i].ZMM_Q(0);
+        sample->xmms[i][1] = env->xmm_regs[i].ZMM_Q(1);
+    }
+    sample->tsc = cpu_get_tsc(env) + env->tsc_offset;
+    sample->load = note->load;
+    sample->store = note->store;
+}
+
+/*
+ * Access guest memory as the processor itself, with supervisor rights: by
+ * the guest's page tables, without a fault.  RAM only; nothing is written
+ * unless all can be.
+ */
+static bool tcg_access(CPUX86State *env, uint64_t address, void *buffer,
+                       unsigned size, bool write)
+{
+    int mmu_idx = env->hflags & HF_SMAP_MASK ? MMU_KSMAP64_IDX :
+                                               MMU_KNOSMAP64_IDX;
+    struct {
+        void *host;
+        unsigned size;
+    } parts[PEBS_RECORD_MAX / TARGET_PAGE_SIZE + 2];
+    unsigned nr = 0;
+
+    for (unsigned done = 0; done < size; done += parts[nr++].size) {
+        uint64_t at = address + done;
+        int flags;
+
+        if (at < address) {
+            return false;
+        }
+        parts[nr].size = MIN(size - done, -(at | TARGET_PAGE_MASK));
+        flags = probe_access_flags(env, at, parts[nr].size,
+                                   write ? MMU_DATA_STORE : MMU_DATA_LOAD,
+                                   mmu_idx, true, &parts[nr].host, 0);
+        if ((flags & (TLB_INVALID_MASK | TLB_MMIO)) || !parts[nr].host) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < nr; i++) {
+        if (write) {
+            memcpy(parts[i].host, buffer, parts[i].size);
+        } else {
+            memcpy(buffer, parts[i].host, parts[i].size);
+        }
+        buffer = (char *)buffer + parts[i].size;
+    }
+    return true;
+}
+
 static void tcg_interrupt(CPUX86State *env)
 {
     X86CPU *cpu = env_archcpu(env);
@@ -342,5 +441,7 @@ const VPMUBackend vpmu_backend_tcg = {
     .save = tcg_save,
     .load = tcg_load,
     .commit = tcg_commit,
+    .sample = tcg_sample,
+    .access = tcg_access,
     .interrupt = tcg_interrupt,
 };

@@ -17,6 +17,7 @@
 #include "system/kvm.h"
 #include "system/tcg.h"
 #include "internal.h"
+#include "pebs-record.h"
 #include "trace.h"
 
 /* Twice the time that the monitor holds events back. */
@@ -66,6 +67,11 @@ SoftPMUConfig vpmu_counter_config(CPUX86State *env, unsigned v,
     config.on = (evtsel & VPMU_EVTSEL_EN) &&
                 (s->global_ctrl & vpmu_status_bit(v)) &&
                 !(s->global_status & VPMU_STATUS_CTR_FRZ);
+    config.precise = s->pebs_enable & vpmu_status_bit(v);
+    if (*event && vpmu_event_code(*event) == VPMU_EVENT_LOAD_LATENCY &&
+        s->pebs_ld_lat >= VPMU_LOAD_LATENCY) {
+        config.add = 0;
+    }
     return config;
 }
 
@@ -325,13 +331,26 @@ void vpmu_plug(X86CPU *cpu, X86CPU *first)
     }
 }
 
+/* The pPMCs whose overflow makes a record, and no bit in GLOBAL_STATUS. */
+static VPMUCounterMask ppmcs_with_pebs(const VPMUState *s)
+{
+    return handover_to_physical(&s->handover,
+                                vpmu_mask_from_reg(s->pebs_enable));
+}
+
 void vpmu_overflow(CPUX86State *env, VPMUCounterMask overflowed)
 {
     VPMUState *s = &env->vpmu;
     X86CPU *cpu = env_archcpu(env);
-    VPMUCounterMask vpmcs = handover_to_virtual(&s->handover, overflowed);
+    VPMUCounterMask pebs = ppmcs_with_pebs(s) & overflowed;
+    VPMUCounterMask vpmcs = handover_to_virtual(&s->handover,
+                                                overflowed & ~pebs);
     bool interrupt = false;
 
+    if (pebs && vpmu_pebs(env, pebs)) {
+        s->global_status |= VPMU_STATUS_OVF_BUF;
+        interrupt = true;
+    }
     for (unsigned v = 0; v < VPMU_NR; v++) {
         if (!(vpmcs & VPMU_MASK_OF(v))) {
             continue;
@@ -379,6 +398,64 @@ static uint64_t status_mask(const X86CPU *cpu)
     return mask;
 }
 
+static bool has_pebs(const X86CPU *cpu)
+{
+    return cpu->vpmu.pebs == ON_OFF_AUTO_ON;
+}
+
+static bool has_baseline(const X86CPU *cpu)
+{
+    return has_pebs(cpu) && cpu->vpmu.pebs_baseline == ON_OFF_AUTO_ON;
+}
+
+/* The bits of PEBS_ENABLE: fixed counters have it with baseline only. */
+static uint64_t pebs_mask(const X86CPU *cpu)
+{
+    return counters_mask(cpu) &
+           (has_baseline(cpu) ? UINT64_MAX : vpmu_mask_to_reg(VPMU_MASK_GP));
+}
+
+static uint64_t misc_enable(const X86CPU *cpu)
+{
+    return VPMU_MISC_EMON | VPMU_MISC_BTS_UNAVAIL |
+           (has_pebs(cpu) ? 0 : VPMU_MISC_PEBS_UNAVAIL);
+}
+
+static bool is_canonical(const CPUX86State *env, uint64_t address)
+{
+    int shift = env->cr[4] & CR4_LA57_MASK ? 7 : 16;
+
+    return (int64_t)(address << shift) >> shift == address;
+}
+
+/* A register of PEBS, or NULL.  @valid: the bits that may be set */
+static uint64_t *pebs_register(CPUX86State *env, uint32_t msr,
+                               uint64_t *valid)
+{
+    X86CPU *cpu = env_archcpu(env);
+    VPMUState *s = &env->vpmu;
+
+    if (!has_pebs(cpu)) {
+        return NULL;
+    }
+    switch (msr) {
+    case MSR_IA32_DS_AREA:
+        *valid = UINT64_MAX;
+        return &s->ds_area;
+    case MSR_IA32_PEBS_ENABLE:
+        *valid = pebs_mask(cpu);
+        return &s->pebs_enable;
+    case MSR_PEBS_DATA_CFG:
+        *valid = PEBS_CFG_MASK;
+        return has_baseline(cpu) ? &s->pebs_data_cfg : NULL;
+    case MSR_PEBS_LD_LAT:
+        *valid = VPMU_LD_LAT_THRESHOLD;
+        return &s->pebs_ld_lat;
+    default:
+        return NULL;
+    }
+}
+
 static uint64_t evtsel_reserved(const X86CPU *cpu)
 {
     uint64_t reserved = ~UINT64_C(0xffffffff);
@@ -386,6 +463,9 @@ static uint64_t evtsel_reserved(const X86CPU *cpu)
     /* AnyThread: from version 3 on, deprecated in version 5. */
     if (cpu->vpmu.version < 3 || cpu->vpmu.version >= 5) {
         reserved |= VPMU_EVTSEL_ANY;
+    }
+    if (has_baseline(cpu)) {
+        reserved &= ~VPMU_EVTSEL_ADAPTIVE;
     }
     return reserved;
 }
@@ -399,7 +479,10 @@ static uint64_t fixed_ctrl_reserved(const X86CPU *cpu)
         valid |= VPMU_FIXED_ANY;
     }
     for (unsigned j = 0; j < VPMU_NR_FIXED; j++) {
-        mask |= vpmu_exists(cpu, VPMU_FIXED(j)) ? valid << (4 * j) : 0;
+        if (vpmu_exists(cpu, VPMU_FIXED(j))) {
+            mask |= valid << (4 * j);
+            mask |= has_baseline(cpu) ? VPMU_FIXED_ADAPTIVE(j) : 0;
+        }
     }
     return ~mask;
 }
@@ -467,6 +550,7 @@ VPMUAccess vpmu_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *value,
 {
     X86CPU *cpu = env_archcpu(env);
     const VPMUState *s = &env->vpmu;
+    uint64_t *reg, valid;
     bool legacy;
     unsigned v;
 
@@ -482,6 +566,11 @@ VPMUAccess vpmu_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *value,
             return VPMU_FAULT;
         }
         *value = s->evtsel[v];
+        return VPMU_DONE;
+    }
+    reg = pebs_register(env, msr, &valid);
+    if (reg) {
+        *value = *reg;
         return VPMU_DONE;
     }
     switch (msr) {
@@ -533,6 +622,7 @@ VPMUAccess vpmu_wrmsr(CPUX86State *env, uint32_t msr, uint64_t value)
     X86CPU *cpu = env_archcpu(env);
     const VPMUBackend *backend = vpmu_backend();
     VPMUState *s = &env->vpmu;
+    uint64_t *reg, valid;
     bool legacy;
     unsigned v;
 
@@ -555,6 +645,17 @@ VPMUAccess vpmu_wrmsr(CPUX86State *env, uint32_t msr, uint64_t value)
         backend->sync(env);
         s->evtsel[v] = value;
         return control_written(env);
+    }
+    reg = pebs_register(env, msr, &valid);
+    if (reg) {
+        if ((value & ~valid) ||
+            (msr == MSR_IA32_DS_AREA && !is_canonical(env, value))) {
+            return VPMU_FAULT;
+        }
+        backend->sync(env);
+        *reg = value;
+        vpmu_update(env);
+        return VPMU_DONE;
     }
     switch (msr) {
     case MSR_CORE_PERF_FIXED_CTR_CTRL:
@@ -655,7 +756,7 @@ void vpmu_reset(X86CPU *cpu)
 
     /* SDM volume 3: the general-purpose counters' bits are set. */
     env->vpmu.global_ctrl = cpu->vpmu.vpmcs & VPMU_MASK_GP;
-    env->msr_ia32_misc_enable |= VPMU_MISC_READ_ONLY;
+    env->msr_ia32_misc_enable |= misc_enable(cpu);
     for (unsigned v = 0; v < VPMU_NR; v++) {
         vpmu_write(env, v, 0);
     }
@@ -669,12 +770,21 @@ static bool vpmu_needed(void *opaque)
     return cpu->vpmu.software;
 }
 
+/* PEBS as PERF_CAPABILITIES has it, whatever the user has masked there. */
+static uint64_t pebs_config(const X86CPU *cpu)
+{
+    return !has_pebs(cpu) ? 0 :
+           (uint64_t)cpu->vpmu.pebs_format << VPMU_CAP_PEBS_FORMAT_SHIFT |
+           (has_baseline(cpu) ? VPMU_CAP_PEBS_BASELINE : 0);
+}
+
 static int vpmu_pre_save(void *opaque)
 {
     X86CPU *cpu = opaque;
     VPMUState *s = &cpu->env.vpmu;
 
     s->saved_version = cpu->vpmu.version;
+    s->saved_capabilities = pebs_config(cpu);
     s->saved_vpmcs = cpu->vpmu.vpmcs;
     for (unsigned v = 0; v < VPMU_NR; v++) {
         int p = s->handover.phys[v];
@@ -688,12 +798,13 @@ static int vpmu_pre_save(void *opaque)
 }
 
 /* What a guest sees of a PMU, for the reader of an error. */
-static char *describe(unsigned version, VPMUCounterMask vpmcs)
+static char *describe(unsigned version, VPMUCounterMask vpmcs,
+                      uint64_t pebs)
 {
     return g_strdup_printf("version %u, %u general-purpose counters, fixed "
-                           "ones of mask 0x%x",
+                           "ones of mask 0x%x, PEBS 0x%" PRIx64,
                            version, ctpop16(vpmcs & VPMU_MASK_GP),
-                           vpmcs >> VPMU_NR_GP);
+                           vpmcs >> VPMU_NR_GP, pebs);
 }
 
 static int vpmu_post_load(void *opaque, int version_id)
@@ -702,9 +813,12 @@ static int vpmu_post_load(void *opaque, int version_id)
     VPMUState *s = &cpu->env.vpmu;
 
     if (!cpu->vpmu.software || s->saved_version != cpu->vpmu.version ||
-        s->saved_vpmcs != cpu->vpmu.vpmcs) {
-        g_autofree char *theirs = describe(s->saved_version, s->saved_vpmcs);
-        g_autofree char *ours = describe(cpu->vpmu.version, cpu->vpmu.vpmcs);
+        s->saved_vpmcs != cpu->vpmu.vpmcs ||
+        s->saved_capabilities != pebs_config(cpu)) {
+        g_autofree char *theirs = describe(s->saved_version, s->saved_vpmcs,
+                                           s->saved_capabilities);
+        g_autofree char *ours = describe(cpu->vpmu.version, cpu->vpmu.vpmcs,
+                                         pebs_config(cpu));
 
         error_report("vpmu: the source's guest sees a PMU with %s; on this "
                      "side it would see %s: start it with the source's "
@@ -713,7 +827,9 @@ static int vpmu_post_load(void *opaque, int version_id)
     }
     if ((s->global_ctrl & ~counters_mask(cpu)) ||
         (s->fixed_ctr_ctrl & fixed_ctrl_reserved(cpu)) ||
-        (s->global_status & ~status_mask(cpu))) {
+        (s->global_status & ~status_mask(cpu)) ||
+        (s->pebs_enable & ~pebs_mask(cpu)) ||
+        (s->pebs_data_cfg & ~PEBS_CFG_MASK)) {
         error_report("vpmu: the migration stream has reserved bits in the "
                      "PMU's registers: it is damaged");
         return -EINVAL;
@@ -743,6 +859,7 @@ const VMStateDescription vmstate_vpmu = {
     .fields = (const VMStateField[]) {
         VMSTATE_UINT8(env.vpmu.saved_version, X86CPU),
         VMSTATE_UINT16(env.vpmu.saved_vpmcs, X86CPU),
+        VMSTATE_UINT64(env.vpmu.saved_capabilities, X86CPU),
         VMSTATE_UINT64_ARRAY(env.vpmu.saved_value, X86CPU, VPMU_NR),
         VMSTATE_BOOL_ARRAY(env.vpmu.saved_high, X86CPU, VPMU_NR),
         VMSTATE_UINT64_ARRAY(env.vpmu.evtsel, X86CPU, VPMU_NR_GP),
@@ -750,6 +867,10 @@ const VMStateDescription vmstate_vpmu = {
         VMSTATE_UINT64(env.vpmu.global_ctrl, X86CPU),
         VMSTATE_UINT64(env.vpmu.global_status, X86CPU),
         VMSTATE_UINT64(env.vpmu.debugctl, X86CPU),
+        VMSTATE_UINT64(env.vpmu.ds_area, X86CPU),
+        VMSTATE_UINT64(env.vpmu.pebs_enable, X86CPU),
+        VMSTATE_UINT64(env.vpmu.pebs_data_cfg, X86CPU),
+        VMSTATE_UINT64(env.vpmu.pebs_ld_lat, X86CPU),
         VMSTATE_UINT16_ARRAY(env.vpmu.unsupported, X86CPU,
                              VPMU_NR_UNSUPPORTED),
         VMSTATE_END_OF_LIST()

@@ -32,6 +32,9 @@ struct CPUArchState;
  *     that a CPU model (max) chose
  * @version: architectural performance monitoring version; 0: unset
  * @nr_gp: general-purpose pPMCs; 0: unset
+ * @pebs: there is PEBS
+ * @pebs_format: PEBS_REC_FMT, 3 or 4; 0: unset
+ * @pebs_baseline: adaptive records, and PEBS on fixed counters
  * @passthrough: whether the hand-over policy is asked for
  * @host_gp: how many general-purpose pPMCs are the host's at start
  * @host_fixed: mask of fixed pPMCs that are, bit j for fixed j
@@ -49,6 +52,9 @@ typedef struct VPMUConfig {
     bool pmu_set;
     uint8_t version;
     uint8_t nr_gp;
+    OnOffAuto pebs;
+    uint8_t pebs_format;
+    OnOffAuto pebs_baseline;
     OnOffAuto passthrough;
     uint8_t host_gp;
     uint8_t host_fixed;
@@ -84,6 +90,10 @@ typedef struct VPMUState {
     uint64_t global_ctrl;
     uint64_t global_status;
     uint64_t debugctl;
+    uint64_t ds_area;
+    uint64_t pebs_enable;
+    uint64_t pebs_data_cfg;
+    uint64_t pebs_ld_lat;
     /* Its counters that have no pPMC. */
     SoftPMUCounter parked[VPMU_NR];
     /* Event codes that the guest asked for and that read 0; 0: none. */
@@ -93,6 +103,7 @@ typedef struct VPMUState {
     uint64_t saved_value[VPMU_NR];
     bool saved_high[VPMU_NR];
     uint8_t saved_version;
+    uint64_t saved_capabilities;
     VPMUCounterMask saved_vpmcs;
 } VPMUState;
 
@@ -210,9 +221,10 @@ void vpmu_tcg_received(struct CPUArchState *env);
 
 /**
  * vpmu_tcg_software_interrupt: count INT n, INT3 or INTO once it is delivered
- * @hflags: of the caller
+ * @hflags, @rip: of the instruction; @rip is linear
  */
-void vpmu_tcg_software_interrupt(struct CPUArchState *env, uint32_t hflags);
+void vpmu_tcg_software_interrupt(struct CPUArchState *env, uint32_t hflags,
+                                 uint64_t rip);
 
 /**
  * vpmu_tcg_wrmsr, vpmu_tcg_rdmsr: the PMU's registers
