@@ -43,6 +43,7 @@ pristine: deps
 bench: all pristine
 	@scripts/deps guest
 	@scripts/bench
+	@scripts/precision
 
 demo: all
 	@scripts/deps guest
