@@ -61,13 +61,12 @@ static VpmuCounter *counter_info(CPUX86State *env, unsigned v)
     const VPMUEvent *event;
     SoftPMUConfig config = vpmu_counter_config(env, v, &event);
     VpmuCounter *info = g_new0(VpmuCounter, 1);
-    bool fixed = v >= VPMU_NR_GP;
-    uint16_t code = fixed ? vpmu_event_code(event) :
-                            env->vpmu.evtsel[v] & VPMU_EVTSEL_CODE;
+    uint16_t code = v >= VPMU_NR_GP ? vpmu_event_code(event) :
+                    env->vpmu.evtsel[v] & VPMU_EVTSEL_CODE;
     int p = h->phys[v];
 
-    info->type = fixed ? VPMU_COUNTER_TYPE_FIXED : VPMU_COUNTER_TYPE_GP;
-    info->index = fixed ? v - VPMU_NR_GP : v;
+    info->type = vpmu_type_of(v);
+    info->index = vpmu_index_of(v);
     info->enabled = config.on;
     info->user = config.rings & (1 << SOFTPMU_USER);
     info->kernel = config.rings & (1 << SOFTPMU_KERNEL);
@@ -75,8 +74,7 @@ static VpmuCounter *counter_info(CPUX86State *env, unsigned v)
     info->value = vpmu_read(env, v, 0);
     info->pebs = config.precise;
     info->has_physical_index = p != HANDOVER_NONE;
-    info->physical_index = !info->has_physical_index ? 0 :
-                           fixed ? p - VPMU_NR_GP : p;
+    info->physical_index = info->has_physical_index ? vpmu_index_of(p) : 0;
     info->owner = owner(h, info->has_physical_index ? p : v);
     info->path = paths[handover_path(h, v)];
     return info;
@@ -86,10 +84,9 @@ static VpmuHostCounter *host_counter_info(CPUX86State *env, unsigned p)
 {
     const VPMUEvent *event = env->vpmu.host_event[p];
     VpmuHostCounter *info = g_new0(VpmuHostCounter, 1);
-    bool fixed = p >= VPMU_NR_GP;
 
-    info->type = fixed ? VPMU_COUNTER_TYPE_FIXED : VPMU_COUNTER_TYPE_GP;
-    info->index = fixed ? p - VPMU_NR_GP : p;
+    info->type = vpmu_type_of(p);
+    info->index = vpmu_index_of(p);
     if (event) {
         uint8_t rings = env->vpmu.hw.config[p].rings;
 
@@ -456,7 +453,7 @@ static const VPMUEvent *find_event(X86CPU *cpu, unsigned p, const char *name,
             return fixed;
         }
         error_setg(errp, "fixed counter %u counts '%s' only, not '%s'",
-                   p - VPMU_NR_GP, fixed->name, name);
+                   vpmu_index_of(p), fixed->name, name);
         return NULL;
     }
     for (unsigned i = 0; i < vpmu_nr_events; i++) {

@@ -251,7 +251,7 @@ static bool check_passthrough(X86CPU *cpu, Error **errp)
     return true;
 }
 
-/* The first property that is set and means nothing without @needed. */
+/* The first property that is set and needs the software PMU, or the policy */
 static const char *software_property(const VPMUConfig *vpmu)
 {
     return vpmu->version ? "pmu-version" :
@@ -294,12 +294,8 @@ static bool check_needed(const X86CPU *cpu, Error **errp)
                    "add -accel tcg or remove %s", policy, policy);
         return false;
     }
-    if (software && !IS_INTEL_CPU(&cpu->env)) {
-        error_setg(errp, "%s needs " VPMU_INTEL_MODEL, software);
-        return false;
-    }
-    if (policy) {
-        error_setg(errp, "%s needs " VPMU_INTEL_MODEL, policy);
+    if ((software || policy) && !IS_INTEL_CPU(&cpu->env)) {
+        error_setg(errp, "%s needs " VPMU_INTEL_MODEL, software ?: policy);
         return false;
     }
     if (software) {

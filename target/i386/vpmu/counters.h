@@ -28,6 +28,14 @@ typedef uint16_t VPMUCounterMask;
 #define VPMU_MASK_FIXED     ((VPMUCounterMask)(VPMU_MASK_ALL & ~VPMU_MASK_GP))
 
 /**
+ * vpmu_index_of: a counter's index among those of its type
+ */
+static inline unsigned vpmu_index_of(unsigned i)
+{
+    return i < VPMU_NR_GP ? i : i - VPMU_NR_GP;
+}
+
+/**
  * vpmu_mask_to_reg, vpmu_mask_from_reg: between a set of counters and
  * GLOBAL_CTRL, GLOBAL_STATUS, PEBS_ENABLE and the like
  *

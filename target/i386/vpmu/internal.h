@@ -171,6 +171,14 @@ void vpmu_host_count(CPUX86State *env, unsigned p, const VPMUEvent *event,
 void vpmu_plug(X86CPU *cpu, X86CPU *first);
 
 /**
+ * vpmu_type_of: a counter's type for QMP; vpmu_index_of() is its index
+ */
+static inline VpmuCounterType vpmu_type_of(unsigned i)
+{
+    return i < VPMU_NR_GP ? VPMU_COUNTER_TYPE_GP : VPMU_COUNTER_TYPE_FIXED;
+}
+
+/**
  * vpmu_counter_ids: a set of counters for QMP
  */
 VpmuCounterIdList *vpmu_counter_ids(VPMUCounterMask mask);

@@ -54,7 +54,7 @@ static uint64_t record_cfg(const CPUX86State *env, VPMUCounterMask vpmcs)
     for (unsigned v = 0; v < VPMU_NR; v++) {
         uint64_t adaptive = v < VPMU_NR_GP ?
             s->evtsel[v] & VPMU_EVTSEL_ADAPTIVE :
-            s->fixed_ctr_ctrl & VPMU_FIXED_ADAPTIVE(v - VPMU_NR_GP);
+            s->fixed_ctr_ctrl & VPMU_FIXED_ADAPTIVE(vpmu_index_of(v));
 
         if ((vpmcs & VPMU_MASK_OF(v)) && adaptive) {
             return s->pebs_data_cfg;
@@ -108,7 +108,7 @@ bool vpmu_pebs(CPUX86State *env, VPMUCounterMask ppmcs)
     VPMUCounterMask vpmcs = handover_to_virtual(&s->handover, ppmcs);
     uint64_t cfg = record_cfg(env, vpmcs);
     unsigned size = pebs_record_size(format, cfg);
-    g_autofree uint8_t *record = g_malloc(size);
+    uint8_t record[PEBS_RECORD_MAX];
     uint64_t slots[VPMU_NR];
     VPMUCounterMask moved;
     PEBSSample sample = { .counters = vpmu_mask_to_reg(ppmcs) };

@@ -31,6 +31,11 @@ static SoftPMULevel level_of(uint32_t hflags)
     return (hflags & HF_VPMU_MASK) >> HF_VPMU_SHIFT;
 }
 
+static uint64_t linear_ip(const CPUX86State *env)
+{
+    return env->segs[R_CS].base + env->eip;
+}
+
 static bool is_on(CPUX86State *env)
 {
     return env_archcpu(env)->vpmu.software;
@@ -104,7 +109,7 @@ void vpmu_tcg_restore(CPUX86State *env, uint32_t flags, SoftPMUCharge ahead)
 static void note(CPUX86State *env)
 {
     SoftPMUNote *note = &env->vpmu.hw.note;
-    uint64_t ip = env->segs[R_CS].base + env->eip;
+    uint64_t ip = linear_ip(env);
 
     /* REP that goes round is still the same instruction. */
     if (note->ip != ip || !(env->eflags & RF_MASK)) {
@@ -204,9 +209,7 @@ void vpmu_tcg_received(CPUX86State *env)
 {
     if (is_on(env)) {
         fold(env);
-        env->vpmu.hw.note = (SoftPMUNote) {
-            .ip = env->segs[R_CS].base + env->eip,
-        };
+        env->vpmu.hw.note = (SoftPMUNote) { .ip = linear_ip(env) };
         softpmu_receive(&env->vpmu.hw, ring_of(env->hflags));
         fold(env);
         refill(env);
@@ -244,10 +247,13 @@ static void set_edx_eax(CPUX86State *env, uint64_t value)
 /* RIP after WRMSR; 0 if it makes no record, for it is not by itself. */
 static uint64_t next_rip(CPUX86State *env, uintptr_t retaddr)
 {
-    const TranslationBlock *tb = tcg_tb_lookup(retaddr);
+    const TranslationBlock *tb;
 
-    return tb && level_of(tb->flags) == SOFTPMU_LEVEL_NOTE &&
-           tb->icount == 1 ? env->eip + tb->size : 0;
+    if (level_of(env->hflags) != SOFTPMU_LEVEL_NOTE) {
+        return 0;
+    }
+    tb = tcg_tb_lookup(retaddr);
+    return tb->icount == 1 ? env->eip + tb->size : 0;
 }
 
 bool vpmu_tcg_wrmsr(CPUX86State *env, uint64_t value, uintptr_t retaddr)

@@ -41,7 +41,7 @@ uint32_t vpmu_model(const CPUX86State *env)
 
 static uint64_t fixed_ctrl(const VPMUState *s, unsigned v)
 {
-    return s->fixed_ctr_ctrl >> (4 * (v - VPMU_NR_GP)) & 0xf;
+    return s->fixed_ctr_ctrl >> (4 * vpmu_index_of(v)) & 0xf;
 }
 
 SoftPMUConfig vpmu_counter_config(CPUX86State *env, unsigned v,
@@ -101,9 +101,8 @@ VpmuCounterIdList *vpmu_counter_ids(VPMUCounterMask mask)
         if (mask & VPMU_MASK_OF(i)) {
             VpmuCounterId *id = g_new0(VpmuCounterId, 1);
 
-            id->type = i < VPMU_NR_GP ? VPMU_COUNTER_TYPE_GP :
-                                        VPMU_COUNTER_TYPE_FIXED;
-            id->index = i < VPMU_NR_GP ? i : i - VPMU_NR_GP;
+            id->type = vpmu_type_of(i);
+            id->index = vpmu_index_of(i);
             QAPI_LIST_PREPEND(list, id);
         }
     }
@@ -195,8 +194,33 @@ static void report_starved(CPUX86State *env, VPMUCounterMask vpmcs)
     qapi_free_VpmuCounterIdList(ids);
 }
 
+/* What all vPMCs are set up to count.  Returns: those that are enabled. */
+static VPMUCounterMask get_configs(CPUX86State *env,
+                                   SoftPMUConfig configs[VPMU_NR])
+{
+    VPMUState *s = &env->vpmu;
+    VPMUCounterMask enabled = 0;
+
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        const VPMUEvent *event;
+
+        configs[v] = vpmu_counter_config(env, v, &event);
+        if (!configs[v].on) {
+            /* As a counter does that is switched off. */
+            s->parked[v].high = false;
+            continue;
+        }
+        enabled |= VPMU_MASK_OF(v);
+        if (v < VPMU_NR_GP && (!event || !event->add)) {
+            note_unsupported(s, s->evtsel[v]);
+        }
+    }
+    return enabled;
+}
+
 /* The map has changed: move values, tell the backend all configurations. */
-static void apply(CPUX86State *env, const HandoverChange *change)
+static void apply(CPUX86State *env, const HandoverChange *change,
+                  const SoftPMUConfig configs[VPMU_NR])
 {
     const VPMUBackend *backend = vpmu_backend();
     const Handover *h = &env->vpmu.handover;
@@ -204,11 +228,8 @@ static void apply(CPUX86State *env, const HandoverChange *change)
     trace_change(env, change);
     handover_apply(h, change, save_counter, load_counter, env);
     for (unsigned v = 0; v < VPMU_NR; v++) {
-        const VPMUEvent *event;
-        SoftPMUConfig config = vpmu_counter_config(env, v, &event);
-
         if (h->phys[v] != HANDOVER_NONE) {
-            backend->config(env, h->phys[v], &config);
+            backend->config(env, h->phys[v], &configs[v]);
         }
     }
     backend->commit(env);
@@ -235,28 +256,14 @@ static uint64_t changes(const HandoverStats *stats)
  */
 static bool vpmu_update(CPUX86State *env)
 {
-    VPMUState *s = &env->vpmu;
-    uint64_t before = changes(&s->handover.stats);
-    VPMUCounterMask enabled = 0;
+    Handover *h = &env->vpmu.handover;
+    uint64_t before = changes(&h->stats);
+    SoftPMUConfig configs[VPMU_NR];
     HandoverChange change;
 
-    for (unsigned v = 0; v < VPMU_NR; v++) {
-        const VPMUEvent *event;
-        SoftPMUConfig config = vpmu_counter_config(env, v, &event);
-
-        if (!config.on) {
-            /* As a counter does that is switched off. */
-            s->parked[v].high = false;
-            continue;
-        }
-        enabled |= VPMU_MASK_OF(v);
-        if (v < VPMU_NR_GP && (!event || !event->add)) {
-            note_unsupported(s, s->evtsel[v]);
-        }
-    }
-    handover_enable(&s->handover, enabled, now(), &change);
-    apply(env, &change);
-    return changes(&s->handover.stats) != before;
+    handover_enable(h, get_configs(env, configs), now(), &change);
+    apply(env, &change, configs);
+    return changes(&h->stats) != before;
 }
 
 void vpmu_refresh(CPUX86State *env)
@@ -281,6 +288,7 @@ VPMUCounterMask vpmu_reserve(CPUX86State *env, VPMUCounterMask reserved,
     VPMUState *s = &env->vpmu;
     VPMUCounterMask before = s->handover.reserved;
     VPMUCounterMask starved;
+    SoftPMUConfig configs[VPMU_NR];
     HandoverChange change;
 
     backend->sync(env);
@@ -295,7 +303,8 @@ VPMUCounterMask vpmu_reserve(CPUX86State *env, VPMUCounterMask reserved,
             backend->config(env, p, &off);
         }
     }
-    apply(env, &change);
+    get_configs(env, configs);
+    apply(env, &change, configs);
     return starved;
 }
 
@@ -771,11 +780,10 @@ static bool vpmu_needed(void *opaque)
 }
 
 /* PEBS as PERF_CAPABILITIES has it, whatever the user has masked there. */
-static uint64_t pebs_config(const X86CPU *cpu)
+static uint64_t pebs_config(X86CPU *cpu)
 {
-    return !has_pebs(cpu) ? 0 :
-           (uint64_t)cpu->vpmu.pebs_format << VPMU_CAP_PEBS_FORMAT_SHIFT |
-           (has_baseline(cpu) ? VPMU_CAP_PEBS_BASELINE : 0);
+    return vpmu_supported_features(cpu, FEAT_PERF_CAPABILITIES) &
+           (VPMU_CAP_PEBS_FORMAT | VPMU_CAP_PEBS_BASELINE);
 }
 
 static int vpmu_pre_save(void *opaque)
