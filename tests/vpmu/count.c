@@ -338,10 +338,7 @@ static struct error ap_error;
 
 static void init_syscall(void)
 {
-    wrmsr(0xc0000081, (uint64_t)SEL_KERNEL << 32 |
-                      (uint64_t)SEL_USER32 << 48);      /* STAR */
-    wrmsr(0xc0000082, (uint64_t)h_sysret);              /* LSTAR */
-    wrmsr(0xc0000084, FLAGS_IF);                        /* FMASK */
+    set_syscall(h_sysret, FLAGS_IF);
     wrmsr(0x174, SEL_KERNEL);                           /* SYSENTER */
     wrmsr(0x175, (uint64_t)&cpus[0].rsp0);
     wrmsr(0x176, (uint64_t)h_sysexit);

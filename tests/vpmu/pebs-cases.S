@@ -3,8 +3,6 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A body is a pattern; pebs.c computes where the n-th event in it is.
- *
  * A case has one place:
  *
  * case "name", where, n, event, area, offset, before
@@ -27,89 +25,6 @@
 #define STORES          0x82d0
 
         .text
-
-/* Bodies */
-
-        .global body_insn_code, body_insn
-body_insn_code:
-body_insn:
-        .rept PATTERN_MAX
-        nop
-        .endr
-        ret
-
-        .global body_branch_code, body_branch
-body_branch_code:
-body_branch:
-        .rept PATTERN_MAX
-        nop
-        .byte 0xeb, 0           /* JMP to the next */
-        nop
-        .endr
-        ret
-
-        .global body_cond_code, body_cond
-body_cond_code:
-        xor %eax, %eax
-body_cond:
-        .rept PATTERN_MAX
-        nop
-        .byte 0x74, 0           /* JZ, taken */
-        .byte 0x75, 0           /* JNZ, not taken */
-        .endr
-        ret
-
-        .global body_load_code, body_load
-body_load_code:
-body_load:
-        .rept PATTERN_MAX
-        nop
-        mov (%rdi), %eax
-        nop
-        .endr
-        ret
-
-        .global body_store_code, body_store
-body_store_code:
-body_store:
-        .rept PATTERN_MAX
-        nop
-        mov %eax, (%rdi)
-        nop
-        .endr
-        ret
-
-        .global body_call_code, body_call
-body_call_code:
-body_call:
-        .rept PATTERN_MAX
-        nop
-        .byte 0xe8, 0, 0, 0, 0  /* CALL the next */
-        pop %rax
-        nop
-        .endr
-        ret
-
-        .global body_ret_code, body_ret
-body_ret_code:
-body_ret:
-        .rept PATTERN_MAX
-        .byte 0xe8, 2, 0, 0, 0  /* CALL the RET */
-        .byte 0xeb, 1           /* JMP over it */
-        ret
-        .endr
-        ret
-
-        /* Each #UD is skipped; it does not count. */
-        .global body_fault_code, body_fault
-body_fault_code:
-body_fault:
-        .rept PATTERN_MAX
-        lea 1f(%rip), %r15
-        ud2
-1:      nop
-        .endr
-        ret
 
         .global loop_code, loop_dec, loop_jnz
 loop_code:
@@ -146,13 +61,6 @@ xmm_here:
         jnc xmm_next
 xmm_next:
         ret
-
-        .global h_pebs_iret, h_pebs_sysret
-h_pebs_iret:
-        nop
-        iretq
-h_pebs_sysret:
-        sysretq
 
 /* Cases */
 
@@ -667,21 +575,21 @@ h_pebs_sysret:
         at
         int $0x40
         nop
-        end_at h_pebs_iret
+        end_at h_iret
 
         case "int n, its far branch", BOTH|ANY, 1, 0x40c4
         nop
         at
         int $0x40
         nop
-        end_at h_pebs_iret
+        end_at h_iret
 
         case "int n through an interrupt gate", BOTH|ANY|LATER, 2
         nop
         at
         int $0x43
         nop
-        end_at h_pebs_iret
+        end_at h_iret
 
         case "before int n", BOTH, 1
         at
@@ -695,7 +603,7 @@ h_pebs_sysret:
         at
         syscall
         nop
-        end_at h_pebs_sysret
+        end_at h_sysret
 
         case "after syscall", USER, 2
         syscall

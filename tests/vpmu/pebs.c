@@ -956,12 +956,9 @@ void main(void)
         return;
     }
 
-    set_gate_type(cpu, 0x40, h_pebs_iret, GATE_TRAP);
-    set_gate(cpu, 0x43, h_pebs_iret);
-    wrmsr(0xc0000081, (uint64_t)SEL_KERNEL << 32 |
-                      (uint64_t)SEL_USER32 << 48);      /* STAR */
-    wrmsr(0xc0000082, (uint64_t)h_pebs_sysret);         /* LSTAR */
-    wrmsr(0xc0000084, 0);                               /* FMASK */
+    set_gate_type(cpu, 0x40, h_iret, GATE_TRAP);
+    set_gate(cpu, 0x43, h_iret);
+    set_syscall(h_sysret, 0);
     trap_hook = on_trap;
     start_cpus();
     test_patterns();

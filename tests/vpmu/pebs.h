@@ -6,16 +6,11 @@
 #ifndef TESTS_VPMU_PEBS_H
 #define TESTS_VPMU_PEBS_H
 
-/* Where a case runs, and conditions. */
-#define USER            1
-#define KERNEL          2
-#define BOTH            3
-/* The interrupt after the record goes on at R15. */
-#define SKIP            4
+#include "bodies.h"
+
+/* Conditions of a case, besides. */
 /* The interrupt comes later, so its frame says nothing about the record. */
 #define LATER           8
-/* Count in ring 0 what runs in ring 3. */
-#define OTHER           16
 /* Many addresses are accessed, or those of a stack: any is right. */
 #define ANY             32
 
@@ -26,8 +21,6 @@
 #define A_STACK         3       /* RSP in the record */
 #define A_ABS           4
 
-/* Bodies repeat their pattern so often. */
-#define PATTERN_MAX     400
 #define LOOP_TURNS      100000
 
 /* What xmm_code puts into registers, plus their number. */
@@ -50,23 +43,11 @@ struct pebs_case {
 
 extern struct pebs_case cases[], cases_end[];
 
-/* Code in pebs-cases.S; where the pattern of a body or the loop starts. */
-void body_insn_code(void);
-void body_branch_code(void);
-void body_cond_code(void);
-void body_load_code(void);
-void body_store_code(void);
-void body_call_code(void);
-void body_ret_code(void);
-void body_fault_code(void);
-extern char body_insn[], body_branch[], body_cond[], body_load[], body_store[];
-extern char body_call[], body_ret[], body_fault[];
+/* Code in pebs-cases.S */
 void loop_code(void);
 extern char loop_dec[], loop_jnz[];
 void xmm_code(void);
 extern char xmm_here[], xmm_next[];
-void h_pebs_iret(void);
-void h_pebs_sysret(void);
 
 /* In pebs.c, for pebs-cases.S. */
 void before_hole(void);

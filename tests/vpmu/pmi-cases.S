@@ -3,8 +3,6 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A body is a pattern; pmi.c computes where the n-th event in it ends.
- *
  * A case has one place:
  *
  * case "name", where, n, event, before, rcx, second
@@ -25,89 +23,6 @@
 
         .text
 
-/* Bodies */
-
-        .global body_insn_code, body_insn
-body_insn_code:
-body_insn:
-        .rept PATTERN_MAX
-        nop
-        .endr
-        ret
-
-        .global body_branch_code, body_branch
-body_branch_code:
-body_branch:
-        .rept PATTERN_MAX
-        nop
-        .byte 0xeb, 0           /* JMP to the next */
-        nop
-        .endr
-        ret
-
-        .global body_cond_code, body_cond
-body_cond_code:
-        xor %eax, %eax
-body_cond:
-        .rept PATTERN_MAX
-        nop
-        .byte 0x74, 0           /* JZ, taken */
-        .byte 0x75, 0           /* JNZ, not taken */
-        .endr
-        ret
-
-        .global body_load_code, body_load
-body_load_code:
-body_load:
-        .rept PATTERN_MAX
-        nop
-        mov (%rdi), %eax
-        nop
-        .endr
-        ret
-
-        .global body_store_code, body_store
-body_store_code:
-body_store:
-        .rept PATTERN_MAX
-        nop
-        mov %eax, (%rdi)
-        nop
-        .endr
-        ret
-
-        .global body_call_code, body_call
-body_call_code:
-body_call:
-        .rept PATTERN_MAX
-        nop
-        .byte 0xe8, 0, 0, 0, 0  /* CALL the next */
-        pop %rax
-        nop
-        .endr
-        ret
-
-        .global body_ret_code, body_ret
-body_ret_code:
-body_ret:
-        .rept PATTERN_MAX
-        .byte 0xe8, 2, 0, 0, 0  /* CALL the RET */
-        .byte 0xeb, 1           /* JMP over it */
-        ret
-        .endr
-        ret
-
-        /* Each #UD is skipped; it does not count. */
-        .global body_fault_code, body_fault
-body_fault_code:
-body_fault:
-        .rept PATTERN_MAX
-        lea 1f(%rip), %r15
-        ud2
-1:      nop
-        .endr
-        ret
-
         .global loop_code, loop_dec, loop_jnz
 loop_code:
         mov $LOOP_TURNS, %ecx
@@ -126,13 +41,6 @@ ipi_code:
         nop
         .endr
         ret
-
-        .global h_pmi_iret, h_pmi_sysret
-h_pmi_iret:
-        nop
-        iretq
-h_pmi_sysret:
-        sysretq
 
 /* Cases */
 
@@ -367,7 +275,7 @@ h_pmi_sysret:
         nop
         syscall
         nop
-        end_at h_pmi_sysret, 0
+        end_at h_sysret, 0
 
         case "at SYSRET", USER|OTHER, 2
         nop
@@ -386,13 +294,13 @@ h_pmi_sysret:
         nop
         int $0x40
         nop
-        end_at h_pmi_iret, 0
+        end_at h_iret, 0
 
         case "at INT n, its far branch", BOTH, 1, 0x40c4
         nop
         int $0x40
         nop
-        end_at h_pmi_iret, 0
+        end_at h_iret, 0
 
         case "at INT n, through an interrupt gate", BOTH, 2
         nop

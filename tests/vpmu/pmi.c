@@ -490,12 +490,9 @@ void ap_main(struct cpu *other)
 
 void main(void)
 {
-    set_gate_type(cpu, 0x40, h_pmi_iret, GATE_TRAP);
-    set_gate(cpu, 0x43, h_pmi_iret);
-    wrmsr(0xc0000081, (uint64_t)SEL_KERNEL << 32 |
-                      (uint64_t)SEL_USER32 << 48);      /* STAR */
-    wrmsr(0xc0000082, (uint64_t)h_pmi_sysret);          /* LSTAR */
-    wrmsr(0xc0000084, 0);                               /* FMASK */
+    set_gate_type(cpu, 0x40, h_iret, GATE_TRAP);
+    set_gate(cpu, 0x43, h_iret);
+    set_syscall(h_sysret, 0);
     trap_hook = on_trap;
     start_cpus();
     test_patterns();

@@ -6,18 +6,11 @@
 #ifndef TESTS_VPMU_PMI_H
 #define TESTS_VPMU_PMI_H
 
-#define USER            1
-#define KERNEL          2
-#define BOTH            3
-/* The handler goes on at R15. */
-#define SKIP            4
+#include "bodies.h"
+
+/* Where a case runs, besides. */
 /* Start with interrupts off. */
 #define IF0             8
-/* Count in ring 0 what runs in ring 3. */
-#define OTHER           16
-
-/* Bodies repeat their pattern so often. */
-#define PATTERN_MAX     400
 #define LOOP_TURNS      3000000
 
 #ifndef ASSEMBLY
@@ -36,22 +29,10 @@ struct pmi_case {
 
 extern struct pmi_case cases[], cases_end[];
 
-/* Code in pmi-cases.S; where the pattern of a body or the loop starts. */
-void body_insn_code(void);
-void body_branch_code(void);
-void body_cond_code(void);
-void body_load_code(void);
-void body_store_code(void);
-void body_call_code(void);
-void body_ret_code(void);
-void body_fault_code(void);
-extern char body_insn[], body_branch[], body_cond[], body_load[], body_store[];
-extern char body_call[], body_ret[], body_fault[];
+/* Code in pmi-cases.S */
 void loop_code(void);
 extern char loop_dec[], loop_jnz[];
 void ipi_code(void);
-void h_pmi_iret(void);
-void h_pmi_sysret(void);
 
 /* In pmi.c, for pmi-cases.S. */
 void before_hole(void);

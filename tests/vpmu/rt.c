@@ -185,6 +185,14 @@ void set_gate(struct cpu *cpu, unsigned vector, void (*handler)(void))
     set_gate_type(cpu, vector, handler, GATE_USER);
 }
 
+void set_syscall(void (*handler)(void), uint64_t mask)
+{
+    wrmsr(0xc0000081, (uint64_t)SEL_KERNEL << 32 |
+                      (uint64_t)SEL_USER32 << 48);      /* STAR */
+    wrmsr(0xc0000082, (uint64_t)handler);               /* LSTAR */
+    wrmsr(0xc0000084, mask);                            /* FMASK */
+}
+
 void trap(struct frame *frame)
 {
     if (frame->vector == 13 && (frame->rip == (uint64_t)insn_wrmsr ||

@@ -156,6 +156,9 @@ enum { GATE_KERNEL = 0x8e, GATE_USER = 0xee, GATE_ABSENT = 0x6e,
 void set_gate_type(struct cpu *cpu, unsigned vector, void (*handler)(void),
                    unsigned type);
 
+/* SYSCALL's handler, in assembly, and the flags that it clears. */
+void set_syscall(void (*handler)(void), uint64_t mask);
+
 /* Map pages of the window, bit 0 of @pages the first one. */
 void rt_window(unsigned pages);
 
