@@ -157,11 +157,7 @@ static void test_none(void)
 
 static void test_properties(void)
 {
-    static const struct {
-        const char *model;
-        const char *props;
-        const char *error;
-    } bad[] = {
+    static const BadModel bad[] = {
         { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-version': 1 }",
           "pmu-version=1 is out of range: use 2 to 5" },
         { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-version': 6 }",
@@ -242,18 +238,7 @@ static void test_properties(void)
     };
     QTestState *qts = qtest_init("-accel tcg -machine none");
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
-        g_autofree char *command =
-            g_strdup_printf("{ 'execute': 'query-cpu-model-expansion',"
-                            "  'arguments': { 'type': 'full', 'model':"
-                            "  { 'name': '%s', 'props': %s } } }",
-                            bad[i].model, bad[i].props);
-        g_autoptr(QDict) error = qtest_qmp_assert_failure_ref(qts, command,
-                                                              NULL);
-
-        g_test_message("%s %s", bad[i].model, bad[i].props);
-        assert_contains(qdict_get_str(error, "desc"), bad[i].error);
-    }
+    assert_bad_models(qts, bad, G_N_ELEMENTS(bad));
     qtest_quit(qts);
 }
 
@@ -503,9 +488,7 @@ static void test_kvm(void)
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    if (!qtest_has_accel("tcg") || !qtest_has_machine("pc")) {
-        g_test_skip("needs TCG and a PC");
+    if (!test_init(&argc, &argv)) {
         return 0;
     }
     qtest_add_func("vpmu-config/cpuid", test_cpuid);

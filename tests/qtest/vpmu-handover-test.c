@@ -735,9 +735,7 @@ static void test_schema(void)
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    if (!qtest_has_accel("tcg") || !qtest_has_machine("pc")) {
-        g_test_skip("needs TCG and a PC");
+    if (!test_init(&argc, &argv)) {
         return 0;
     }
     qtest_add_func("vpmu-handover/reserve/start", test_reserve_start);

@@ -35,11 +35,7 @@
 
 static void test_properties(void)
 {
-    static const struct {
-        const char *model;
-        const char *props;
-        const char *error;
-    } bad[] = {
+    static const BadModel bad[] = {
         { "Icelake-Server-v6", "{ 'pmu': true, 'pebs-fmt': 2 }",
           "pebs-fmt=2 is out of range: use 3 or 4" },
         { "Icelake-Server-v6", "{ 'pmu': true, 'pebs-fmt': 5 }",
@@ -87,24 +83,12 @@ static void test_properties(void)
         "'pebs': 'off'", "'pebs-baseline': 'off'",
         "'pmu': false, 'pebs': 'off'",
     };
-    const char *command = "{ 'execute': 'query-cpu-model-expansion',"
-                          "  'arguments': { 'type': 'full', 'model':"
-                          "  { 'name': '%s', 'props': %s } } }";
     QTestState *qts = qtest_init("-accel tcg -machine none");
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
-        g_autofree char *expand = g_strdup_printf(command, bad[i].model,
-                                                  bad[i].props);
-        g_autoptr(QDict) error = qtest_qmp_assert_failure_ref(qts, expand,
-                                                              NULL);
-
-        g_test_message("%s %s", bad[i].model, bad[i].props);
-        assert_contains(qdict_get_str(error, "desc"), bad[i].error);
-    }
+    assert_bad_models(qts, bad, G_N_ELEMENTS(bad));
     for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
         g_autofree char *props = g_strdup_printf("{ %s }", good[i]);
-        g_autofree char *expand = g_strdup_printf(command, "Icelake-Server-v6",
-                                                  props);
+        g_autofree char *expand = expansion("Icelake-Server-v6", props);
 
         g_test_message("%s", good[i]);
         qtest_qmp_assert_success(qts, expand, NULL);
@@ -654,9 +638,7 @@ static void test_migration_sampling(void)
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    if (!qtest_has_accel("tcg") || !qtest_has_machine("pc")) {
-        g_test_skip("needs TCG and a PC");
+    if (!test_init(&argc, &argv)) {
         return 0;
     }
     qtest_add_func("vpmu-pebs/properties", test_properties);

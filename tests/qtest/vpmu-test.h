@@ -93,6 +93,46 @@ static inline void assert_contains(const char *text, const char *part)
     }
 }
 
+/* The start of main(); false: nothing can be tested here. */
+static inline bool test_init(int *argc, char ***argv)
+{
+    g_test_init(argc, argv, NULL);
+    if (!qtest_has_accel("tcg") || !qtest_has_machine("pc")) {
+        g_test_skip("needs TCG and a PC");
+        return false;
+    }
+    return true;
+}
+
+/* The command that expands a CPU model with @props. */
+static inline char *expansion(const char *model, const char *props)
+{
+    return g_strdup_printf("{ 'execute': 'query-cpu-model-expansion',"
+                           "  'arguments': { 'type': 'full', 'model':"
+                           "  { 'name': '%s', 'props': %s } } }",
+                           model, props);
+}
+
+/* A model with properties that contradict each other, or cannot be had. */
+typedef struct BadModel {
+    const char *model;
+    const char *props;
+    const char *error;
+} BadModel;
+
+static inline void assert_bad_models(QTestState *qts, const BadModel *bad,
+                                     unsigned nr)
+{
+    for (unsigned i = 0; i < nr; i++) {
+        g_autofree char *command = expansion(bad[i].model, bad[i].props);
+        g_autoptr(QDict) error = qtest_qmp_assert_failure_ref(qts, command,
+                                                              NULL);
+
+        g_test_message("%s %s", bad[i].model, bad[i].props);
+        assert_contains(qdict_get_str(error, "desc"), bad[i].error);
+    }
+}
+
 /* Files and migration streams */
 
 typedef struct File {
