@@ -117,17 +117,18 @@ xmm_next:
         nop
         end
 
-        .macro load_case what, insn:vararg
-        case "\what", BOTH, 2, LOADS, A_RDI, 0x48
+        .macro load_rsi
         mov (%rsi), %eax
-        xor %eax, %eax
-        at
-        \insn
-        next
-        nop
-        end
-        case "\what, as an instruction", BOTH, 3, 0xc0, A_RDI, 0x48
-        mov (%rsi), %eax
+        .endm
+
+        .macro store_rsi
+        mov %eax, (%rsi)
+        .endm
+
+        /* The @n-th @event is that of @insn; the first is that of @before. */
+        .macro access_case what, n, event, before, insn:vararg
+        case "\what", BOTH, \n, \event, A_RDI, 0x48
+        \before
         xor %eax, %eax
         at
         \insn
@@ -136,35 +137,19 @@ xmm_next:
         end
         .endm
 
+        .macro load_case what, insn:vararg
+        access_case "\what", 2, LOADS, load_rsi, \insn
+        access_case "\what, as an instruction", 3, 0xc0, load_rsi, \insn
+        .endm
+
         .macro store_case what, insn:vararg
-        case "\what", BOTH, 2, STORES, A_RDI, 0x48
-        mov %eax, (%rsi)
-        xor %eax, %eax
-        at
-        \insn
-        next
-        nop
-        end
-        case "\what, as an instruction", BOTH, 3, 0xc0, A_RDI, 0x48
-        mov %eax, (%rsi)
-        xor %eax, %eax
-        at
-        \insn
-        next
-        nop
-        end
+        access_case "\what", 2, STORES, store_rsi, \insn
+        access_case "\what, as an instruction", 3, 0xc0, store_rsi, \insn
         .endm
 
         .macro rmw_case what, insn:vararg
         load_case "\what", \insn
-        case "\what, its store", BOTH, 2, STORES, A_RDI, 0x48
-        mov %eax, (%rsi)
-        xor %eax, %eax
-        at
-        \insn
-        next
-        nop
-        end
+        access_case "\what, its store", 2, STORES, store_rsi, \insn
         .endm
 
         load_case "load", mov 0x48(%rdi), %eax
