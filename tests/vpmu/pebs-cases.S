@@ -125,9 +125,9 @@ xmm_next:
         mov %eax, (%rsi)
         .endm
 
-        /* The @n-th @event is that of @insn; the first is that of @before. */
-        .macro access_case what, n, event, before, insn:vararg
-        case "\what", BOTH, \n, \event, A_RDI, 0x48
+        /* The @which @event is that of @insn; the first is that of @before. */
+        .macro access_case what, which, event, before, insn:vararg
+        case "\what", BOTH, \which, \event, A_RDI, 0x48
         \before
         xor %eax, %eax
         at
@@ -435,9 +435,9 @@ xmm_next:
         nop
         end
 
-/* REP: one instruction */
+/* REP: one instruction; the address is that of its first element */
 
-        case "rep movsb", BOTH|ANY, 3
+        case "rep movsb", BOTH, 3, 0xc0, A_RSI
         nop
         mov $5000, %ecx
         at
@@ -446,7 +446,7 @@ xmm_next:
         nop
         end
 
-        case "rep movsb, its load", BOTH|ANY, 1, LOADS
+        case "rep movsb, its load", BOTH, 1, LOADS, A_RSI
         nop
         mov $5000, %ecx
         at
@@ -455,7 +455,7 @@ xmm_next:
         nop
         end
 
-        case "rep stosq, its store", BOTH|ANY, 1, STORES
+        case "rep stosq, its store", BOTH, 1, STORES, A_RDI
         mov $500, %ecx
         at
         rep stosq
@@ -472,7 +472,8 @@ xmm_next:
         nop
         end
 
-        case "rep stosb with a page fault", USER|ANY, 4, before=before_hole_map
+        case "rep stosb with a page fault", USER, 4, 0xc0, A_ABS, WINDOW, \
+             before_hole_map
         mov $WINDOW, %edi
         mov $100, %ecx
         nop
