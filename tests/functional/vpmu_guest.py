@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 
 GUEST = Path(__file__).resolve().parents[1] / 'guest'
+# Where scripts/guest-image puts what is booted
+IMAGE = GUEST.parents[1] / 'build/guest'
 
 KERNEL_ARGS = 'console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init'
 
@@ -33,6 +35,14 @@ def append(run='', extra=''):
     assert '"' not in run, 'init takes everything up to the next quote'
     words = [KERNEL_ARGS, extra, f'vpmu.run="{run}"' if run else '']
     return ' '.join(filter(None, words))
+
+
+def command_line(qemu, cpu, kernel_args, *args):
+    '''The emulator's command line for the guest'''
+    return [qemu, '-accel', 'tcg', '-cpu', cpu, '-m', '512',
+            '-kernel', str(IMAGE / 'vmlinuz'),
+            '-initrd', str(IMAGE / 'initrd'),
+            '-append', kernel_args, '-nodefaults', '-no-reboot', *args]
 
 
 class GuestError(Exception):
