@@ -1,7 +1,7 @@
 # The emulator, its tests and its patch series.  "make help" says more.
 # SPDX-License-Identifier: GPL-2.0-or-later
 
-export QEMU_SRC DISTDIR JOBS
+export QEMU_SRC LIBVIRT_SRC DISTDIR JOBS
 MAKEFLAGS += --no-print-directory
 
 # How the emulator and the pristine one it is compared with are configured.
@@ -14,7 +14,7 @@ QEMU = $(CURDIR)/build/qemu
 	clean help
 
 all: deps
-	@scripts/tree
+	@scripts/tree qemu
 	@scripts/build-qemu qemu $(QEMU) $(QEMU)/build "$(strip $(CONFIGURE))" \
 	    qemu-system-x86_64
 	@scripts/firmware $(QEMU) $(QEMU)/build
@@ -28,14 +28,14 @@ check: all
 	@scripts/check $(STAGE)
 
 check-build: deps
-	@scripts/tree
+	@scripts/tree qemu
 	@scripts/check build
 
 series: deps
-	@scripts/series
+	@scripts/series qemu
 
 check-series: deps
-	@scripts/series check $(if $(BUILD),build)
+	@scripts/series qemu check $(if $(BUILD),build)
 
 pristine: deps
 	@scripts/pristine "$(strip $(CONFIGURE))"

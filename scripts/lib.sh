@@ -113,6 +113,15 @@ versions() {
             '$3 ~ kind "$" && !seen[$2]++ { print $2 }'
 }
 
+# original FILE: what the .debian.tar.xz FILE of a source package belongs to
+original() { echo "${1%-*}.orig.tar.xz"; }
+
+# version_of TREE: what the source of QEMU or libvirt says it is
+version_of() {
+    cat "$1/VERSION" 2>/dev/null ||
+        sed -n "s/^ *version: '\(.*\)',/\1/p; /^)/q" "$1/meson.build"
+}
+
 # Package lists older than a day may name versions that are gone.
 apt_update() {
     if [ "${1:-}" = force ] ||
@@ -182,28 +191,48 @@ sys.exit([int(n) for n in m.version("meson").split(".")[:2]] < [1, 5])
     export PYTHONPATH="$cache/meson/usr/lib/python3/dist-packages"
 }
 
-# --- the files of this project that belong into QEMU's tree ------------------
+# --- the files of this project that belong into QEMU's or libvirt's tree -----
 
-# The guest image, what runs on bare metal and the unit tests are made with
-# this project's own scripts and meson.build, and stay here.
-ours() { mirrored | grep -Ev '^tests/(fuzz|guest|functional|plugins|unit|vpmu)/'; }
-
-# mirrored: the names of all files in folders that QEMU has too.
-mirrored() (
-    cd "$top"
-    set -- accel docs hw include monitor qapi stubs system target tests
-    if [ -e .git ]; then
+# files FOLDER NAME...: the names of all files below these in FOLDER
+files() (
+    cd "$1"
+    shift
+    if [ -e "$top/.git" ]; then
         git ls-files -co --exclude-standard -- "$@"
     else
-        find "$@" -name __pycache__ -prune -o -type f -print 2>/dev/null
+        find "$@" -name __pycache__ -prune -o -type f -print 2>/dev/null |
+            sed 's|^\./||'
     fi | LC_ALL=C sort | while read -r file; do
         [ ! -e "$file" ] || echo "$file"
     done
 )
 
-# hooks: the patches to QEMU's own files, in order.
+# mirrored: those in folders that QEMU has too
+mirrored() {
+    files "$top" accel docs hw include monitor qapi stubs system target tests
+}
+
+# home qemu|libvirt: the folder that mirrors that tree
+home() {
+    case $1 in
+    qemu) echo "$top" ;;
+    libvirt) echo "$top/libvirt" ;;
+    esac
+}
+
+# ours qemu|libvirt: those that are linked into that tree.  The guest image,
+# what runs on bare metal and the unit tests are made with this project's own
+# scripts and meson.build, and stay here.
+ours() {
+    case $1 in
+    qemu) mirrored | grep -Ev '^tests/(fuzz|guest|functional|plugins|unit|vpmu)/' ;;
+    libvirt) files "$top/libvirt" . ;;
+    esac
+}
+
+# hooks qemu|libvirt: the patches to that tree's own files, in order
 hooks() {
-    for hook in "$top"/patches/qemu/*.patch; do
+    for hook in "$top/patches/$1"/*.patch; do
         [ ! -e "$hook" ] || echo "$hook"
     done
 }
