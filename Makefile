@@ -1,4 +1,4 @@
-# The emulator, its tests and its patch series.  "make help" says more.
+# The emulator, libvirt for it, their tests and patch series.  "make help" says more.
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 export QEMU_SRC LIBVIRT_SRC DISTDIR JOBS
@@ -11,7 +11,7 @@ CONFIGURE = --target-list=x86_64-softmmu --enable-tcg --enable-kvm \
 QEMU = $(CURDIR)/build/qemu
 
 .PHONY: all deps check check-build series check-series pristine bench demo \
-	clean help
+	libvirt clean help
 
 all: deps
 	@scripts/tree qemu
@@ -33,9 +33,11 @@ check-build: deps
 
 series: deps
 	@scripts/series qemu
+	@scripts/series libvirt
 
 check-series: deps
 	@scripts/series qemu check $(if $(BUILD),build)
+	@scripts/series libvirt check
 
 pristine: deps
 	@scripts/pristine "$(strip $(CONFIGURE))"
@@ -48,6 +50,11 @@ bench: all pristine
 demo: all
 	@scripts/deps guest
 	@scripts/demo
+
+libvirt: deps
+	@scripts/deps libvirt
+	@scripts/tree libvirt
+	@scripts/build-libvirt
 
 clean:
 	rm -rf build
