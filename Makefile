@@ -11,7 +11,7 @@ CONFIGURE = --target-list=x86_64-softmmu --enable-tcg --enable-kvm \
 QEMU = $(CURDIR)/build/qemu
 
 .PHONY: all deps check check-build series check-series pristine bench demo \
-	libvirt clean help
+	libvirt check-libvirt clean help
 
 all: deps
 	@scripts/tree qemu
@@ -55,6 +55,10 @@ libvirt: deps
 	@scripts/deps libvirt
 	@scripts/tree libvirt
 	@scripts/build-libvirt
+
+check-libvirt: all
+	@scripts/deps guest
+	@scripts/check libvirt
 
 clean:
 	rm -rf build

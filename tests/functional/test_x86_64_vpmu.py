@@ -9,7 +9,7 @@ against what the programs of tests/guest declare.  vpmu_test.py has the
 environment variables.
 '''
 
-from vpmu_guest import STAT, append, parse_stat
+from vpmu_guest import STAT, append, parse_stat, start_marathon
 from vpmu_test import VpmuTest
 
 # Virtual time that follows the instructions, at any speed the host can do
@@ -182,7 +182,7 @@ class X86Vpmu(VpmuTest):
     def test_query(self):
         '''The host sees what the guest measures while it measures'''
         vm, guest = self.boot()
-        self.start_marathon(guest)
+        start_marathon(guest)
         info = vm.cmd('query-vpmu')
         table = vm.cmd('human-monitor-command',
                        **{'command-line': 'info vpmu'})
@@ -213,7 +213,7 @@ class X86Vpmu(VpmuTest):
     def test_migration(self):
         '''A machine that moves while it counts loses nothing'''
         vm, guest = self.boot()
-        want = self.start_marathon(guest)
+        want = start_marathon(guest)
         state = self.scratch_file('state')
         vm.cmd('migrate', uri=f'file:{state}')
         self.wait_until(lambda: self.migrated(vm))
@@ -240,7 +240,7 @@ class X86Vpmu(VpmuTest):
                  options={'driver': 'qcow2', 'file': 'file', 'size': 1 << 20})
         vm.cmd('blockdev-add', driver='qcow2', node_name='disk', file='file')
 
-        want = self.start_marathon(guest)
+        want = start_marathon(guest)
         self.job(vm, 'snapshot-save', tag='here', vmstate='disk',
                  devices=['disk'])
         self.assertEqual(parse_stat(guest.finish()), want, 'after saving')

@@ -199,3 +199,14 @@ def parse_stat(output):
             raise GuestError(f'perf counted only part of the time: {line}')
         counts.append(int(fields[0]))
     return counts
+
+
+def start_marathon(guest):
+    '''Starts a count that takes seconds; returns what it must come to'''
+    events = guest.expected()['marathon']
+    guest.start(f'{STAT} -e instructions:u,branches:u,cycles:u '
+                'marathon 2>&1')
+    # Well into it
+    time.sleep(2)
+    return [events['instructions'], events['branches'],
+            events['instructions']]

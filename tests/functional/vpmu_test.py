@@ -111,16 +111,6 @@ class VpmuTest(LinuxKernelTest):
         guest.run(f'until [ -e {cpu1}/online ]; do sleep 0.1; done; '
                   f'echo 1 > {cpu1}/online')
 
-    def start_marathon(self, guest):
-        '''Starts a count that takes seconds; returns what it must come to'''
-        events = guest.expected()['marathon']
-        guest.start(f'{STAT} -e instructions:u,branches:u,cycles:u '
-                    'marathon 2>&1')
-        # Well into it
-        time.sleep(2)
-        return [events['instructions'], events['branches'],
-                events['instructions']]
-
     def wait_until(self, condition, timeout=120):
         deadline = time.monotonic() + timeout
         while not condition():

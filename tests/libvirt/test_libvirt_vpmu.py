@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+'''
+libvirt's daemon with our changes, a guest with Linux and perf under it, and
+virsh as an operator types it.  What the guest counts is known by construction.
+
+Run by scripts/check-libvirt.
+'''
+
+import os
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TOP / 'tests/functional'), str(TOP / 'scripts/python')]
+
+# pylint: disable=wrong-import-position
+import pycotap
+from vpmu_guest import STAT, parse_stat, start_marathon
+from vpmu_libvirt import (BUILD, Daemon, VirshError, domain_xml, pmu_element)
+
+# QEMU without our changes
+STOCK = os.environ.get('PRISTINE',
+                       str(BUILD / 'pristine/qemu-system-x86_64'))
+
+# What a binary without the properties is told to be
+UNSUPPORTED = 'not supported by this QEMU binary'
+
+OFFERED = {'state': 'on', 'passthrough': 'on', 'visible': 'all'}
+
+
+def element(pmu='', reserved=None):
+    '''<pmu> with these attributes, and <reserved> with those'''
+    inside = '' if reserved is None else f'<reserved {reserved}/>'
+    return f'<pmu {pmu}>{inside}</pmu>'
+
+
+class Libvirt(unittest.TestCase):
+
+    def setUp(self):
+        self.daemon = self.start_daemon()
+
+    def start_daemon(self):
+        daemon = Daemon()
+        self.addCleanup(self.stop_daemon, daemon)
+        return daemon
+
+    def stop_daemon(self, daemon):
+        '''Nothing of it may be left, whatever has happened'''
+        daemon.stop()
+        self.assertFalse(daemon.dir.exists())
+        left = subprocess.run(['pgrep', '-a', '-f', str(daemon.dir)],
+                              stdout=subprocess.PIPE, text=True, check=False)
+        self.assertEqual(left.stdout, '')
+
+    def console(self, daemon):
+        guest = daemon.console('vpmu')
+        self.addCleanup(guest.line.close)
+        return guest
+
+    def boot(self, **kwargs):
+        '''Defines and starts a domain; returns the shell in its guest'''
+        self.daemon.define(domain_xml(**kwargs))
+        self.daemon.virsh('start', 'vpmu')
+        guest = self.console(self.daemon)
+        guest.wait_ready()
+        return guest
+
+    def check_marathon(self, guest, want):
+        self.assertEqual(parse_stat(guest.finish(timeout=300)), want)
+
+    def refused(self, words, function, *args):
+        '''A call that must fail with all of @words in the message'''
+        with self.assertRaises(VirshError) as caught:
+            function(*args)
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+
+    def refused_xml(self, words, pmu='', reserved=None, **kwargs):
+        self.refused(words, self.daemon.define,
+                     domain_xml(pmu=element(pmu, reserved), **kwargs))
+        self.assertEqual(self.daemon.virsh('list', '--all', '--name'), '')
+
+    def check_qmp_stats(self, daemon):
+        '''domstats and query-stats must say the same of a domain at rest'''
+        paths = {cpu['qom-path']: cpu['cpu-index']
+                 for cpu in daemon.qmp('vpmu', 'query-cpus-fast')}
+        want = [None] * len(paths)
+        for cpu in daemon.qmp('vpmu', 'query-stats', target='vcpu',
+                              providers=[{'provider': 'vpmu'}]):
+            want[paths[cpu['qom-path']]] = {
+                f'{figure["name"]}.sum': figure['value']
+                for figure in cpu['stats']}
+        got = daemon.vcpu_stats('vpmu')
+        self.assertEqual(got, want)
+        return got
+
+    # --- the XML ---
+
+    def test_wrong_values_name_their_attribute(self):
+        on = "state='on' passthrough='on'"
+        for attribute, pmu, reserved in (
+                ('passthrough', "state='on' passthrough='maybe'", None),
+                ('passthrough', "state='off' passthrough='on'", None),
+                ('passthrough', "state='off' passthrough='auto'", None),
+                ('passthrough', "state='on'", "gp='2'"),
+                ('passthrough', "state='on' visible='all'", None),
+                ('visible', f"{on} visible='some'", None),
+                ('gp', on, "gp='9'"),
+                ('gp', on, "gp='-1'"),
+                ('gp', on, "gp='two'"),
+                ('fixed', on, "fixed='3'"),
+                ('fixed', on, "fixed='0,0'"),
+                ('fixed', on, "fixed='0:2'"),
+                ('fixed', on, "fixed=''"),
+                ('order', on, "gp='2' order='up'")):
+            with self.subTest(pmu=pmu, reserved=reserved):
+                self.refused_xml([attribute], pmu, reserved)
+
+    def test_definition_is_kept(self):
+        for pmu, reserved in (
+                ("state='on' passthrough='on'", None),
+                ("state='on' passthrough='auto' visible='granted'", None),
+                ("state='on' passthrough='on' visible='all'",
+                 "gp='3' fixed='0,2' order='high'"),
+                ("state='on' passthrough='off'", None),
+                ("state='on'", None), ("state='off'", None)):
+            with self.subTest(pmu=pmu, reserved=reserved):
+                xml = domain_xml(pmu=element(pmu, reserved))
+                self.daemon.define(xml)
+                shown = self.daemon.virsh('dumpxml', 'vpmu')
+                self.assertEqual(pmu_element(shown), pmu_element(xml))
+                self.daemon.virsh('undefine', 'vpmu')
+
+    def test_stored_reservation_is_for_the_next_start(self):
+        self.boot(pmu=element("state='on' passthrough='on'", "gp='2'"))
+
+        def reserved():
+            return self.daemon.qmp('vpmu', 'query-vpmu')['reserved']
+
+        self.assertEqual(reserved(), {'gp': 2, 'fixed': []})
+        self.daemon.define(self.daemon.virsh(
+            'dumpxml', '--inactive', 'vpmu').replace(
+                "gp='2'", "gp='1' fixed='2'"))
+        self.assertEqual(reserved(), {'gp': 2, 'fixed': []})
+        self.daemon.virsh('destroy', 'vpmu')
+        self.daemon.virsh('start', 'vpmu')
+        self.assertEqual(reserved(), {'gp': 1, 'fixed': [2]})
+
+    # --- an emulator without our changes ---
+
+    def test_stock_emulator_is_refused(self):
+        for pmu in ("state='on' passthrough='on'",
+                    "state='on' passthrough='auto'"):
+            self.refused_xml([UNSUPPORTED, 'passthrough'], pmu,
+                             emulator=STOCK)
+
+    def test_stock_emulator_takes_old_xml(self):
+        for pmu in ('', "<pmu state='on'/>", "<pmu state='off'/>"):
+            self.daemon.define(domain_xml(pmu=pmu, emulator=STOCK))
+            self.daemon.virsh('start', 'vpmu')
+            self.assertEqual(self.daemon.vcpu_stats('vpmu'), [])
+            self.daemon.virsh('destroy', 'vpmu')
+
+    # --- a guest that counts ---
+
+    def test_reservation_at_run_time(self):
+        guest = self.boot()
+        count = guest.expected()['loop']['instructions']
+        self.assertEqual(parse_stat(guest.run(
+            f'{STAT} -e instructions:u loop 2>&1')), [count])
+
+        want = start_marathon(guest)
+        watch = self.daemon.spawn(
+            'qemu-monitor-event', 'vpmu', '--event',
+            'VPMU_RESERVATION_CHANGED', '--timeout', '30')
+        # It prints nothing when it begins to listen
+        time.sleep(2)
+        answer = self.daemon.qmp('vpmu', 'vpmu-reserve-host-counters', gp=4)
+        self.assertEqual(answer['reserved'], {'gp': 4, 'fixed': []})
+        event = watch.communicate(timeout=60)[0]
+        self.assertIn('VPMU_RESERVATION_CHANGED', event)
+        self.assertEqual(watch.returncode, 0, event)
+        # It is the running domain's alone
+        self.assertEqual(pmu_element(self.daemon.virsh('dumpxml', 'vpmu')),
+                         (OFFERED, {'gp': '2', 'order': 'low'}))
+        self.daemon.qmp('vpmu', 'vpmu-reserve-host-counters', gp=0)
+        self.check_marathon(guest, want)
+
+        self.daemon.virsh('suspend', 'vpmu')
+        figures = self.check_qmp_stats(self.daemon)
+        self.assertGreater(max(cpu['hand-overs.sum'] for cpu in figures), 0)
+        self.daemon.virsh('resume', 'vpmu')
+
+        guest.start('poweroff -f')
+        deadline = time.monotonic() + 60
+        while self.daemon.virsh('list', '--name'):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.2)
+        self.assertEqual(self.daemon.virsh('domstate', 'vpmu'), 'shut off')
+
+    def test_starts_without_counters_to_give(self):
+        '''passthrough='off' is pmu=on as it is without libvirt'''
+        guest = self.boot(pmu=element("state='on' passthrough='off'"))
+        count = guest.expected()['loop']['instructions']
+        self.assertEqual(parse_stat(guest.run(
+            f'{STAT} -e instructions:u loop 2>&1')), [count])
+        self.refused(['pmu-passthrough'], lambda: self.daemon.qmp(
+            'vpmu', 'vpmu-reserve-host-counters', gp=1))
+
+    # --- a guest that moves while it counts ---
+
+    def reopen(self, daemon, guest):
+        '''The console of a domain that is somewhere else now'''
+        moved = self.console(daemon)
+        moved.count, moved.seen = guest.count, guest.seen
+        # See Console
+        time.sleep(2)
+        daemon.virsh('resume', 'vpmu')
+        return moved
+
+    def configuration(self, daemon):
+        info = daemon.qmp('vpmu', 'query-vpmu')
+        return (info['mode'], info['total'], info['reserved'],
+                pmu_element(daemon.virsh('dumpxml', 'vpmu')))
+
+    def test_save_and_restore(self):
+        guest = self.boot()
+        before = self.configuration(self.daemon)
+        want = start_marathon(guest)
+        image = str(self.daemon.dir / 'saved')
+        self.daemon.virsh('save', 'vpmu', image)
+        self.assertIn("passthrough='on'",
+                      self.daemon.virsh('save-image-dumpxml', image))
+        self.daemon.virsh('restore', image, '--paused')
+        guest = self.reopen(self.daemon, guest)
+        self.assertEqual(self.configuration(self.daemon), before)
+        self.check_marathon(guest, want)
+
+    def migrate(self, target, *options, source=None):
+        (source or self.daemon).virsh(
+            'migrate', '--live', '--suspend', *options, 'vpmu', target.uri,
+            '--migrateuri', 'tcp://127.0.0.1', timeout=300)
+
+    def test_migration(self):
+        target = self.start_daemon()
+        guest = self.boot()
+        before = self.configuration(self.daemon)
+        want = start_marathon(guest)
+        self.migrate(target)
+        self.assertEqual(self.daemon.virsh('list', '--name'), '')
+        guest = self.reopen(target, guest)
+        self.assertEqual(self.configuration(target), before)
+        # And back, to a reservation of its own
+        xml = target.virsh('dumpxml', '--migratable', 'vpmu')
+        other = self.daemon.dir / 'other.xml'
+        other.write_text(xml.replace("gp='2'", "gp='5' fixed='2'"))
+        self.migrate(self.daemon, '--xml', str(other), source=target)
+        guest = self.reopen(self.daemon, guest)
+        self.assertEqual(self.configuration(self.daemon)[2],
+                         {'gp': 5, 'fixed': [2]})
+        self.check_marathon(guest, want)
+        self.daemon.virsh('suspend', 'vpmu')
+        self.check_qmp_stats(self.daemon)
+
+    def test_migration_to_a_stock_emulator_is_refused(self):
+        target = self.start_daemon()
+        guest = self.boot()
+        want = start_marathon(guest)
+        xml = self.daemon.dir / 'stock.xml'
+        live = self.daemon.virsh('dumpxml', '--migratable', 'vpmu')
+        xml.write_text(live.replace(
+            domain_emulator(live), STOCK))
+        self.refused([UNSUPPORTED], self.migrate, target, '--xml', str(xml))
+        self.assertEqual(target.virsh('list', '--all', '--name'), '')
+        self.assertEqual(self.daemon.virsh('domstate', 'vpmu'), 'running')
+        self.check_marathon(guest, want)
+
+
+def domain_emulator(xml):
+    '''The emulator in a domain's XML'''
+    return xml.split('<emulator>')[1].split('</emulator>')[0]
+
+
+if __name__ == '__main__':
+    unittest.main(testRunner=pycotap.TAPTestRunner(), module=None,
+                  argv=[sys.argv[0], '__main__.' + '.'.join(
+                      ['Libvirt', *sys.argv[1:2]])])
