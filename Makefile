@@ -11,7 +11,7 @@ CONFIGURE = --target-list=x86_64-softmmu --enable-tcg --enable-kvm \
 QEMU = $(CURDIR)/build/qemu
 
 .PHONY: all deps check check-build series check-series pristine bench demo \
-	libvirt check-libvirt clean help
+	libvirt check-libvirt demo-libvirt clean help
 
 all: deps
 	@scripts/tree qemu
@@ -59,6 +59,10 @@ libvirt: deps
 check-libvirt: all
 	@scripts/deps guest
 	@scripts/check libvirt
+
+demo-libvirt: all libvirt
+	@scripts/deps guest
+	@scripts/demo-libvirt
 
 clean:
 	rm -rf build
