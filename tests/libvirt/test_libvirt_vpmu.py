@@ -164,6 +164,7 @@ class Libvirt(unittest.TestCase):
             self.daemon.virsh('start', 'vpmu')
             self.assertEqual(self.daemon.vcpu_stats('vpmu'), [])
             self.daemon.virsh('destroy', 'vpmu')
+            self.daemon.virsh('undefine', 'vpmu')
 
     # --- a guest that counts ---
 
@@ -195,7 +196,8 @@ class Libvirt(unittest.TestCase):
         self.assertGreater(max(cpu['hand-overs.sum'] for cpu in figures), 0)
         self.daemon.virsh('resume', 'vpmu')
 
-        guest.start('poweroff -f')
+        # Nothing is heard of it any more
+        guest.line.writer.write(b'poweroff -f\n')
         deadline = time.monotonic() + 60
         while self.daemon.virsh('list', '--name'):
             self.assertLess(time.monotonic(), deadline)
@@ -213,8 +215,33 @@ class Libvirt(unittest.TestCase):
 
     # --- a guest that moves while it counts ---
 
+    def start_marathons(self, guest, number):
+        '''
+        Starts counts that take seconds, one after another; what they print
+        does not go to the console, which changes.  Returns what each must
+        come to.
+        '''
+        events = guest.expected()['marathon']
+        guest.run(f'for n in $(seq {number}); do {STAT} -o /tmp/$n '
+                  '-e instructions:u,branches:u marathon; done &')
+        # Well into the first
+        time.sleep(2)
+        return [events['instructions'], events['branches']]
+
+    def check_marathons(self, guest, number, want):
+        guest.run('wait', timeout=300)
+        for n in range(1, number + 1):
+            self.assertEqual(parse_stat(guest.run(f'cat /tmp/{n}')), want)
+
     def reopen(self, daemon, guest):
-        '''The console of a domain that is somewhere else now'''
+        '''
+        The console of a domain that is somewhere else now, and still counts
+        in user mode
+        '''
+        self.assertTrue(any(
+            counter['enabled'] and counter['user'] and not counter['kernel']
+            for cpu in daemon.qmp('vpmu', 'query-vpmu')['cpus']
+            for counter in cpu['counters']))
         moved = self.console(daemon)
         moved.count, moved.seen = guest.count, guest.seen
         # See Console
@@ -249,7 +276,7 @@ class Libvirt(unittest.TestCase):
         target = self.start_daemon()
         guest = self.boot()
         before = self.configuration(self.daemon)
-        want = start_marathon(guest)
+        want = self.start_marathons(guest, 4)
         self.migrate(target)
         self.assertEqual(self.daemon.virsh('list', '--name'), '')
         guest = self.reopen(target, guest)
@@ -262,7 +289,7 @@ class Libvirt(unittest.TestCase):
         guest = self.reopen(self.daemon, guest)
         self.assertEqual(self.configuration(self.daemon)[2],
                          {'gp': 5, 'fixed': [2]})
-        self.check_marathon(guest, want)
+        self.check_marathons(guest, 4, want)
         self.daemon.virsh('suspend', 'vpmu')
         self.check_qmp_stats(self.daemon)
 
