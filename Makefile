@@ -11,7 +11,7 @@ CONFIGURE = --target-list=x86_64-softmmu --enable-tcg --enable-kvm \
 QEMU = $(CURDIR)/build/qemu
 
 .PHONY: all deps check check-build series check-series pristine bench demo \
-	libvirt check-libvirt demo-libvirt clean help
+	libvirt check-libvirt demo-libvirt kvm-modules clean help
 
 all: deps
 	@scripts/tree qemu
@@ -46,6 +46,9 @@ bench: all pristine
 	@scripts/deps guest
 	@scripts/bench
 	@scripts/precision
+
+kvm-modules: deps
+	@scripts/kvm-modules $(KERNEL_VERSION)
 
 demo: all
 	@scripts/deps guest
