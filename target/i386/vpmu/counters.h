@@ -3,14 +3,21 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Plain C, freestanding headers only, as all headers that it is included by.
+ * Plain C, freestanding headers only, as all headers that it is included by;
+ * in a kernel, those that stand for them there.
  * vPMCs and pPMCs are numbered alike: general purpose 0 to 7, fixed 8 to 10.
  */
 #ifndef TARGET_I386_VPMU_COUNTERS_H
 #define TARGET_I386_VPMU_COUNTERS_H
 
+#ifdef __KERNEL__
+#include <linux/limits.h>
+#include <linux/types.h>
+#define INT64_MAX           S64_MAX
+#else
 #include <stdbool.h>
 #include <stdint.h>
+#endif
 
 #define VPMU_NR_GP          8
 #define VPMU_NR_FIXED       3
