@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Counter hand-over: capability and attribute
+ *
+ * docs/specs/kvm-vpmu-handover.rst is the reference.
+ */
+#include <linux/module.h>
+#include <linux/uaccess.h>
+#include "internal.h"
+#include "kvm_vpmu_handover.h"
+
+static_assert(sizeof(struct kvm_vpmu_handover) == 64);
+static_assert(sizeof(struct kvm_vpmu_handover_map) == 24 + 48 * 4);
+static_assert(KVM_VPMU_PATH_IDLE == HANDOVER_IDLE &&
+	      KVM_VPMU_PATH_FAST == HANDOVER_FAST &&
+	      KVM_VPMU_PATH_SLOW == HANDOVER_SLOW &&
+	      KVM_VPMU_PATH_STARVED == HANDOVER_STARVED);
+
+#define SLICE_DEFAULT	(10 * NSEC_PER_MSEC)
+#define SLICE_MAX	(60 * NSEC_PER_SEC)
+
+static bool __read_mostly vpmu_handover;
+module_param(vpmu_handover, bool, 0444);
+MODULE_PARM_DESC(vpmu_handover, "VMs may have host perf's counters handed over");
+
+int kvm_vpmu_features(void)
+{
+	if (!vpmu_handover || !enable_pmu || kvm_pmu_cap.version < 2 ||
+	    boot_cpu_data.x86_vendor != X86_VENDOR_INTEL)
+		return 0;
+	return KVM_VPMU_HANDOVER_HAS_ENABLE | KVM_VPMU_HANDOVER_HAS_RESERVE |
+	       KVM_VPMU_HANDOVER_HAS_MAP | KVM_VPMU_HANDOVER_HAS_STATS |
+	       KVM_VPMU_HANDOVER_HAS_DIRECT;
+}
+
+/* A structure of another age: what this one does not know has to be 0. */
+static int get_args(struct kvm_vpmu_handover *args, u64 address)
+{
+	void __user *from = u64_to_user_ptr(address);
+	u32 size;
+	int r;
+
+	if (get_user(size, (u32 __user *)from))
+		return -EFAULT;
+	if (size < sizeof(*args))
+		return -EINVAL;
+	r = copy_struct_from_user(args, sizeof(*args), from, size);
+	if (r)
+		return r;
+	if (args->flags & ~KVM_VPMU_HANDOVER_FORCE ||
+	    memchr_inv(args->reserved, 0, sizeof(args->reserved)))
+		return -EINVAL;
+	if (args->host_gp > kvm_pmu_cap.num_counters_gp ||
+	    args->host_fixed >> kvm_pmu_cap.num_counters_fixed ||
+	    args->slice_ns > SLICE_MAX)
+		return -ERANGE;
+	return 0;
+}
+
+int kvm_vpmu_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
+{
+	struct kvm_vpmu_vm *vm = &kvm->arch.vpmu;
+	struct kvm_vpmu_handover args;
+	VPMUCounterMask reserved;
+	int r;
+
+	if (!kvm_vpmu_features() || cap->args[1] || cap->args[2] || cap->args[3])
+		return -EINVAL;
+	r = get_args(&args, cap->args[0]);
+	if (r)
+		return r;
+
+	/* perf chooses the indices; from the top leaves most their own. */
+	reserved = handover_choose(VPMU_MASK_OF(kvm_pmu_cap.num_counters_gp) - 1,
+				   0, 0, args.host_gp, false) |
+		   args.host_fixed << VPMU_NR_GP;
+
+	guard(mutex)(&kvm->lock);
+	if (!kvm->arch.enable_pmu)
+		return -ENXIO;
+	if (!vm->on) {
+		if (kvm->created_vcpus)
+			return -EEXIST;
+		vm->reserved = reserved;
+		vm->slice = args.slice_ns ?: SLICE_DEFAULT;
+		vm->on = true;
+		return 0;
+	}
+	r = kvm_vpmu_reserve(kvm, reserved,
+			     args.flags & KVM_VPMU_HANDOVER_FORCE);
+	if (!r && args.slice_ns)
+		WRITE_ONCE(vm->slice, args.slice_ns);
+	return r;
+}
+
+static void fill(struct kvm_vpmu_handover_vpmc *to, struct kvm_pmc *pmc)
+{
+	to->ppmc = pmc_to_vpmu(pmc)->index[vpmu_number(pmc)];
+	to->path = kvm_vpmu_path(pmc);
+}
+
+static int get_map(struct kvm_vcpu *vcpu, u64 address)
+{
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	void __user *to = u64_to_user_ptr(address);
+	struct kvm_vpmu_handover_map map = {
+		.nr_gp = pmu->nr_arch_gp_counters,
+		.nr_fixed = pmu->nr_arch_fixed_counters,
+	};
+	unsigned int i;
+
+	if (get_user(map.size, (u32 __user *)to))
+		return -EFAULT;
+	if (map.size < sizeof(map))
+		return -EINVAL;
+	scoped_guard(mutex, &vpmu->lock) {
+		map.host_gp = hweight32(vpmu->map.reserved & VPMU_MASK_GP);
+		map.host_fixed = vpmu->map.reserved >> VPMU_NR_GP;
+		for (i = 0; i < map.nr_gp; i++)
+			fill(&map.gp[i], &pmu->gp_counters[i]);
+		for (i = 0; i < map.nr_fixed; i++)
+			fill(&map.fixed[i], &pmu->fixed_counters[i]);
+	}
+	if (copy_to_user(to, &map, sizeof(map)) ||
+	    clear_user(to + sizeof(map), map.size - sizeof(map)))
+		return -EFAULT;
+	return 0;
+}
+
+int kvm_vpmu_device_attr(struct kvm_vcpu *vcpu, unsigned int ioctl,
+			 struct kvm_device_attr *attr)
+{
+	if (!kvm_vpmu_on(vcpu) || attr->attr != KVM_VPMU_HANDOVER_MAP)
+		return -ENXIO;
+	if (attr->flags)
+		return -EINVAL;
+	switch (ioctl) {
+	case KVM_HAS_DEVICE_ATTR:
+		return 0;
+	case KVM_GET_DEVICE_ATTR:
+		return get_map(vcpu, attr->addr);
+	default:
+		return -EPERM;
+	}
+}

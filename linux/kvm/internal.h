@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Counter hand-over: what the files of this folder share
+ */
+#ifndef __KVM_VPMU_INTERNAL_H
+#define __KVM_VPMU_INTERNAL_H
+
+#include <linux/kvm_host.h>
+#include "x86.h"
+#include "pmu.h"
+
+/* A bit that does not matter, see kvm_vpmu_wanted(). */
+#define VPMU_GP_ONLY	ARCH_PERFMON_EVENTSEL_INV
+
+#define vcpu_to_vpmu(vcpu)	(&vcpu_to_pmu(vcpu)->handover)
+#define pmc_to_vpmu(pmc)	(&pmc_to_pmu(pmc)->handover)
+
+/* The number that handover.h knows a vPMC by. */
+static inline unsigned int vpmu_number(const struct kvm_pmc *pmc)
+{
+	return pmc->idx < KVM_FIXED_PMC_BASE_IDX ? pmc->idx :
+	       VPMU_FIXED(pmc->idx - KVM_FIXED_PMC_BASE_IDX);
+}
+
+/**
+ * vpmu_is_live - perf counts with the event on this CPU
+ *
+ * Interrupts are off; it stays so until they are on again.
+ */
+static inline bool vpmu_is_live(const struct perf_event *event)
+{
+	return event && event->state == PERF_EVENT_STATE_ACTIVE &&
+	       event->oncpu == smp_processor_id() && event->hw.idx >= 0 &&
+	       !(event->hw.state & PERF_HES_STOPPED);
+}
+
+/**
+ * vpmu_is_spilled - perf has the event on a counter of the other type
+ */
+static inline bool vpmu_is_spilled(struct kvm_pmc *pmc)
+{
+	return pmc_is_gp(pmc) !=
+	       (pmc->perf_event->hw.idx < INTEL_PMC_IDX_FIXED);
+}
+
+/**
+ * kvm_vpmu_wanted - what a vPMC shall count, as its event's hw.config has it
+ */
+u64 kvm_vpmu_wanted(struct kvm_pmc *pmc);
+
+/**
+ * kvm_vpmu_fits - @wanted can be written to the event that there is
+ *
+ * It is the same event of the hardware's, or perf would allow both on any
+ * general-purpose counter.
+ */
+bool kvm_vpmu_fits(struct kvm_pmc *pmc, u64 wanted);
+
+/**
+ * kvm_vpmu_period - how much a vPMC with this value counts until it overflows
+ */
+u64 kvm_vpmu_period(struct kvm_pmc *pmc, u64 value);
+
+/**
+ * kvm_vpmu_path - KVM_VPMU_PATH_*
+ */
+int kvm_vpmu_path(struct kvm_pmc *pmc);
+
+#endif /* __KVM_VPMU_INTERNAL_H */
