@@ -11,7 +11,7 @@ CONFIGURE = --target-list=x86_64-softmmu --enable-tcg --enable-kvm \
 QEMU = $(CURDIR)/build/qemu
 
 .PHONY: all deps check check-build series check-series pristine bench demo \
-	libvirt check-libvirt demo-libvirt kvm-modules clean help
+	libvirt check-libvirt demo-libvirt kvm-modules check-nested clean help
 
 all: deps
 	@scripts/tree qemu
@@ -49,6 +49,10 @@ bench: all pristine
 
 kvm-modules: deps
 	@scripts/kvm-modules $(KERNEL_VERSION)
+
+check-nested: all
+	@scripts/deps guest
+	@scripts/check kvm nested
 
 demo: all
 	@scripts/deps guest

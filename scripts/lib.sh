@@ -225,7 +225,7 @@ home() {
 # scripts and meson.build, and stay here.
 ours() {
     case $1 in
-    qemu) mirrored | grep -Ev '^tests/(fuzz|guest|functional|libvirt|plugins|unit|vpmu)/' ;;
+    qemu) mirrored | grep -Ev '^tests/(fuzz|guest|functional|kvm|libvirt|plugins|unit|vpmu)/' ;;
     libvirt) files "$top/libvirt" . ;;
     esac
 }

@@ -11,10 +11,10 @@
 
 static_assert(sizeof(struct kvm_vpmu_handover) == 64);
 static_assert(sizeof(struct kvm_vpmu_handover_map) == 24 + 48 * 4);
-static_assert(KVM_VPMU_PATH_IDLE == HANDOVER_IDLE &&
-	      KVM_VPMU_PATH_FAST == HANDOVER_FAST &&
-	      KVM_VPMU_PATH_SLOW == HANDOVER_SLOW &&
-	      KVM_VPMU_PATH_STARVED == HANDOVER_STARVED);
+static_assert((int)HANDOVER_IDLE == KVM_VPMU_PATH_IDLE);
+static_assert((int)HANDOVER_FAST == KVM_VPMU_PATH_FAST);
+static_assert((int)HANDOVER_SLOW == KVM_VPMU_PATH_SLOW);
+static_assert((int)HANDOVER_STARVED == KVM_VPMU_PATH_STARVED);
 
 #define SLICE_DEFAULT	(10 * NSEC_PER_MSEC)
 #define SLICE_MAX	(60 * NSEC_PER_SEC)

@@ -62,19 +62,30 @@ u64 kvm_vpmu_wanted(struct kvm_pmc *pmc)
 	return config;
 }
 
+/* Records and transactions have registers of their own. */
+static bool is_plain(const struct perf_event *event)
+{
+	return !event->attr.precise_ip && is_sampling_event(event);
+}
+
 bool kvm_vpmu_fits(struct kvm_pmc *pmc, u64 wanted)
 {
 	struct perf_event *event = pmc->perf_event;
-	u64 changed = (event->hw.config ^ wanted) &
-		      ~(ARCH_PERFMON_EVENTSEL_USR | ARCH_PERFMON_EVENTSEL_OS |
-			ARCH_PERFMON_EVENTSEL_INT);
+	bool pebs = test_bit(pmc->idx,
+			     (unsigned long *)&pmc_to_pmu(pmc)->pebs_enable);
+	u64 changed = (event->attr.config ^ wanted) &
+		      pmc_to_pmu(pmc)->raw_event_mask;
 
-	/* Records and transactions have registers of their own. */
-	if (event->attr.precise_ip || !is_sampling_event(event) ||
-	    test_bit(pmc->idx, (unsigned long *)&pmc_to_pmu(pmc)->pebs_enable))
+	if (pebs != !!event->attr.precise_ip)
 		return false;
+	if (!is_plain(event))
+		return !changed &&
+		       event->attr.exclude_user ==
+		       !(wanted & ARCH_PERFMON_EVENTSEL_USR) &&
+		       event->attr.exclude_kernel ==
+		       !(wanted & ARCH_PERFMON_EVENTSEL_OS);
 	return !changed || (pmc_is_gp(pmc) && is_unconstrained(wanted) &&
-			    is_unconstrained(event->hw.config));
+			    is_unconstrained(event->attr.config));
 }
 
 u64 kvm_vpmu_period(struct kvm_pmc *pmc, u64 value)
@@ -130,7 +141,7 @@ bool kvm_vpmu_load(struct kvm_pmc *pmc)
 	if (!kvm_vpmu_on(pmc->vcpu) || !event)
 		return false;
 	wanted = kvm_vpmu_wanted(pmc);
-	if (!kvm_vpmu_fits(pmc, wanted))
+	if (!is_plain(event) || !kvm_vpmu_fits(pmc, wanted))
 		return false;
 
 	guard(irqsave)();

@@ -49,7 +49,7 @@ static inline bool vpmu_is_spilled(struct kvm_pmc *pmc)
 u64 kvm_vpmu_wanted(struct kvm_pmc *pmc);
 
 /**
- * kvm_vpmu_fits - @wanted can be written to the event that there is
+ * kvm_vpmu_fits - the event that there is will do for @wanted
  *
  * It is the same event of the hardware's, or perf would allow both on any
  * general-purpose counter.

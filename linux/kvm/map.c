@@ -17,6 +17,9 @@ static_assert(offsetof(struct kvm_pmu, pebs_data_cfg) ==
 static_assert(offsetof(struct kvm_pmu, host_cross_mapped_mask) ==
 	      VPMU_OFFSET_DS_AREA + 40);
 
+DECLARE_STATIC_CALL(kvm_x86_pmu_cleanup,
+		    *(((struct kvm_pmu_ops *)0)->cleanup));
+
 /* The pPMCs that the hardware has. */
 static VPMUCounterMask all_counters(void)
 {
@@ -131,16 +134,29 @@ static bool is_served(struct kvm_pmc *pmc)
 	return vpmu_is_live(pmc->perf_event) && !vpmu_is_spilled(pmc);
 }
 
-/* perf has the event, but does not count with it: have it try again. */
+/*
+ * The event will do, but perf does not count with it, or only perf can set its
+ * period.
+ */
 static void resume(struct kvm_pmc *pmc, u64 wanted)
 {
 	struct perf_event *event = pmc->perf_event;
+	u64 period;
 
 	trace_kvm_vpmu_resumed(pmc->vcpu->vcpu_id, pmc->idx);
 	perf_event_disable(event);
-	event->hw.config = wanted;
-	perf_event_period(event, max(kvm_vpmu_period(pmc, pmc_read_counter(pmc)),
-				     2ULL));
+	/* perf would have it where it was before. */
+	if (vpmu_is_spilled(pmc))
+		event->hw.idx = -1;
+	if (!event->attr.precise_ip) {
+		event->hw.config = wanted;
+		event->attr.config = wanted & X86_RAW_EVENT_MASK;
+		event->attr.exclude_user = !(wanted & ARCH_PERFMON_EVENTSEL_USR);
+		event->attr.exclude_kernel = !(wanted & ARCH_PERFMON_EVENTSEL_OS);
+	}
+	period = kvm_vpmu_period(pmc, pmc_read_counter(pmc));
+	if (is_sampling_event(event))
+		perf_event_period(event, max(period, 2ULL));
 	perf_event_enable(event);
 }
 
@@ -176,9 +192,10 @@ static void create(struct kvm_pmc *pmc, u64 wanted)
 
 /*
  * An enabled vPMC that may have a counter: see that it does.
+ * @changed: its registers have, or it has overflowed
  * Returns: whether perf had to be asked.
  */
-static bool serve(struct kvm_pmc *pmc)
+static bool serve(struct kvm_pmc *pmc, bool changed)
 {
 	u64 wanted = kvm_vpmu_wanted(pmc);
 	bool pebs = test_bit(pmc->idx,
@@ -195,6 +212,8 @@ static bool serve(struct kvm_pmc *pmc)
 		return false;
 	}
 	if (pmc->perf_event && kvm_vpmu_fits(pmc, wanted)) {
+		if (!changed && is_served(pmc))
+			return false;
 		resume(pmc, wanted);
 	} else {
 		release(pmc);
@@ -216,7 +235,7 @@ static bool serve(struct kvm_pmc *pmc)
 }
 
 /* Bring one vPMC up to date.  Returns: whether perf had to be asked. */
-static bool update(struct kvm_pmc *pmc, bool try_again)
+static bool update(struct kvm_pmc *pmc, bool changed, bool try_again)
 {
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
 	bool overflows = add_emulated(pmc);
@@ -232,7 +251,19 @@ static bool update(struct kvm_pmc *pmc, bool try_again)
 		__kvm_perf_overflow(pmc, false);
 	vpmu->run |= BIT_ULL(pmc->idx);
 	return (!(vpmu->unserved & BIT_ULL(pmc->idx)) || try_again) &&
-	       serve(pmc);
+	       serve(pmc, changed);
+}
+
+/* What KVM does when a vCPU is scheduled in, for other things than counters. */
+static void cleanup(struct kvm_vcpu *vcpu)
+{
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+
+	if (!pmu->need_cleanup)
+		return;
+	pmu->need_cleanup = false;
+	static_call_cond(kvm_x86_pmu_cleanup)(vcpu);
+	bitmap_zero(pmu->pmc_in_use, X86_PMC_IDX_MAX);
 }
 
 bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
@@ -240,7 +271,7 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	struct kvm_vpmu_vm *vm = &vcpu->kvm->arch.vpmu;
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	u64 now = ktime_get_ns();
+	u64 now = ktime_get_ns(), changed;
 	HandoverChange change;
 	bool asked = false, try_again;
 	struct kvm_pmc *pmc;
@@ -250,7 +281,7 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 		return false;
 
 	guard(mutex)(&vpmu->lock);
-	atomic64_set(&pmu->__reprogram_pmi, 0);
+	changed = atomic64_xchg(&pmu->__reprogram_pmi, 0);
 	account_unserved(vcpu, now);
 	vpmu->map.slice = READ_ONCE(vm->slice);
 	/* A vCPU that came while the reservation changed may have missed it. */
@@ -269,7 +300,8 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 		}
 	}
 	kvm_for_each_pmc(pmu, pmc, i, pmu->all_valid_pmc_idx)
-		asked |= update(pmc, try_again);
+		asked |= update(pmc, changed & BIT_ULL(i), try_again);
+	cleanup(vcpu);
 
 	if (asked && vpmu->control_writes) {
 		vcpu->stat.vpmu.control_writes_reprogrammed++;

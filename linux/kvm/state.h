@@ -40,7 +40,7 @@ struct kvm_vpmu_vm {
  * @control_writes: writes to control registers that were not yet acted on
  */
 struct kvm_vpmu_vcpu {
-	struct mutex lock;
+	struct mutex lock;	/* see above */
 	Handover map;
 	u64 run;
 	u64 unserved;

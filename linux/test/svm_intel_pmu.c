@@ -65,10 +65,6 @@ static void vmx_set_intercept_for_msr(struct kvm_vcpu *vcpu, u32 msr, int type,
 {
 }
 
-int intel_pmu_create_guest_lbr_event(struct kvm_vcpu *vcpu);
-void vmx_passthrough_lbr_msrs(struct kvm_vcpu *vcpu);
-void intel_pmu_cross_mapped_check(struct kvm_pmu *pmu);
-
 #include "vmx/pmu_intel.c"
 
 void __init test_svm_set_caps(void)

@@ -25,4 +25,9 @@ void test_svm_load_pmu(struct kvm_vcpu *vcpu);
  */
 void test_svm_put_pmu(void);
 
+/* Of pmu_intel.c, declared in vmx.h. */
+int intel_pmu_create_guest_lbr_event(struct kvm_vcpu *vcpu);
+void vmx_passthrough_lbr_msrs(struct kvm_vcpu *vcpu);
+void intel_pmu_cross_mapped_check(struct kvm_pmu *pmu);
+
 #endif /* __KVM_TEST_SVM_INTEL_PMU_H */

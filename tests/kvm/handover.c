@@ -1,0 +1,866 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Counter hand-over with /dev/kvm alone; TAP
+ * usage: kvm-handover [NUMBER]  all tests, or one
+ *        kvm-handover off       the module's parameter is off: exit status 0
+ *        kvm-handover guest     a guest that counts, until it is killed
+ *        kvm-handover figures   what it costs, with and without hand-over
+ *
+ * All counts are known by construction.  They are of user mode, in which the
+ * guest counts nothing but its loop.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/kvm.h>
+#include <linux/perf_event.h>
+#include "guest.h"
+#include "vm.h"
+
+#define TURNS       1000
+#define USER        (EVTSEL_EN | EVTSEL_USR)
+#define NR_GP       8
+#define ALL_GP      ((1 << NR_GP) - 1)
+#define MASK        0xffffffffffff
+
+static const struct kvm_vpmu_handover defaults = { .size = sizeof(defaults) };
+static unsigned failures;
+
+/* Compare, and say what differs. */
+#define EQUAL(a, b)     equal(a, b, #a, __LINE__)
+#define TRUE(a)         equal(!!(a), 1, #a, __LINE__)
+
+static void equal(uint64_t a, uint64_t b, const char *what, int line)
+{
+    if (a != b) {
+        printf("# line %d: %s is %lld, not %lld\n", line, what, (long long)a,
+               (long long)b);
+        failures++;
+    }
+}
+
+static void sleep_ms(unsigned ms)
+{
+    nanosleep(&(struct timespec) { ms / 1000, ms % 1000 * 1000000 }, NULL);
+}
+
+/* Stay on CPU 0, or go anywhere. */
+static void pin(bool on)
+{
+    cpu_set_t cpus;
+
+    memset(&cpus, on ? 0 : 0xff, sizeof(cpus));
+    CPU_SET(0, &cpus);
+    sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
+/*
+ * Enter and leave the guest twice: what is seen on entry is acted on before
+ * the next one.
+ */
+static void look(VM *vm)
+{
+    vm_execute(vm);
+    vm_execute(vm);
+}
+
+/* A counter of the host's, of user mode; -1 if perf refuses it. */
+static int host_counter(pid_t pid, int cpu, bool pinned, uint64_t config)
+{
+    struct perf_event_attr attr = {
+        .size = sizeof(attr), .type = PERF_TYPE_RAW, .config = config,
+        .pinned = pinned, .exclude_kernel = 1, .exclude_hv = 1,
+        .read_format = PERF_FORMAT_TOTAL_TIME_ENABLED |
+                       PERF_FORMAT_TOTAL_TIME_RUNNING,
+    };
+
+    return syscall(SYS_perf_event_open, &attr, pid, cpu, -1,
+                   PERF_FLAG_FD_CLOEXEC);
+}
+
+/* Does it count all the time?  A pinned one that does not cannot be read. */
+static bool host_counts(int fd)
+{
+    uint64_t value[3];
+
+    return read(fd, value, sizeof(value)) == sizeof(value) && value[1] &&
+           value[1] == value[2];
+}
+
+/* How many pinned counters of user-mode events this CPU still has. */
+static unsigned host_free(void)
+{
+    int fd[NR_GP];
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < NR_GP; i++) {
+        /* Not instructions or cycles: those may be on a fixed counter. */
+        fd[i] = host_counter(0, -1, true, EVENT_BRANCHES);
+    }
+    for (unsigned i = 0; i < NR_GP; i++) {
+        n += host_counts(fd[i]);
+        close(fd[i]);
+    }
+    return n;
+}
+
+static void program(VM *vm, unsigned i, uint64_t event, uint64_t value)
+{
+    vm_op(vm, OP_WRMSR, MSR_PMC(i), value);
+    vm_op(vm, OP_WRMSR, MSR_EVNTSEL(i), event | USER);
+}
+
+static void on(VM *vm, uint64_t counters)
+{
+    vm_op(vm, OP_WRMSR, MSR_GLOBAL_CTRL, counters);
+}
+
+static void loop(VM *vm, unsigned turns)
+{
+    vm_op(vm, OP_USER, 0, turns);
+}
+
+static void create(VM *vm)
+{
+    vm_create(vm, &defaults);
+    on(vm, 0);
+    vm_execute(vm);
+}
+
+/* Count instructions on these, in one table; compare each. */
+static void count_all(VM *vm, unsigned counters)
+{
+    unsigned result[NR_GP] = { 0 };
+
+    for (unsigned i = 0; i < NR_GP; i++) {
+        if (counters >> i & 1) {
+            program(vm, i, EVENT_INSTRUCTIONS, 0);
+        }
+    }
+    on(vm, counters);
+    loop(vm, TURNS);
+    on(vm, 0);
+    for (unsigned i = 0; i < NR_GP; i++) {
+        result[i] = vm_op(vm, OP_RDMSR, MSR_PMC(i), 0);
+    }
+    vm_execute(vm);
+    for (unsigned i = 0; i < NR_GP; i++) {
+        if (counters >> i & 1) {
+            EQUAL(vm_result(vm, result[i]), USER_INSNS(TURNS));
+        }
+    }
+}
+
+/* --- the tests --- */
+
+static void test_features(void)
+{
+    int kvm = open("/dev/kvm", O_RDWR);
+
+    EQUAL(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_VPMU_HANDOVER),
+          KVM_VPMU_HANDOVER_HAS_ENABLE | KVM_VPMU_HANDOVER_HAS_RESERVE |
+          KVM_VPMU_HANDOVER_HAS_MAP | KVM_VPMU_HANDOVER_HAS_STATS |
+          KVM_VPMU_HANDOVER_HAS_DIRECT);
+    close(kvm);
+}
+
+static int enable(int vm, const void *args, uint64_t arg1, uint32_t flags)
+{
+    struct kvm_enable_cap cap = {
+        .cap = KVM_CAP_X86_VPMU_HANDOVER, .flags = flags,
+        .args = { (uintptr_t)args, arg1 },
+    };
+
+    return ioctl(vm, KVM_ENABLE_CAP, &cap) ? errno : 0;
+}
+
+static void test_errors(void)
+{
+    struct { struct kvm_vpmu_handover args; uint64_t more; } longer = {
+        .args.size = sizeof(longer),
+    };
+    struct kvm_vpmu_handover args = defaults;
+    struct kvm_enable_cap no_pmu = {
+        .cap = KVM_CAP_PMU_CAPABILITY, .args = { KVM_PMU_CAP_DISABLE },
+    };
+    int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0);
+
+    EQUAL(enable(vm, NULL, 0, 0), EFAULT);
+    EQUAL(enable(vm, &args, 1, 0), EINVAL);
+    EQUAL(enable(vm, &args, 0, 1), EINVAL);
+    args.size--;
+    EQUAL(enable(vm, &args, 0, 0), EINVAL);
+    args = defaults;
+    args.flags = 2;
+    EQUAL(enable(vm, &args, 0, 0), EINVAL);
+    args = defaults;
+    args.reserved[4] = 1;
+    EQUAL(enable(vm, &args, 0, 0), EINVAL);
+    longer.more = 1;
+    EQUAL(enable(vm, &longer, 0, 0), E2BIG);
+    args = defaults;
+    args.host_gp = NR_GP + 1;
+    EQUAL(enable(vm, &args, 0, 0), ERANGE);
+    args.host_gp = 0;
+    args.host_fixed = 8;
+    EQUAL(enable(vm, &args, 0, 0), ERANGE);
+    args.host_fixed = 0;
+    args.slice_ns = 61000000000;
+    EQUAL(enable(vm, &args, 0, 0), ERANGE);
+
+    /* What all of them have left alone: it can be enabled once it is right. */
+    longer.more = 0;
+    EQUAL(enable(vm, &longer, 0, 0), 0);
+    close(vm);
+
+    vm = ioctl(kvm, KVM_CREATE_VM, 0);
+    EQUAL(ioctl(vm, KVM_ENABLE_CAP, &no_pmu), 0);
+    EQUAL(enable(vm, &defaults, 0, 0), ENXIO);
+    close(vm);
+
+    vm = ioctl(kvm, KVM_CREATE_VM, 0);
+    close(ioctl(vm, KVM_CREATE_VCPU, 0));
+    EQUAL(enable(vm, &defaults, 0, 0), EEXIST);
+    close(vm);
+    close(kvm);
+}
+
+static void test_attribute(void)
+{
+    struct kvm_vpmu_handover_map map = { 0 };
+    struct kvm_device_attr attr = {
+        .group = KVM_VPMU_HANDOVER_ATTRS, .attr = KVM_VPMU_HANDOVER_MAP,
+        .addr = (uintptr_t)&map,
+    };
+    VM vm;
+
+    vm_create(&vm, NULL);
+    EQUAL(ioctl(vm.vcpu, KVM_HAS_DEVICE_ATTR, &attr), -1);
+    EQUAL(errno, ENXIO);
+    vm_destroy(&vm);
+
+    create(&vm);
+    EQUAL(ioctl(vm.vcpu, KVM_HAS_DEVICE_ATTR, &attr), 0);
+    EQUAL(ioctl(vm.vcpu, KVM_GET_DEVICE_ATTR, &attr), -1);
+    EQUAL(errno, EINVAL);
+    EQUAL(ioctl(vm.vcpu, KVM_SET_DEVICE_ATTR, &attr), -1);
+    EQUAL(errno, EPERM);
+    attr.attr = 1;
+    EQUAL(ioctl(vm.vcpu, KVM_HAS_DEVICE_ATTR, &attr), -1);
+    EQUAL(errno, ENXIO);
+    attr.attr = KVM_VPMU_HANDOVER_MAP;
+    attr.flags = 1;
+    EQUAL(ioctl(vm.vcpu, KVM_GET_DEVICE_ATTR, &attr), -1);
+    EQUAL(errno, EINVAL);
+    vm_map(&vm, &map);
+    EQUAL(map.nr_gp, NR_GP);
+    EQUAL(map.nr_fixed, 3);
+    EQUAL(map.host_gp, 0);
+    EQUAL(map.gp[0].path, KVM_VPMU_PATH_IDLE);
+    vm_destroy(&vm);
+}
+
+static void test_counts(void)
+{
+    unsigned insns, cycles, branches, fixed, rdpmc;
+    VM vm;
+
+    create(&vm);
+    program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    program(&vm, 1, EVENT_CYCLES, 0x123456789);
+    program(&vm, 2, EVENT_BRANCHES, 0);
+    vm_op(&vm, OP_WRMSR, MSR_FIXED(0), 5);
+    vm_op(&vm, OP_WRMSR, MSR_FIXED_CTRL, 0x002);
+    on(&vm, 7 | 1ull << 32);
+    loop(&vm, TURNS);
+    rdpmc = vm_op(&vm, OP_RDPMC, 0, 0);
+    on(&vm, 0);
+    insns = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
+    cycles = vm_op(&vm, OP_RDMSR, MSR_PMC(1), 0);
+    branches = vm_op(&vm, OP_RDMSR, MSR_PMC(2), 0);
+    fixed = vm_op(&vm, OP_RDMSR, MSR_FIXED(0), 0);
+    vm_execute(&vm);
+    EQUAL(vm_result(&vm, insns), USER_INSNS(TURNS));
+    EQUAL(vm_result(&vm, rdpmc), USER_INSNS(TURNS));
+    EQUAL(vm_result(&vm, cycles), 0x123456789 + USER_INSNS(TURNS));
+    EQUAL(vm_result(&vm, branches), TURNS + 1);
+    EQUAL(vm_result(&vm, fixed), 5 + USER_INSNS(TURNS));
+    vm_destroy(&vm);
+}
+
+static void test_all_counters(void)
+{
+    struct kvm_vpmu_handover_map map;
+    VM vm;
+
+    create(&vm);
+    count_all(&vm, ALL_GP);
+    vm_map(&vm, &map);
+    for (unsigned i = 0; i < NR_GP; i++) {
+        TRUE(map.gp[i].ppmc >= 0 && map.gp[i].ppmc < NR_GP);
+        EQUAL(map.gp[i].path, KVM_VPMU_PATH_IDLE);
+    }
+    EQUAL(vm_stat(&vm, "hand-overs"), NR_GP);
+    vm_destroy(&vm);
+}
+
+/* On and off, other rings, another value: perf is asked for nothing. */
+static void test_reuse(void)
+{
+    unsigned n = 50, result, asked;
+    VM vm;
+
+    create(&vm);
+    program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    on(&vm, 1);
+    loop(&vm, TURNS);
+    vm_execute(&vm);
+    asked = vm_stat(&vm, "control-writes-reprogrammed");
+    for (unsigned i = 0; i < n; i++) {
+        on(&vm, 0);
+        loop(&vm, 10);
+        on(&vm, 1);
+        loop(&vm, TURNS);
+        vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_USR);
+        loop(&vm, 10);
+        vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_OS |
+              EVTSEL_EN);
+        loop(&vm, 10);
+        vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_USR);
+        vm_op(&vm, OP_WRMSR, MSR_PMC(0), 1000);
+        vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | USER);
+        loop(&vm, TURNS);
+    }
+    result = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
+    vm_execute(&vm);
+    EQUAL(vm_result(&vm, result), 1000 + USER_INSNS(TURNS));
+    EQUAL(vm_stat(&vm, "hand-overs"), 1);
+    EQUAL(vm_stat(&vm, "control-writes-reprogrammed"), asked);
+    TRUE(vm_stat(&vm, "control-writes-direct") >= 6 * n);
+    TRUE(vm_stat(&vm, "reuses") >= 2 * n);
+    vm_destroy(&vm);
+}
+
+/* Another event that may be on any counter: the same placeholder. */
+static void test_other_event(void)
+{
+    unsigned insns, branches, loads;
+    VM vm;
+
+    create(&vm);
+    program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    on(&vm, 1);
+    loop(&vm, TURNS);
+    insns = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
+    program(&vm, 0, EVENT_BRANCHES, 0);
+    loop(&vm, TURNS);
+    branches = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
+    program(&vm, 0, EVENT_LOADS, 0);
+    loop(&vm, TURNS);
+    loads = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
+    vm_execute(&vm);
+    EQUAL(vm_result(&vm, insns), USER_INSNS(TURNS));
+    EQUAL(vm_result(&vm, branches), TURNS + 1);
+    /* The loop has none; what INT and IRET load is not the user's. */
+    EQUAL(vm_result(&vm, loads), 0);
+    EQUAL(vm_stat(&vm, "hand-overs"), 1);
+    /* The first event, and the one that may not be anywhere. */
+    EQUAL(vm_stat(&vm, "control-writes-reprogrammed"), 2);
+    vm_destroy(&vm);
+}
+
+/* Overflows, without and with a handler that sets the counter anew. */
+static void test_overflow(void)
+{
+    const unsigned period = 301;
+    const uint64_t start = -(uint64_t)period & MASK;
+    unsigned result;
+    VM vm;
+
+    create(&vm);
+    program(&vm, 0, EVENT_INSTRUCTIONS | EVTSEL_INT, start);
+    on(&vm, 1);
+    loop(&vm, TURNS);
+    on(&vm, 0);
+    result = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
+    vm_execute(&vm);
+    EQUAL(vm_read32(&vm, GUEST_NMIS), 1);
+    EQUAL(vm_read32(&vm, GUEST_STATUS), 1);
+    EQUAL(vm_result(&vm, result), USER_INSNS(TURNS) - period);
+    EQUAL(vm_stat(&vm, "pmis"), 1);
+    vm_destroy(&vm);
+
+    create(&vm);
+    vm_write64(&vm, GUEST_REARM_MSR, MSR_PMC(0));
+    vm_write64(&vm, GUEST_REARM, start);
+    program(&vm, 0, EVENT_INSTRUCTIONS | EVTSEL_INT, start);
+    on(&vm, 1);
+    loop(&vm, 10 * TURNS);
+    on(&vm, 0);
+    result = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
+    vm_execute(&vm);
+    EQUAL(vm_read32(&vm, GUEST_NMIS), USER_INSNS(10 * TURNS) / period);
+    EQUAL(vm_result(&vm, result), start + USER_INSNS(10 * TURNS) % period);
+    EQUAL(vm_stat(&vm, "hand-overs"), 1);
+    vm_destroy(&vm);
+}
+
+/* What is not used for a slice goes back, and comes again. */
+static void test_lazy_release(void)
+{
+    VM vm;
+
+    create(&vm);
+    count_all(&vm, 3);
+    EQUAL(vm_stat(&vm, "lazy-releases"), 0);
+    sleep_ms(30);
+    on(&vm, 1);
+    vm_execute(&vm);
+    /* Counter 0 is wanted, and has given its own back just as 1 has. */
+    EQUAL(vm_stat(&vm, "lazy-releases"), 2);
+    EQUAL(vm_stat(&vm, "hand-overs"), 3);
+    EQUAL(vm_do(&vm, OP_RDMSR, MSR_PMC(1), 0), USER_INSNS(TURNS));
+    count_all(&vm, 3);
+    vm_destroy(&vm);
+}
+
+/* The host takes counters and gives them back while the guest counts. */
+static void test_reserve(void)
+{
+    struct kvm_vpmu_handover_map map;
+    unsigned starved = 0, before;
+    uint64_t value;
+    VM vm;
+
+    create(&vm);
+    for (unsigned i = 0; i < NR_GP; i++) {
+        program(&vm, i, EVENT_INSTRUCTIONS, 0);
+    }
+    on(&vm, ALL_GP);
+    loop(&vm, TURNS);
+    vm_execute(&vm);
+    EQUAL(host_free(), 0);
+    EQUAL(vm_handover(&vm, 0, 2, 0), EBUSY);
+    EQUAL(host_free(), 0);
+    EQUAL(vm_handover(&vm, KVM_VPMU_HANDOVER_FORCE, 2, 0), 0);
+    /* At once, before the vCPU runs again */
+    EQUAL(host_free(), 2);
+
+    loop(&vm, TURNS);
+    vm_execute(&vm);
+    vm_map(&vm, &map);
+    EQUAL(map.host_gp, 2);
+    for (unsigned i = 0; i < NR_GP; i++) {
+        bool counts = map.gp[i].path != KVM_VPMU_PATH_STARVED;
+
+        starved += !counts;
+        value = vm_do(&vm, OP_RDMSR, MSR_PMC(i), 0);
+        EQUAL(value, (1 + counts) * USER_INSNS(TURNS));
+    }
+    EQUAL(starved, 2);
+    EQUAL(vm_stat(&vm, "evictions"), 2);
+    TRUE(vm_stat(&vm, "starved-ns"));
+
+    before = vm_stat(&vm, "hand-overs");
+    EQUAL(vm_handover(&vm, 0, 0, 0), 0);
+    loop(&vm, TURNS);
+    vm_execute(&vm);
+    EQUAL(vm_stat(&vm, "hand-overs"), before + 2);
+    vm_map(&vm, &map);
+    for (unsigned i = 0; i < NR_GP; i++) {
+        TRUE(map.gp[i].path != KVM_VPMU_PATH_STARVED);
+    }
+    EQUAL(host_free(), 0);
+    vm_destroy(&vm);
+}
+
+/* A reserved fixed counter, and one that somebody else has: no spill. */
+static void test_fixed(void)
+{
+    struct kvm_vpmu_handover_map map;
+    int fd;
+    VM vm;
+
+    create(&vm);
+    EQUAL(vm_handover(&vm, 0, 0, 1), 0);
+    vm_op(&vm, OP_WRMSR, MSR_FIXED_CTRL, 0x022);
+    on(&vm, 3ull << 32);
+    loop(&vm, TURNS);
+    vm_execute(&vm);
+    vm_map(&vm, &map);
+    EQUAL(map.fixed[0].path, KVM_VPMU_PATH_STARVED);
+    EQUAL(map.fixed[1].path, KVM_VPMU_PATH_FAST);
+    EQUAL(map.fixed[1].ppmc, 33);
+    EQUAL(vm_do(&vm, OP_RDMSR, MSR_FIXED(0), 0), 0);
+    EQUAL(vm_do(&vm, OP_RDMSR, MSR_FIXED(1), 0), USER_INSNS(TURNS));
+    vm_destroy(&vm);
+
+    /* cycles, pinned to the CPU, as the NMI watchdog does */
+    pin(true);
+    fd = host_counter(-1, 0, true, EVENT_CYCLES);
+    create(&vm);
+    vm_op(&vm, OP_WRMSR, MSR_FIXED_CTRL, 0x022);
+    on(&vm, 3ull << 32);
+    loop(&vm, TURNS);
+    vm_execute(&vm);
+    vm_map(&vm, &map);
+    EQUAL(map.fixed[0].path, KVM_VPMU_PATH_FAST);
+    EQUAL(map.fixed[1].path, KVM_VPMU_PATH_STARVED);
+    EQUAL(vm_do(&vm, OP_RDMSR, MSR_FIXED(1), 0), 0);
+    EQUAL(host_free(), NR_GP);
+    close(fd);
+    sleep_ms(30);
+    look(&vm);
+    loop(&vm, TURNS);
+    vm_execute(&vm);
+    vm_map(&vm, &map);
+    EQUAL(map.fixed[1].path, KVM_VPMU_PATH_FAST);
+    EQUAL(vm_do(&vm, OP_RDMSR, MSR_FIXED(1), 0), USER_INSNS(TURNS));
+    vm_destroy(&vm);
+    pin(false);
+}
+
+/* Host events of the CPU come and go; they win, but no count is wrong. */
+static void test_host_events(void)
+{
+    int fd[NR_GP], used = 0;
+    uint64_t value;
+    VM vm;
+
+    pin(true);
+    create(&vm);
+    for (unsigned i = 0; i < 4; i++) {
+        program(&vm, i, EVENT_INSTRUCTIONS, 0);
+    }
+    on(&vm, 15);
+    loop(&vm, TURNS);
+    vm_execute(&vm);
+    /* As many as there is room for: the guest's are moved at most. */
+    for (; used < 4; used++) {
+        fd[used] = host_counter(-1, 0, true, EVENT_BRANCHES);
+        loop(&vm, TURNS);
+        vm_execute(&vm);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        EQUAL(vm_do(&vm, OP_RDMSR, MSR_PMC(i), 0), 5 * USER_INSNS(TURNS));
+        TRUE(host_counts(fd[i]));
+    }
+    EQUAL(vm_stat(&vm, "starved-ns"), 0);
+    /* More: the guest starves, which is seen, and nothing else happens. */
+    for (; used < NR_GP; used++) {
+        fd[used] = host_counter(-1, 0, true, EVENT_BRANCHES);
+    }
+    look(&vm);
+    sleep_ms(30);
+    look(&vm);
+    TRUE(vm_stat(&vm, "starved-ns") > 4 * 20000000ull);
+    while (used > 4) {
+        close(fd[--used]);
+    }
+    sleep_ms(30);
+    look(&vm);
+    value = vm_do(&vm, OP_RDMSR, MSR_PMC(3), 0);
+    loop(&vm, TURNS);
+    vm_execute(&vm);
+    EQUAL(vm_do(&vm, OP_RDMSR, MSR_PMC(3), 0) - value, USER_INSNS(TURNS));
+    while (used) {
+        close(fd[--used]);
+    }
+    vm_destroy(&vm);
+    pin(false);
+}
+
+/* The vCPU's thread goes from one CPU to the other. */
+static void test_migration(void)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t cpu;
+    unsigned n = 40;
+    VM vm;
+
+    create(&vm);
+    program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    program(&vm, 5, EVENT_BRANCHES, 0);
+    on(&vm, 0x21);
+    vm_execute(&vm);
+    for (unsigned i = 0; i < n; i++) {
+        CPU_ZERO(&cpu);
+        CPU_SET(i % cpus, &cpu);
+        sched_setaffinity(0, sizeof(cpu), &cpu);
+        loop(&vm, TURNS);
+        vm_execute(&vm);
+    }
+    pin(false);
+    EQUAL(vm_do(&vm, OP_RDMSR, MSR_PMC(0), 0), n * USER_INSNS(TURNS));
+    EQUAL(vm_do(&vm, OP_RDMSR, MSR_PMC(5), 0), n * (TURNS + 1));
+    EQUAL(vm_stat(&vm, "hand-overs"), 2);
+    vm_destroy(&vm);
+}
+
+/* The host measures its own code at the same time; both are right. */
+static void test_beside(void)
+{
+    uint64_t before[3], after[3];
+    unsigned count = TURNS;
+    VM vm;
+    int fd;
+
+    create(&vm);
+    EQUAL(vm_handover(&vm, 0, 2, 0), 0);
+    program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    on(&vm, 1);
+    vm_execute(&vm);
+    fd = host_counter(0, -1, true, EVENT_BRANCHES | 0x2000); /* taken */
+    for (unsigned i = 0; i < 10; i++) {
+        loop(&vm, TURNS);
+        vm_execute(&vm);
+    }
+    TRUE(read(fd, before, sizeof(before)) == sizeof(before));
+    asm volatile("1: dec %0; jnz 1b" : "+r"(count));
+    TRUE(read(fd, after, sizeof(after)) == sizeof(after));
+    /* The event does not exclude guests, so it has counted their jumps. */
+    TRUE(after[0] - before[0] >= TURNS - 1);
+    TRUE(after[0] - before[0] < TURNS + 50);
+    TRUE(before[0] >= 10 * (TURNS - 1));
+    EQUAL(after[1], after[2]);
+    EQUAL(vm_do(&vm, OP_RDMSR, MSR_PMC(0), 0), 10 * USER_INSNS(TURNS));
+    close(fd);
+    vm_destroy(&vm);
+}
+
+/* A process that is killed while its guest counts leaves nothing behind. */
+static void test_killed(void)
+{
+    int ready[2], status;
+    char byte;
+    pid_t child;
+    VM vm;
+
+    if (pipe(ready)) {
+        die("pipe");
+    }
+    child = fork();
+    if (!child) {
+        create(&vm);
+        for (unsigned i = 0; i < NR_GP; i++) {
+            program(&vm, i, EVENT_INSTRUCTIONS, 0);
+        }
+        on(&vm, ALL_GP);
+        vm_execute(&vm);
+        if (write(ready[1], "", 1) != 1) {
+            die("write");
+        }
+        for (;;) {
+            loop(&vm, 1000000);
+            vm_execute(&vm);
+        }
+    }
+    EQUAL(read(ready[0], &byte, 1), 1);
+    sleep_ms(50);
+    kill(child, SIGKILL);
+    EQUAL(waitpid(child, &status, 0), child);
+    TRUE(WIFSIGNALED(status));
+    EQUAL(host_free(), NR_GP);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+/* A VM that has not asked: KVM's own way, no figures. */
+static void test_not_asked(void)
+{
+    unsigned result;
+    VM vm;
+
+    vm_create(&vm, NULL);
+    on(&vm, 0);
+    program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    on(&vm, 1);
+    loop(&vm, TURNS);
+    on(&vm, 0);
+    result = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
+    vm_execute(&vm);
+    EQUAL(vm_result(&vm, result), USER_INSNS(TURNS));
+    EQUAL(vm_stat(&vm, "hand-overs"), 0);
+    EQUAL(vm_stat(&vm, "control-writes-direct"), 0);
+    EQUAL(vm_handover(&vm, 0, 2, 0), EEXIST);
+    vm_destroy(&vm);
+}
+
+/* The module's parameter is off: nothing of it is to be seen. */
+static int check_off(void)
+{
+    int kvm = open("/dev/kvm", O_RDWR);
+    VM vm;
+
+    EQUAL(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_VPMU_HANDOVER), 0);
+    close(kvm);
+    vm_create(&vm, NULL);
+    EQUAL(vm_handover(&vm, 0, 0, 0), EINVAL);
+    count_all(&vm, ALL_GP);
+    vm_destroy(&vm);
+    return failures != 0;
+}
+
+/* A guest that counts with all counters but two until it is killed. */
+static void run_guest(void)
+{
+    VM vm;
+
+    create(&vm);
+    if (vm_handover(&vm, 0, 2, 0)) {
+        die("KVM_ENABLE_CAP");
+    }
+    for (unsigned i = 0; i < NR_GP - 2; i++) {
+        program(&vm, i, EVENT_INSTRUCTIONS, 0);
+    }
+    on(&vm, ALL_GP);
+    for (;;) {
+        loop(&vm, 1000000);
+        vm_execute(&vm);
+    }
+}
+
+/* --- what it costs --- */
+
+#define WRITES      200
+
+/* Something that the guest does over and over. */
+static void repeat(VM *vm, int what, unsigned n)
+{
+    static const uint64_t config = EVENT_INSTRUCTIONS | EVTSEL_INT;
+
+    for (unsigned i = 0; i < n; i++) {
+        switch (what) {
+        case 0:
+            on(vm, i % 2);
+            break;
+        case 1:
+            vm_op(vm, OP_WRMSR, MSR_EVNTSEL(0),
+                  config | (i % 2 ? USER : EVTSEL_EN | EVTSEL_OS));
+            break;
+        case 2:
+            vm_op(vm, OP_WRMSR, MSR_EVNTSEL(0),
+                  config | (i % 2 ? USER : EVTSEL_USR));
+            break;
+        case 3:
+            vm_op(vm, OP_WRMSR, MSR_PMC(0), 1000 + i);
+            break;
+        case 4:
+            vm_op(vm, OP_RDMSR, MSR_PMC(0), 0);
+            break;
+        case 5:
+            vm_op(vm, OP_WRMSR, MSR_PMC(0), -(uint64_t)10 & MASK);
+            loop(vm, 20);
+            break;
+        }
+    }
+}
+
+/* Instructions of the host's kernel while the guest does it @n times. */
+static uint64_t kernel_instructions(VM *vm, int what, unsigned n)
+{
+    struct perf_event_attr attr = {
+        .size = sizeof(attr), .type = PERF_TYPE_HARDWARE,
+        .config = PERF_COUNT_HW_INSTRUCTIONS, .exclude_user = 1,
+        .exclude_guest = 1, .pinned = 1,
+    };
+    int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+    uint64_t value = 0;
+
+    vm_op(vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | USER);
+    on(vm, 1);
+    vm_execute(vm);
+    repeat(vm, what, n);
+    ioctl(fd, PERF_EVENT_IOC_RESET, 0);
+    vm_execute(vm);
+    if (read(fd, &value, sizeof(value)) != sizeof(value)) {
+        die("counter of the kernel's instructions");
+    }
+    close(fd);
+    return value;
+}
+
+static void print_figures(void)
+{
+    static const char *const what[] = {
+        "GLOBAL_CTRL, on and off", "event select, other rings",
+        "event select, on and off", "counter, written", "counter, read",
+        "counter, written, and PMI",
+    };
+    VM vm[2];
+
+    vm_create(&vm[0], NULL);
+    vm_create(&vm[1], &defaults);
+    printf("# host kernel instructions for each    KVM  hand-over\n");
+    for (unsigned i = 0; i < sizeof(what) / sizeof(*what); i++) {
+        unsigned long long n[2];
+
+        for (int on = 0; on < 2; on++) {
+            n[on] = (kernel_instructions(&vm[on], i, 2 * WRITES) -
+                     kernel_instructions(&vm[on], i, WRITES)) / WRITES;
+        }
+        printf("# %-30s %10llu %10llu\n", what[i], n[0], n[1]);
+    }
+    vm_destroy(&vm[0]);
+    vm_destroy(&vm[1]);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} tests[] = {
+    { "the kernel says what it can do", test_features },
+    { "a wrong request is refused, and changes nothing", test_errors },
+    { "the map can be read", test_attribute },
+    { "counts are exact", test_counts },
+    { "all counters are handed over", test_all_counters },
+    { "a counter is reused", test_reuse },
+    { "another event takes the same counter", test_other_event },
+    { "a counter overflows", test_overflow },
+    { "what is not used goes back", test_lazy_release },
+    { "the host takes counters and gives them back", test_reserve },
+    { "a fixed counter does not become another one", test_fixed },
+    { "events of the host come and go", test_host_events },
+    { "the vCPU goes to another CPU", test_migration },
+    { "the host counts beside the guest", test_beside },
+    { "a process that is killed leaves no counter behind", test_killed },
+    { "a VM that has not asked is as it was", test_not_asked },
+};
+
+int main(int argc, char **argv)
+{
+    unsigned nr = sizeof(tests) / sizeof(*tests), failed = 0;
+    unsigned only = argc > 1 ? atoi(argv[1]) : 0;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 1 && !strcmp(argv[1], "off")) {
+        return check_off();
+    }
+    if (argc > 1 && !strcmp(argv[1], "guest")) {
+        run_guest();
+    }
+    if (argc > 1 && !strcmp(argv[1], "figures")) {
+        print_figures();
+        return 0;
+    }
+    for (unsigned i = 0; i < nr; i++) {
+        if (only && only != i + 1) {
+            continue;
+        }
+        failures = 0;
+        tests[i].run();
+        printf("%sok %u - %s\n", failures ? "not " : "", i + 1, tests[i].name);
+        failed += failures != 0;
+    }
+    printf("1..%u\n", nr);
+    return failed != 0;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A VM of one vCPU that does what a table says
+ */
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <linux/kvm.h>
+#include "guest.h"
+#include "vm.h"
+
+extern const char guest_start[], guest_entry[], guest_fault[], guest_nmi[];
+extern const char guest_syscall[], guest_end[];
+
+void die(const char *what)
+{
+    printf("Bail out! %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static int must(int r, const char *what)
+{
+    if (r < 0) {
+        die(what);
+    }
+    return r;
+}
+
+static uint32_t address(const char *label)
+{
+    return label - guest_start + GUEST_CODE;
+}
+
+void vm_write64(VM *vm, unsigned address, uint64_t value)
+{
+    memcpy(vm->memory + address, &value, sizeof(value));
+}
+
+uint32_t vm_read32(VM *vm, unsigned address)
+{
+    uint32_t value;
+
+    memcpy(&value, vm->memory + address, sizeof(value));
+    return value;
+}
+
+static void write_gate(VM *vm, unsigned vector, const char *label, int dpl)
+{
+    uint32_t to = address(label);
+
+    vm_write64(vm, GUEST_IDT + 8 * vector,
+               (uint64_t)(to & 0xffff0000) << 32 | 0x8e0000000000 |
+               (uint64_t)dpl << 45 | SEG_CODE0 << 16 | (to & 0xffff));
+}
+
+static void write_memory(VM *vm)
+{
+    memcpy(vm->memory + GUEST_CODE, guest_start, guest_end - guest_start);
+    vm_write64(vm, GUEST_GDT + SEG_CODE0, 0x00cf9b000000ffff);
+    vm_write64(vm, GUEST_GDT + SEG_DATA0, 0x00cf93000000ffff);
+    vm_write64(vm, GUEST_GDT + (SEG_CODE3 & ~7), 0x00cffb000000ffff);
+    vm_write64(vm, GUEST_GDT + (SEG_DATA3 & ~7), 0x00cff3000000ffff);
+    vm_write64(vm, GUEST_GDT + SEG_TSS,
+               0x00008b0000000067 | (uint64_t)GUEST_TSS << 16);
+    vm_write64(vm, GUEST_TSS + 4, GUEST_STACK0 | (uint64_t)SEG_DATA0 << 32);
+    for (unsigned i = 0; i < 256; i++) {
+        write_gate(vm, i, guest_fault, 0);
+    }
+    write_gate(vm, VECTOR_NMI, guest_nmi, 0);
+    write_gate(vm, VECTOR_SYSCALL, guest_syscall, 3);
+}
+
+static struct kvm_segment segment(unsigned selector, unsigned type, bool s)
+{
+    return (struct kvm_segment) {
+        .limit = s ? 0xffffffff : 0x67, .base = s ? 0 : GUEST_TSS,
+        .selector = selector, .type = type, .present = 1, .db = s, .s = s,
+        .g = s, .dpl = selector & 3,
+    };
+}
+
+static void set_cpuid(VM *vm)
+{
+    struct {
+        struct kvm_cpuid2 head;
+        struct kvm_cpuid_entry2 entries[200];
+    } cpuid = { .head.nent = 200 };
+
+    must(ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, &cpuid),
+         "KVM_GET_SUPPORTED_CPUID");
+    must(ioctl(vm->vcpu, KVM_SET_CPUID2, &cpuid), "KVM_SET_CPUID2");
+}
+
+static bool has_vmx(void)
+{
+    unsigned a, b, c = 0, d;
+
+    __get_cpuid(1, &a, &b, &c, &d);
+    return c & 1 << 5;
+}
+
+static void set_sregs(VM *vm)
+{
+    struct kvm_sregs sregs;
+
+    must(ioctl(vm->vcpu, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
+    sregs.cs = segment(SEG_CODE0, 11, true);
+    sregs.ss = segment(SEG_DATA0, 3, true);
+    /* Those of user mode, as IRET takes others away */
+    sregs.ds = sregs.es = segment(SEG_DATA3, 3, true);
+    sregs.fs = sregs.gs = sregs.ds;
+    /*
+     * VMX wants a busy TSS; with SVM it need not be, and QEMU's emulator
+     * would take a busy one for none.
+     */
+    sregs.tr = segment(SEG_TSS, has_vmx() ? 11 : 9, false);
+    sregs.gdt.base = GUEST_GDT;
+    sregs.gdt.limit = 0x2f;
+    sregs.idt.base = GUEST_IDT;
+    sregs.idt.limit = 0x7ff;
+    sregs.cr0 |= 1;
+    must(ioctl(vm->vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
+}
+
+void vm_create(VM *vm, const struct kvm_vpmu_handover *args)
+{
+    struct kvm_userspace_memory_region region = {
+        .memory_size = GUEST_MEMORY,
+    };
+    struct kvm_enable_cap cap = {
+        .cap = KVM_CAP_X86_VPMU_HANDOVER,
+        .args = { (uintptr_t)args },
+    };
+    int size;
+
+    *vm = (VM) { 0 };
+    vm->kvm = must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
+    vm->vm = must(ioctl(vm->kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+    if (args) {
+        must(ioctl(vm->vm, KVM_ENABLE_CAP, &cap), "KVM_ENABLE_CAP");
+    }
+    must(ioctl(vm->vm, KVM_CREATE_IRQCHIP), "KVM_CREATE_IRQCHIP");
+    vm->memory = mmap(NULL, GUEST_MEMORY, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (vm->memory == MAP_FAILED) {
+        die("mmap");
+    }
+    region.userspace_addr = (uintptr_t)vm->memory;
+    must(ioctl(vm->vm, KVM_SET_USER_MEMORY_REGION, &region),
+         "KVM_SET_USER_MEMORY_REGION");
+    vm->vcpu = must(ioctl(vm->vm, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
+    size = must(ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "mmap size");
+    vm->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu,
+                   0);
+    if (vm->run == MAP_FAILED) {
+        die("mmap of the vCPU");
+    }
+    write_memory(vm);
+    set_cpuid(vm);
+    set_sregs(vm);
+    vm_op(vm, OP_STORE, APIC_SVR, 0x1ff);
+    vm_op(vm, OP_STORE, APIC_LVTPC, LVT_NMI);
+    vm_execute(vm);
+}
+
+void vm_destroy(VM *vm)
+{
+    munmap(vm->run, ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+    munmap(vm->memory, GUEST_MEMORY);
+    close(vm->vcpu);
+    close(vm->vm);
+    close(vm->kvm);
+}
+
+int vm_handover(VM *vm, unsigned flags, unsigned gp, unsigned fixed)
+{
+    struct kvm_vpmu_handover args = {
+        .size = sizeof(args), .flags = flags, .host_gp = gp,
+        .host_fixed = fixed,
+    };
+    struct kvm_enable_cap cap = {
+        .cap = KVM_CAP_X86_VPMU_HANDOVER,
+        .args = { (uintptr_t)&args },
+    };
+
+    return ioctl(vm->vm, KVM_ENABLE_CAP, &cap) ? errno : 0;
+}
+
+unsigned vm_op(VM *vm, unsigned op, uint32_t reg, uint64_t value)
+{
+    unsigned at = GUEST_TABLE + vm->used * OP_SIZE;
+
+    if (at + 2 * OP_SIZE > GUEST_MEMORY) {
+        printf("Bail out! the table is full\n");
+        exit(1);
+    }
+    vm_write64(vm, at, op | (uint64_t)reg << 32);
+    vm_write64(vm, at + 8, value);
+    return vm->used++;
+}
+
+uint64_t vm_result(VM *vm, unsigned entry)
+{
+    uint64_t value;
+
+    memcpy(&value, vm->memory + GUEST_TABLE + entry * OP_SIZE + 8,
+           sizeof(value));
+    return value;
+}
+
+void vm_execute(VM *vm)
+{
+    struct kvm_regs regs = {
+        .rip = address(guest_entry), .rsp = GUEST_STACK0, .rflags = 2,
+    };
+
+    vm_op(vm, OP_END, 0, 0);
+    vm->used = 0;
+    must(ioctl(vm->vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+    while (ioctl(vm->vcpu, KVM_RUN, 0) < 0) {
+        if (errno != EINTR) {
+            die("KVM_RUN");
+        }
+    }
+    if (vm->run->exit_reason != KVM_EXIT_IO ||
+        vm->run->io.port != GUEST_PORT ||
+        ((uint8_t *)vm->run)[vm->run->io.data_offset]) {
+        must(ioctl(vm->vcpu, KVM_GET_REGS, &regs), "KVM_GET_REGS");
+        printf("Bail out! the guest failed, exit reason %u, eip %llx\n",
+               vm->run->exit_reason, regs.rip);
+        exit(1);
+    }
+}
+
+uint64_t vm_do(VM *vm, unsigned op, uint32_t reg, uint64_t value)
+{
+    unsigned entry = vm_op(vm, op, reg, value);
+
+    vm_execute(vm);
+    return vm_result(vm, entry);
+}
+
+void vm_map(VM *vm, struct kvm_vpmu_handover_map *map)
+{
+    struct kvm_device_attr attr = {
+        .group = KVM_VPMU_HANDOVER_ATTRS, .attr = KVM_VPMU_HANDOVER_MAP,
+        .addr = (uintptr_t)map,
+    };
+
+    map->size = sizeof(*map);
+    must(ioctl(vm->vcpu, KVM_GET_DEVICE_ATTR, &attr), "KVM_GET_DEVICE_ATTR");
+}
+
+uint64_t vm_stat(VM *vm, const char *name)
+{
+    int fd = must(ioctl(vm->vcpu, KVM_GET_STATS_FD, NULL), "KVM_GET_STATS_FD");
+    struct kvm_stats_header head;
+    uint64_t value = 0;
+    bool found = false;
+
+    must(pread(fd, &head, sizeof(head), 0), "statistics");
+    for (unsigned i = 0; i < head.num_desc && !found; i++) {
+        struct {
+            struct kvm_stats_desc desc;
+            char name[256];
+        } entry;
+        unsigned size = sizeof(entry.desc) + head.name_size;
+
+        must(pread(fd, &entry, size, head.desc_offset + i * size), "statistic");
+        if (!strcmp(entry.name, name)) {
+            must(pread(fd, &value, sizeof(value),
+                       head.data_offset + entry.desc.offset), "value");
+            found = true;
+        }
+    }
+    close(fd);
+    if (!found) {
+        printf("Bail out! there is no statistic %s\n", name);
+        exit(1);
+    }
+    return value;
+}
