@@ -4,6 +4,7 @@
  *
  * docs/specs/kvm-vpmu-handover.rst is the reference.
  */
+#include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
 #include "internal.h"
@@ -57,6 +58,12 @@ static int get_args(struct kvm_vpmu_handover *args, u64 address)
 	return 0;
 }
 
+static void set_slice(struct kvm_vpmu_vm *vm, u64 ns)
+{
+	WRITE_ONCE(vm->slice, ns);
+	WRITE_ONCE(vm->slice_jiffies, nsecs_to_jiffies(ns) + 1);
+}
+
 int kvm_vpmu_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 {
 	struct kvm_vpmu_vm *vm = &kvm->arch.vpmu;
@@ -82,14 +89,14 @@ int kvm_vpmu_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 		if (kvm->created_vcpus)
 			return -EEXIST;
 		vm->reserved = reserved;
-		vm->slice = args.slice_ns ?: SLICE_DEFAULT;
+		set_slice(vm, args.slice_ns ?: SLICE_DEFAULT);
 		vm->on = true;
 		return 0;
 	}
 	r = kvm_vpmu_reserve(kvm, reserved,
 			     args.flags & KVM_VPMU_HANDOVER_FORCE);
 	if (!r && args.slice_ns)
-		WRITE_ONCE(vm->slice, args.slice_ns);
+		set_slice(vm, args.slice_ns);
 	return r;
 }
 

@@ -196,10 +196,10 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 	struct kvm_pmc *pmc;
 	int i;
 
-	if (!kvm_vpmu_on(vcpu) || !(pmu->event_count || lost))
+	if (!kvm_vpmu_on(vcpu) || !(vpmu->events | lost))
 		return;
 
-	kvm_for_each_pmc(pmu, pmc, i, pmu->all_valid_pmc_idx) {
+	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&vpmu->events) {
 		if (!vpmu_is_live(pmc->perf_event))
 			continue;
 		held |= BIT_ULL(pmc->perf_event->hw.idx);
@@ -213,7 +213,7 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 
 	if ((lost != vpmu->unserved ||
 	     (lost && time_after_eq(jiffies, vpmu->look_again))) ||
-	    (pmu->event_count && time_after_eq(jiffies, vpmu->release_at)))
+	    (vpmu->events && time_after_eq(jiffies, vpmu->release_at)))
 		kvm_make_request(KVM_REQ_PMU, vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_vpmu_enter);

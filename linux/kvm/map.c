@@ -42,6 +42,7 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
 	guard(mutex)(&vpmu->lock);
 	handover_init(&vpmu->map, all_counters(), READ_ONCE(vm->reserved),
 		      READ_ONCE(vm->slice));
+	vpmu->events = 0;
 	vpmu->run = 0;
 	vpmu->unserved = 0;
 	memset(vpmu->index, -1, sizeof(vpmu->index));
@@ -73,15 +74,21 @@ static void account_unserved(struct kvm_vcpu *vcpu, u64 now)
 
 static VPMUCounterMask allowed(struct kvm_pmu *pmu)
 {
+	u64 enabled = pmu->global_ctrl, mask = 0;
 	struct kvm_pmc *pmc;
-	u64 mask = 0;
 	int i;
 
-	kvm_for_each_pmc(pmu, pmc, i, pmu->all_valid_pmc_idx) {
+	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&enabled) {
 		if (pmc_event_is_allowed(pmc))
 			mask |= BIT_ULL(i);
 	}
 	return vpmu_mask_from_reg(mask);
+}
+
+/* vPMCs that may have an event. */
+static VPMUCounterMask slots(const Handover *map)
+{
+	return handover_to_virtual(map, VPMU_MASK_ALL);
 }
 
 static bool has_slot(struct kvm_pmc *pmc)
@@ -112,6 +119,7 @@ static void release(struct kvm_pmc *pmc)
 		return;
 	trace_kvm_vpmu_released(pmc->vcpu->vcpu_id, pmc->idx);
 	pmc_stop_counter(pmc);
+	pmc_to_vpmu(pmc)->events &= ~BIT_ULL(pmc->idx);
 	pmc_to_vpmu(pmc)->index[vpmu_number(pmc)] = -1;
 }
 
@@ -188,6 +196,7 @@ static void create(struct kvm_pmc *pmc, u64 wanted)
 	pmc->perf_event = event;
 	pmc->is_paused = false;
 	pmc_to_pmu(pmc)->event_count++;
+	pmc_to_vpmu(pmc)->events |= BIT_ULL(pmc->idx);
 }
 
 /*
@@ -271,7 +280,7 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	struct kvm_vpmu_vm *vm = &vcpu->kvm->arch.vpmu;
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	u64 now = ktime_get_ns(), changed;
+	u64 now = ktime_get_ns(), changed, todo;
 	HandoverChange change;
 	bool asked = false, try_again;
 	struct kvm_pmc *pmc;
@@ -293,13 +302,14 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 
 	try_again = change.vpmcs || vpmu->control_writes ||
 		    time_after_eq(jiffies, vpmu->look_again);
-	kvm_for_each_pmc(pmu, pmc, i, pmu->all_valid_pmc_idx) {
-		if (!has_slot(pmc)) {
-			asked |= !!pmc->perf_event;
-			release(pmc);
-		}
+	/* Another thread may have taken pPMCs away, of vPMCs with an event. */
+	todo = vpmu->events & ~vpmu_mask_to_reg(slots(&vpmu->map));
+	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&todo) {
+		release(pmc);
+		asked = true;
 	}
-	kvm_for_each_pmc(pmu, pmc, i, pmu->all_valid_pmc_idx)
+	todo = vpmu_mask_to_reg(vpmu->map.enabled) | vpmu->run | changed;
+	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&todo)
 		asked |= update(pmc, changed & BIT_ULL(i), try_again);
 	cleanup(vcpu);
 
@@ -309,7 +319,7 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	}
 	vcpu->stat.vpmu.control_writes_direct += vpmu->control_writes;
 	vpmu->control_writes = 0;
-	vpmu->release_at = jiffies + nsecs_to_jiffies(vpmu->map.slice) + 1;
+	vpmu->release_at = jiffies + READ_ONCE(vm->slice_jiffies);
 	if (try_again)
 		vpmu->look_again = vpmu->release_at;
 	return true;

@@ -17,11 +17,13 @@
  * @reserved: the pPMCs that are the host's.  Written with kvm->lock held, read
  *	without
  * @slice: ns, written and read like @reserved
+ * @slice_jiffies: the same, rounded up
  */
 struct kvm_vpmu_vm {
 	bool on;
 	VPMUCounterMask reserved;
 	s64 slice;
+	unsigned long slice_jiffies;
 };
 
 /**
@@ -30,8 +32,9 @@ struct kvm_vpmu_vm {
  *	releases events; another thread that holds it may disable them
  * @map: which vPMC may have an event.  Its pPMCs say how many there are; the
  *	true index is the event's, as perf chooses it
- * @run: vPMCs that the guest lets count, as bits of GLOBAL_CTRL.  This and all
- *	below belong to the vCPU's thread
+ * @events: vPMCs that have an event, as bits of GLOBAL_CTRL.  This and all below
+ *	belong to the vCPU's thread
+ * @run: vPMCs that the guest lets count
  * @unserved: those of them that perf has no counter for at present
  * @unserved_since: when @unserved was last brought up to date, ns
  * @index: the pPMC that a vPMC's event had when the guest last ran, or -1
@@ -42,6 +45,7 @@ struct kvm_vpmu_vm {
 struct kvm_vpmu_vcpu {
 	struct mutex lock;	/* see above */
 	Handover map;
+	u64 events;
 	u64 run;
 	u64 unserved;
 	u64 unserved_since;

@@ -743,6 +743,9 @@ static void repeat(VM *vm, int what, unsigned n)
         case 0:
             on(vm, i % 2);
             break;
+        case 6:
+            on(vm, i % 2 ? 15 : 0);
+            break;
         case 1:
             vm_op(vm, OP_WRMSR, MSR_EVNTSEL(0),
                   config | (i % 2 ? USER : EVTSEL_EN | EVTSEL_OS));
@@ -776,7 +779,9 @@ static uint64_t kernel_instructions(VM *vm, int what, unsigned n)
     int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
     uint64_t value = 0;
 
-    vm_op(vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | USER);
+    for (unsigned i = 0; i < 4; i++) {
+        program(vm, i, EVENT_INSTRUCTIONS, 0);
+    }
     on(vm, 1);
     vm_execute(vm);
     repeat(vm, what, n);
@@ -794,7 +799,7 @@ static void print_figures(void)
     static const char *const what[] = {
         "GLOBAL_CTRL, on and off", "event select, other rings",
         "event select, on and off", "counter, written", "counter, read",
-        "counter, written, and PMI",
+        "counter, written, and PMI", "GLOBAL_CTRL, 4 on and off",
     };
     VM vm[2];
 
