@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -637,6 +638,75 @@ static void test_beside(void)
     vm_destroy(&vm);
 }
 
+static struct {
+    VM *vm;
+    bool stop;
+    unsigned changes, errors;
+} operator;
+
+/* Reserves up to half of the counters, and has events of its own come and go. */
+static void *operate(void *opaque)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    pid_t vcpu = *(pid_t *)opaque;
+    cpu_set_t cpu;
+
+    for (unsigned i = 0; !__atomic_load_n(&operator.stop, __ATOMIC_ACQUIRE);
+         i++) {
+        static const unsigned gp[] = { 4, 0, 3, 1 };
+        int pinned = host_counter(-1, i % cpus, true, EVENT_BRANCHES);
+        int other = host_counter(vcpu, -1, false, EVENT_INSTRUCTIONS);
+
+        operator.errors += vm_handover(operator.vm, 0, gp[i % 4], 0) != 0;
+        CPU_ZERO(&cpu);
+        CPU_SET(i / 2 % cpus, &cpu);
+        sched_setaffinity(vcpu, sizeof(cpu), &cpu);
+        sleep_ms(1);
+        close(pinned);
+        close(other);
+        operator.changes++;
+    }
+    return NULL;
+}
+
+/* All that an operator and the host can do, at once; no count is lost. */
+static void test_all_at_once(void)
+{
+    const unsigned n = 3000;
+    pid_t self = gettid();
+    pthread_t thread;
+    VM vm;
+
+    create(&vm);
+    for (unsigned i = 0; i < 4; i++) {
+        program(&vm, i, EVENT_INSTRUCTIONS, 0);
+    }
+    on(&vm, 15);
+    vm_execute(&vm);
+    memset(&operator, 0, sizeof(operator));
+    operator.vm = &vm;
+    if (pthread_create(&thread, NULL, operate, &self)) {
+        die("pthread_create");
+    }
+    for (unsigned i = 0; i < n; i++) {
+        loop(&vm, TURNS);
+        vm_execute(&vm);
+    }
+    __atomic_store_n(&operator.stop, true, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+    pin(false);
+    for (unsigned i = 0; i < 4; i++) {
+        EQUAL(vm_do(&vm, OP_RDMSR, MSR_PMC(i), 0),
+              (uint64_t)n * USER_INSNS(TURNS));
+    }
+    printf("# the host did something %u times, moves %lld, starved %lld ns\n",
+           operator.changes, (long long)vm_stat(&vm, "moves"),
+           (long long)vm_stat(&vm, "starved-ns"));
+    TRUE(operator.changes > 20);
+    EQUAL(operator.errors, 0);
+    vm_destroy(&vm);
+}
+
 /* A process that is killed while its guest counts leaves nothing behind. */
 static void test_killed(void)
 {
@@ -837,6 +907,7 @@ static const struct {
     { "events of the host come and go", test_host_events },
     { "the vCPU goes to another CPU", test_migration },
     { "the host counts beside the guest", test_beside },
+    { "all that the host can do at once", test_all_at_once },
     { "a process that is killed leaves no counter behind", test_killed },
     { "a VM that has not asked is as it was", test_not_asked },
 };
