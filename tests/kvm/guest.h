@@ -17,6 +17,9 @@
 #define GUEST_STATUS        0x9008
 #define GUEST_REARM_MSR     0x9010
 #define GUEST_REARM         0x9018
+/* The DS area and the buffer of its records */
+#define GUEST_DS            0xa000
+#define GUEST_RECORDS       0xb000
 #define GUEST_TABLE         0x10000
 #define GUEST_PORT          0xf0
 
@@ -50,6 +53,18 @@
 #define MSR_GLOBAL_STATUS   0x38e
 #define MSR_GLOBAL_CTRL     0x38f
 #define MSR_GLOBAL_OVF_CTRL 0x390
+#define MSR_PEBS_ENABLE     0x3f1
+#define MSR_DS_AREA         0x600
+
+/* SDM volume 3, "64 Bit Format of the DS Save Area", and a basic record */
+#define DS_PEBS_BASE        0x20
+#define DS_PEBS_INDEX       0x28
+#define DS_PEBS_MAX         0x30
+#define DS_PEBS_THRESHOLD   0x38
+#define DS_PEBS_RESET       0x40
+#define RECORD_SIZE         32
+#define RECORD_IP           8
+#define RECORD_COUNTERS     16
 
 /* Event selects, SDM volume 3, "Architectural Performance Monitoring" */
 #define EVENT_CYCLES        0x003c

@@ -638,6 +638,48 @@ static void test_beside(void)
     vm_destroy(&vm);
 }
 
+/* Records, of a vPMC that has the pPMC of its own index. */
+static void test_pebs(void)
+{
+    const uint64_t start = -100ull & MASK;
+    const unsigned records = USER_INSNS(TURNS) / 100;
+    struct kvm_vpmu_handover_map map;
+    unsigned result;
+    uint32_t ip;
+    VM vm;
+
+    create(&vm);
+    vm_write64(&vm, GUEST_DS + DS_PEBS_BASE, GUEST_RECORDS);
+    vm_write64(&vm, GUEST_DS + DS_PEBS_INDEX, GUEST_RECORDS);
+    vm_write64(&vm, GUEST_DS + DS_PEBS_MAX, GUEST_TABLE);
+    vm_write64(&vm, GUEST_DS + DS_PEBS_THRESHOLD, GUEST_TABLE);
+    vm_write64(&vm, GUEST_DS + DS_PEBS_RESET, start);
+    /* QEMU's emulator drops a record for which the host has to find memory. */
+    vm_op(&vm, OP_STORE, GUEST_DS, 0);
+    vm_op(&vm, OP_STORE, GUEST_RECORDS, 0);
+    vm_op(&vm, OP_WRMSR, MSR_DS_AREA, GUEST_DS);
+    vm_op(&vm, OP_WRMSR, MSR_PEBS_ENABLE, 1);
+    program(&vm, 0, EVENT_INSTRUCTIONS, start);
+    on(&vm, 1);
+    loop(&vm, TURNS);
+    on(&vm, 0);
+    result = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
+    vm_execute(&vm);
+    vm_map(&vm, &map);
+    EQUAL(map.gp[0].ppmc, 0);
+    EQUAL(vm_read32(&vm, GUEST_DS + DS_PEBS_INDEX),
+          GUEST_RECORDS + records * RECORD_SIZE);
+    for (unsigned i = 0; i < records; i++) {
+        ip = vm_read32(&vm, GUEST_RECORDS + i * RECORD_SIZE + RECORD_IP);
+        TRUE(ip > GUEST_CODE && ip < GUEST_GDT);
+        EQUAL(vm_read32(&vm, GUEST_RECORDS + i * RECORD_SIZE +
+                        RECORD_COUNTERS), 1);
+    }
+    EQUAL(vm_result(&vm, result), start + USER_INSNS(TURNS) % 100);
+    EQUAL(vm_stat(&vm, "hand-overs"), 1);
+    vm_destroy(&vm);
+}
+
 static struct {
     VM *vm;
     bool stop;
@@ -907,6 +949,7 @@ static const struct {
     { "events of the host come and go", test_host_events },
     { "the vCPU goes to another CPU", test_migration },
     { "the host counts beside the guest", test_beside },
+    { "a counter makes records", test_pebs },
     { "all that the host can do at once", test_all_at_once },
     { "a process that is killed leaves no counter behind", test_killed },
     { "a VM that has not asked is as it was", test_not_asked },
