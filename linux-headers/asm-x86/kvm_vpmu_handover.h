@@ -30,7 +30,7 @@
 #define KVM_VPMU_HANDOVER_HAS_STATS		(1 << 3)
 /* The guest's writes go to a counter that it holds without perf. */
 #define KVM_VPMU_HANDOVER_HAS_DIRECT		(1 << 4)
-/* Records of cross-mapped counters are rewritten, not dropped. */
+/* Cross-mapped counters make records, too, which are rewritten. */
 #define KVM_VPMU_HANDOVER_HAS_PEBS_SLOW		(1 << 5)
 
 /* Reserve also what the guest counts with now. */

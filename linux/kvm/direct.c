@@ -145,7 +145,7 @@ bool kvm_vpmu_load(struct kvm_pmc *pmc)
 		return false;
 
 	guard(irqsave)();
-	if (!vpmu_is_live(event) || vpmu_is_spilled(pmc))
+	if (!vpmu_is_live(event) || vpmu_is_misplaced(pmc))
 		return false;
 	event->pmu->read(event);
 	value = (pmc->counter + local64_read(&event->count)) & pmc_bitmask(pmc);
@@ -203,7 +203,7 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 		if (!vpmu_is_live(pmc->perf_event))
 			continue;
 		held |= BIT_ULL(pmc->perf_event->hw.idx);
-		if (!(vpmu->run & BIT_ULL(i)) || vpmu_is_spilled(pmc))
+		if (!(vpmu->run & BIT_ULL(i)) || vpmu_is_misplaced(pmc))
 			continue;
 		running |= BIT_ULL(pmc->perf_event->hw.idx);
 		lost &= ~BIT_ULL(i);

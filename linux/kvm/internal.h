@@ -35,12 +35,18 @@ static inline bool vpmu_is_live(const struct perf_event *event)
 }
 
 /**
- * vpmu_is_spilled - perf has the event on a counter of the other type
+ * vpmu_is_misplaced - perf has the event on a counter that will not do
+ *
+ * It is one of the other type, or has another number than a vPMC that makes
+ * records, which intel_guest_get_msrs() does not let count.
  */
-static inline bool vpmu_is_spilled(struct kvm_pmc *pmc)
+static inline bool vpmu_is_misplaced(struct kvm_pmc *pmc)
 {
-	return pmc_is_gp(pmc) !=
-	       (pmc->perf_event->hw.idx < INTEL_PMC_IDX_FIXED);
+	int idx = pmc->perf_event->hw.idx;
+
+	if (pmc->perf_event->attr.precise_ip)
+		return idx != pmc->idx;
+	return pmc_is_gp(pmc) != (idx < INTEL_PMC_IDX_FIXED);
 }
 
 /**

@@ -139,7 +139,7 @@ static bool add_emulated(struct kvm_pmc *pmc)
 static bool is_served(struct kvm_pmc *pmc)
 {
 	guard(irqsave)();
-	return vpmu_is_live(pmc->perf_event) && !vpmu_is_spilled(pmc);
+	return vpmu_is_live(pmc->perf_event) && !vpmu_is_misplaced(pmc);
 }
 
 /*
@@ -154,7 +154,7 @@ static void resume(struct kvm_pmc *pmc, u64 wanted)
 	trace_kvm_vpmu_resumed(pmc->vcpu->vcpu_id, pmc->idx);
 	perf_event_disable(event);
 	/* perf would have it where it was before. */
-	if (vpmu_is_spilled(pmc))
+	if (vpmu_is_misplaced(pmc))
 		event->hw.idx = -1;
 	if (!event->attr.precise_ip) {
 		event->hw.config = wanted;

@@ -647,6 +647,7 @@ static void test_pebs(void)
     unsigned result;
     uint32_t ip;
     VM vm;
+    int fd;
 
     create(&vm);
     vm_write64(&vm, GUEST_DS + DS_PEBS_BASE, GUEST_RECORDS);
@@ -677,6 +678,32 @@ static void test_pebs(void)
     }
     EQUAL(vm_result(&vm, result), start + USER_INSNS(TURNS) % 100);
     EQUAL(vm_stat(&vm, "hand-overs"), 1);
+
+    /* The host takes pPMC 0: no other will do, until it is free again. */
+    pin(true);
+    fd = host_counter(-1, 0, true, EVENT_BRANCHES);
+    on(&vm, 1);
+    vm_execute(&vm);
+    look(&vm);
+    loop(&vm, TURNS);
+    vm_execute(&vm);
+    vm_map(&vm, &map);
+    EQUAL(map.gp[0].path, KVM_VPMU_PATH_STARVED);
+    sleep_ms(30);
+    look(&vm);
+    TRUE(vm_stat(&vm, "starved-ns") > 20000000);
+    EQUAL(vm_read32(&vm, GUEST_DS + DS_PEBS_INDEX),
+          GUEST_RECORDS + records * RECORD_SIZE);
+    close(fd);
+    sleep_ms(30);
+    look(&vm);
+    loop(&vm, TURNS);
+    vm_execute(&vm);
+    vm_map(&vm, &map);
+    EQUAL(map.gp[0].path, KVM_VPMU_PATH_FAST);
+    EQUAL(vm_read32(&vm, GUEST_DS + DS_PEBS_INDEX),
+          GUEST_RECORDS + 2 * records * RECORD_SIZE);
+    pin(false);
     vm_destroy(&vm);
 }
 
