@@ -211,12 +211,46 @@ void handover_init(Handover *h, VPMUCounterMask counters,
     }
 }
 
+/*
+ * What nearly every call finds: those that are or were enabled have the pPMC of
+ * their index, and no other is to be released.  The map stays as it is.
+ */
+static bool is_settled(const Handover *h, VPMUCounterMask enabled, int64_t now)
+{
+    if (now < h->now || h->slice <= 0) {
+        return false;
+    }
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        if (has(enabled | h->enabled, v) && h->phys[v] != (int)v) {
+            return false;
+        }
+        if (is_idle(h, v) && h->phys[v] != HANDOVER_NONE &&
+            now - h->used[v] >= h->slice) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void handover_enable(Handover *h, VPMUCounterMask enabled, int64_t now,
                      HandoverChange *change)
 {
-    Handover before = *h;
+    Handover before;
     VPMUCounterMask released;
 
+    if (is_settled(h, enabled, now)) {
+        for (unsigned v = 0; v < VPMU_NR; v++) {
+            if (has(h->enabled & ~enabled, v)) {
+                h->used[v] = now;
+            }
+        }
+        h->stats.reuses += weight(enabled & ~h->enabled);
+        h->enabled = enabled;
+        h->now = now;
+        *change = (HandoverChange) { 0 };
+        return;
+    }
+    before = *h;
     advance(h, now);
     for (unsigned v = 0; v < VPMU_NR; v++) {
         if (has(h->enabled & ~enabled, v)) {
