@@ -327,26 +327,26 @@ static void test_reuse(void)
     vm_execute(&vm);
     asked = vm_stat(&vm, "control-writes-reprogrammed");
     for (unsigned i = 0; i < n; i++) {
-        on(&vm, 0);
-        loop(&vm, 10);
-        on(&vm, 1);
-        loop(&vm, TURNS);
-        vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_USR);
-        loop(&vm, 10);
+        /* How much the other ring counts is not known; it is overwritten. */
         vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_OS |
               EVTSEL_EN);
         loop(&vm, 10);
         vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_USR);
         vm_op(&vm, OP_WRMSR, MSR_PMC(0), 1000);
+        loop(&vm, 10);
         vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | USER);
         loop(&vm, TURNS);
+        on(&vm, 0);
+        loop(&vm, 10);
+        on(&vm, 1);
+        loop(&vm, TURNS);
+        result = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
     }
-    result = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
     vm_execute(&vm);
-    EQUAL(vm_result(&vm, result), 1000 + USER_INSNS(TURNS));
+    EQUAL(vm_result(&vm, result), 1000 + 2 * USER_INSNS(TURNS));
     EQUAL(vm_stat(&vm, "hand-overs"), 1);
     EQUAL(vm_stat(&vm, "control-writes-reprogrammed"), asked);
-    TRUE(vm_stat(&vm, "control-writes-direct") >= 6 * n);
+    TRUE(vm_stat(&vm, "control-writes-direct") >= 5 * n);
     TRUE(vm_stat(&vm, "reuses") >= 2 * n);
     vm_destroy(&vm);
 }
