@@ -24,10 +24,23 @@ static bool __read_mostly vpmu_handover;
 module_param(vpmu_handover, bool, 0444);
 MODULE_PARM_DESC(vpmu_handover, "VMs may have host perf's counters handed over");
 
+/* SDM volume 3, "Full-Width Writes to Performance Counter Registers" */
+#define CAP_FULL_WIDTH	BIT_ULL(13)
+
+/* Counters of the host can be given any value. */
+static bool has_full_width(void)
+{
+	u64 caps;
+
+	return boot_cpu_has(X86_FEATURE_PDCM) &&
+	       !rdmsrl_safe(MSR_IA32_PERF_CAPABILITIES, &caps) &&
+	       caps & CAP_FULL_WIDTH;
+}
+
 int kvm_vpmu_features(void)
 {
 	if (!vpmu_handover || !enable_pmu || kvm_pmu_cap.version < 2 ||
-	    boot_cpu_data.x86_vendor != X86_VENDOR_INTEL)
+	    boot_cpu_data.x86_vendor != X86_VENDOR_INTEL || !has_full_width())
 		return 0;
 	return KVM_VPMU_HANDOVER_HAS_ENABLE | KVM_VPMU_HANDOVER_HAS_RESERVE |
 	       KVM_VPMU_HANDOVER_HAS_MAP | KVM_VPMU_HANDOVER_HAS_STATS |

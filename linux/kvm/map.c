@@ -74,7 +74,8 @@ static void account_unserved(struct kvm_vcpu *vcpu, u64 now)
 
 static VPMUCounterMask allowed(struct kvm_pmu *pmu)
 {
-	u64 enabled = pmu->global_ctrl, mask = 0;
+	u64 enabled = kvm_pmu_has_perf_global_ctrl(pmu) ? pmu->global_ctrl : ~0;
+	u64 mask = 0;
 	struct kvm_pmc *pmc;
 	int i;
 

@@ -32,7 +32,7 @@ static inline bool kvm_vpmu_on(const struct kvm_vcpu *vcpu)
  * kvm_vpmu_features - the answer to KVM_CHECK_EXTENSION
  *
  * Returns: KVM_VPMU_HANDOVER_HAS_*, or 0: the module parameter is off, or the
- * host has no PMU of Intel's, version 2 or newer.
+ * host has no PMU of Intel's, version 2 or newer, with full-width writes.
  */
 int kvm_vpmu_features(void);
 

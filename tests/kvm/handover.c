@@ -821,6 +821,26 @@ static void test_killed(void)
     close(ready[1]);
 }
 
+/* A PMU without GLOBAL_CTRL. */
+static void test_version_1(void)
+{
+    unsigned result;
+    VM vm;
+
+    vm_pmu_version = 1;
+    vm_create(&vm, &defaults);
+    vm_pmu_version = 0;
+    program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    loop(&vm, TURNS);
+    vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_USR);
+    loop(&vm, TURNS);
+    result = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
+    vm_execute(&vm);
+    EQUAL(vm_result(&vm, result), USER_INSNS(TURNS));
+    EQUAL(vm_stat(&vm, "hand-overs"), 1);
+    vm_destroy(&vm);
+}
+
 /* A VM that has not asked: KVM's own way, no figures. */
 static void test_not_asked(void)
 {
@@ -987,6 +1007,7 @@ static const struct {
     { "a counter makes records", test_pebs },
     { "all that the host can do at once", test_all_at_once },
     { "a process that is killed leaves no counter behind", test_killed },
+    { "a PMU of version 1", test_version_1 },
     { "a VM that has not asked is as it was", test_not_asked },
 };
 

@@ -15,6 +15,8 @@
 #include "guest.h"
 #include "vm.h"
 
+unsigned vm_pmu_version;
+
 extern const char guest_start[], guest_entry[], guest_fault[], guest_nmi[];
 extern const char guest_syscall[], guest_end[];
 
@@ -94,6 +96,12 @@ static void set_cpuid(VM *vm)
 
     must(ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, &cpuid),
          "KVM_GET_SUPPORTED_CPUID");
+    for (unsigned i = 0; i < cpuid.head.nent && vm_pmu_version; i++) {
+        if (cpuid.entries[i].function == 0xa) {
+            cpuid.entries[i].eax &= ~0xffu;
+            cpuid.entries[i].eax |= vm_pmu_version;
+        }
+    }
     must(ioctl(vm->vcpu, KVM_SET_CPUID2, &cpuid), "KVM_SET_CPUID2");
 }
 

@@ -16,6 +16,9 @@ typedef struct VM {
     unsigned used;              /* entries of the table */
 } VM;
 
+/* The version in CPUID leaf 0xA of VMs that are created, 0: as KVM offers it */
+extern unsigned vm_pmu_version;
+
 /* Ends the program with a message; @what failed, errno says why. */
 void die(const char *what);
 
