@@ -209,7 +209,7 @@ files() (
 
 # mirrored: those in folders that QEMU has too
 mirrored() {
-    files "$top" accel docs hw include monitor qapi stubs system target tests
+    files "$top" accel docs hw include linux-headers monitor qapi stubs system target tests
 }
 
 # home qemu|libvirt: the folder that mirrors that tree

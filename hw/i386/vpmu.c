@@ -43,6 +43,15 @@ static VpmuCounterSet *counter_set(VPMUCounterMask mask)
     return set;
 }
 
+/* What the kernel keeps for the host, after vpmu_refresh(). */
+static VpmuCounterSet *kernel_reserved(X86CPU *first)
+{
+    VpmuCounterSet *set = counter_set(first->env.vpmu.handover.reserved);
+
+    set->gp = first->env.vpmu.host_gp;
+    return set;
+}
+
 static VpmuOwner owner(const Handover *h, unsigned p)
 {
     return h->reserved & VPMU_MASK_OF(p) ? VPMU_OWNER_HOST :
@@ -117,7 +126,7 @@ static void vcpu_info(CPUState *cs, run_on_cpu_data data)
         }
     }
     info->ds_area = env->vpmu.ds_area;
-    for (unsigned p = 0; p < VPMU_NR; p++) {
+    for (unsigned p = 0; p < VPMU_NR && cpu->vpmu.software; p++) {
         if (h->reserved & VPMU_MASK_OF(p)) {
             QAPI_LIST_APPEND(host, host_counter_info(env, p));
         }
@@ -134,14 +143,35 @@ static void vcpu_info(CPUState *cs, run_on_cpu_data data)
     }
 }
 
+static void vcpus_info(VpmuInfo *info)
+{
+    VpmuVcpuList **cpus = &info->cpus;
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        VpmuVcpu *vcpu = g_new0(VpmuVcpu, 1);
+
+        run_on_cpu(cs, vcpu_info, RUN_ON_CPU_HOST_PTR(vcpu));
+        QAPI_LIST_APPEND(cpus, vcpu);
+    }
+}
+
+static void policy_info(VpmuInfo *info, const VPMUConfig *config)
+{
+    info->passthrough = config->policy;
+    info->host_order = config->host_order;
+    if (config->policy) {
+        info->visible = config->visible;
+        info->slice_ms = config->slice_ms;
+    }
+}
+
 /* The software PMU is on: fill in what it has. */
 static void software_info(VpmuInfo *info, X86CPU *first)
 {
     const VPMUConfig *config = &first->vpmu;
     const Handover *h = &first->env.vpmu.handover;
     VpmuEventList **events = &info->events;
-    VpmuVcpuList **cpus = &info->cpus;
-    CPUState *cs;
 
     info->version = config->version;
     info->counter_width = SOFTPMU_WIDTH;
@@ -152,12 +182,7 @@ static void software_info(VpmuInfo *info, X86CPU *first)
         info->pebs->format = config->pebs_format;
         info->pebs->baseline = config->pebs_baseline == ON_OFF_AUTO_ON;
     }
-    info->passthrough = config->policy;
-    info->host_order = config->host_order;
-    if (config->policy) {
-        info->visible = config->visible;
-        info->slice_ms = config->slice_ms;
-    }
+    policy_info(info, config);
     for (unsigned i = 0; i < vpmu_nr_events; i++) {
         const VPMUEvent *event = &vpmu_events[i];
         uint16_t code = vpmu_event_code(event);
@@ -167,12 +192,7 @@ static void software_info(VpmuInfo *info, X86CPU *first)
             QAPI_LIST_APPEND(events, event_info(code, event));
         }
     }
-    CPU_FOREACH(cs) {
-        VpmuVcpu *vcpu = g_new0(VpmuVcpu, 1);
-
-        run_on_cpu(cs, vcpu_info, RUN_ON_CPU_HOST_PTR(vcpu));
-        QAPI_LIST_APPEND(cpus, vcpu);
-    }
+    vcpus_info(info);
 }
 
 /* The kernel provides the PMU: what the guest's CPUID says of it. */
@@ -199,6 +219,21 @@ static void kernel_info(VpmuInfo *info, X86CPU *first)
     info->reserved = counter_set(0);
 }
 
+/* It hands counters over: more of them is known. */
+static void handover_info(VpmuInfo *info, X86CPU *first)
+{
+    const VPMUConfig *config = &first->vpmu;
+
+    kernel_info(info, first);
+    policy_info(info, config);
+    qapi_free_VpmuCounterSet(info->total);
+    info->total = counter_set(((1u << config->nr_gp) - 1) |
+                              ((1u << config->nr_fixed) - 1) << VPMU_NR_GP);
+    vcpus_info(info);
+    qapi_free_VpmuCounterSet(info->reserved);
+    info->reserved = kernel_reserved(first);
+}
+
 VpmuInfo *qmp_query_vpmu(Error **errp)
 {
     VpmuInfo *info = g_new0(VpmuInfo, 1);
@@ -216,6 +251,8 @@ VpmuInfo *qmp_query_vpmu(Error **errp)
     info->reason = g_strdup(reason);
     if (info->mode == VPMU_MODE_SOFTWARE) {
         software_info(info, X86_CPU(first_cpu));
+    } else if (info->mode == VPMU_MODE_HANDOVER) {
+        handover_info(info, X86_CPU(first_cpu));
     } else if (info->mode != VPMU_MODE_NONE) {
         kernel_info(info, X86_CPU(first_cpu));
     } else {
@@ -227,27 +264,30 @@ VpmuInfo *qmp_query_vpmu(Error **errp)
 
 /* Counters for the host */
 
-/* The first CPU of a machine that can keep counters for the host. */
-static X86CPU *can_reserve(Error **errp)
+/*
+ * The first CPU of a machine that can keep counters for the host.
+ * @mode: how its PMU is provided: @software or @handover
+ */
+static X86CPU *can_reserve(VpmuMode *mode, Error **errp)
 {
     X86CPU *cpu = first_cpu ? X86_CPU(first_cpu) : NULL;
     const VPMUBackend *backend = vpmu_backend();
     const char *reason = "this accelerator has no virtual PMU";
-    VpmuMode mode;
 
     if (!cpu) {
         error_setg(errp, "the machine has no CPU yet: plug one first");
         return NULL;
     }
-    mode = backend ? backend->mode(cpu, &reason) : VPMU_MODE_NONE;
-    if (mode == VPMU_MODE_NONE) {
+    *mode = backend ? backend->mode(cpu, &reason) : VPMU_MODE_NONE;
+    if (*mode == VPMU_MODE_NONE) {
         error_setg(errp, "the guest has no PMU: %s", reason);
         return NULL;
     }
-    if (mode != VPMU_MODE_SOFTWARE) {
-        error_setg(errp, "this kernel cannot keep counters for the host while "
-                   "guests run: the mode is %s; -accel tcg can",
-                   VpmuMode_str(mode));
+    if (*mode != VPMU_MODE_SOFTWARE && *mode != VPMU_MODE_HANDOVER) {
+        error_setg(errp, "counters cannot be kept for the host while "
+                   "guests run: the mode is %s; KVM's modules with counter "
+                   "hand-over and pmu-passthrough=on can, -accel tcg can, too",
+                   VpmuMode_str(*mode));
         return NULL;
     }
     if (!cpu->vpmu.policy) {
@@ -275,6 +315,11 @@ static void do_reserve(CPUState *cs, run_on_cpu_data data)
         vpmu_reserve(cpu_env(cs), args->reserved, args->how == FORCE);
 }
 
+static void do_refresh(CPUState *cs, run_on_cpu_data data)
+{
+    vpmu_refresh(cpu_env(cs));
+}
+
 static void do_get_busy(CPUState *cs, run_on_cpu_data data)
 {
     const Handover *h = &cpu_env(cs)->vpmu.handover;
@@ -298,6 +343,16 @@ static VPMUCounterMask get_busy(void)
     return busy;
 }
 
+static VpmuDisplaced *displaced_info(CPUState *cs, VPMUCounterMask vpmcs)
+{
+    VpmuDisplaced *displaced = g_new0(VpmuDisplaced, 1);
+
+    displaced->cpu_index = cs->cpu_index;
+    displaced->qom_path = object_get_canonical_path(OBJECT(cs));
+    displaced->counters = vpmu_counter_ids(vpmcs);
+    return displaced;
+}
+
 /*
  * Set the reservation of all vCPUs, or try whether it would do.
  * Returns: whom it displaces.
@@ -312,12 +367,7 @@ static VpmuDisplacedList *reserve(VPMUCounterMask reserved, ReserveHow how)
 
         run_on_cpu(cs, do_reserve, RUN_ON_CPU_HOST_PTR(&args));
         if (args.result) {
-            VpmuDisplaced *displaced = g_new0(VpmuDisplaced, 1);
-
-            displaced->cpu_index = cs->cpu_index;
-            displaced->qom_path = object_get_canonical_path(OBJECT(cs));
-            displaced->counters = vpmu_counter_ids(args.result);
-            QAPI_LIST_APPEND(tail, displaced);
+            QAPI_LIST_APPEND(tail, displaced_info(cs, args.result));
         }
     }
     return list;
@@ -361,12 +411,80 @@ static bool parse_fixed(const uint8List *fixed, VPMUCounterMask *mask,
     return true;
 }
 
+/* What all vCPUs count with, or what starves */
+static VpmuDisplacedList *get_vpmcs(bool starved)
+{
+    VpmuDisplacedList *list = NULL, **tail = &list;
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        const Handover *h = &cpu_env(cs)->vpmu.handover;
+        VPMUCounterMask vpmcs = 0;
+
+        run_on_cpu(cs, do_refresh, RUN_ON_CPU_NULL);
+        for (unsigned v = 0; v < VPMU_NR; v++) {
+            HandoverPath path = handover_path(h, v);
+
+            if (starved ? path == HANDOVER_STARVED :
+                path == HANDOVER_FAST || path == HANDOVER_SLOW) {
+                vpmcs |= VPMU_MASK_OF(v);
+            }
+        }
+        if (vpmcs) {
+            QAPI_LIST_APPEND(tail, displaced_info(cs, vpmcs));
+        }
+    }
+    return list;
+}
+
+/* The kernel has the policy. */
+static VpmuReservation *kernel_reserve(X86CPU *first, unsigned gp,
+                                       VPMUCounterMask fixed, bool force,
+                                       Error **errp)
+{
+    VpmuReservation *result;
+    VpmuDisplacedList *counting = get_vpmcs(false);
+    unsigned gp_before = first->env.vpmu.host_gp;
+    VPMUCounterMask fixed_before = first->env.vpmu.handover.reserved;
+    int ret = vpmu_backend()->reserve(gp, fixed >> VPMU_NR_GP, force);
+
+    if (ret) {
+        g_autofree char *who = describe_displaced(counting);
+
+        qapi_free_VpmuDisplacedList(counting);
+        if (ret == -EBUSY) {
+            error_setg(errp, "the guest counts with too many counters: %s; "
+                       "take fewer, wait, or take them with force", who);
+        } else if (ret == -ENOTSUP) {
+            error_setg(errp, "this kernel cannot change the reservation "
+                       "while guests run: use pmu-host-gp and pmu-host-fixed "
+                       "in -cpu");
+        } else {
+            error_setg_errno(errp, -ret, "KVM does not keep these counters "
+                             "for the host");
+        }
+        return NULL;
+    }
+    qapi_free_VpmuDisplacedList(counting);
+
+    result = g_new0(VpmuReservation, 1);
+    result->displaced = get_vpmcs(true);
+    result->reserved = kernel_reserved(first);
+    /* Which general-purpose ones it has is perf's to choose. */
+    result->counters = vpmu_counter_ids(fixed);
+    if (gp != gp_before || fixed != fixed_before) {
+        qapi_event_send_vpmu_reservation_changed(result->reserved);
+    }
+    return result;
+}
+
 VpmuReservation *qmp_vpmu_reserve_host_counters(uint8_t gp, bool has_fixed,
                                                 uint8List *fixed,
                                                 bool has_force, bool force,
                                                 Error **errp)
 {
-    X86CPU *first = can_reserve(errp);
+    VpmuMode mode;
+    X86CPU *first = can_reserve(&mode, errp);
     VpmuReservation *result;
     VpmuDisplacedList *displaced;
     VPMUCounterMask before, mask;
@@ -389,6 +507,10 @@ VpmuReservation *qmp_vpmu_reserve_host_counters(uint8_t gp, bool has_fixed,
     if (runstate_check(RUN_STATE_INMIGRATE)) {
         error_setg(errp, "a migration is to come in: wait for its end");
         return NULL;
+    }
+
+    if (mode == VPMU_MODE_HANDOVER) {
+        return kernel_reserve(first, gp, mask, force, errp);
     }
 
     /*
@@ -474,13 +596,19 @@ void qmp_vpmu_host_counter_set(VpmuCounterType type, uint8_t index,
                                const char *event, bool has_user, bool user,
                                bool has_kernel, bool kernel, Error **errp)
 {
-    X86CPU *first = can_reserve(errp);
+    VpmuMode mode;
+    X86CPU *first = can_reserve(&mode, errp);
     bool fixed = type == VPMU_COUNTER_TYPE_FIXED;
     unsigned p = fixed ? VPMU_FIXED(index) : index;
     HostCountArgs args = { .p = p };
     CPUState *cs;
 
     if (!first) {
+        return;
+    }
+    if (mode == VPMU_MODE_HANDOVER) {
+        error_setg(errp, "under KVM reserved counters are for the host's "
+                   "perf: use that, for example perf stat -a");
         return;
     }
     if (index >= (fixed ? VPMU_NR_FIXED : first->vpmu.nr_gp)) {

@@ -476,12 +476,13 @@ static void test_kvm(void)
                         "no PMU: KVM offers none: ");
     } else if (kvm_mediated()) {
         check_kvm("host,pmu-passthrough=on", "mediated", "whole PMU",
-                  "this kernel cannot keep counters for the host");
+                  "counters cannot be kept for the host while guests run");
         return;
     }
     g_free(said);
     said = run("-accel kvm -cpu kvm64,pmu-passthrough=on", false);
     assert_contains(said, "pmu-passthrough=on cannot be had: ");
+    assert_contains(said, "vpmu_handover=1");
     assert_contains(said, "enable_mediated_pmu=1");
     assert_contains(said, "-accel tcg");
 }

@@ -240,7 +240,9 @@ static bool check_passthrough(X86CPU *cpu, Error **errp)
         (mode == VPMU_MODE_NONE || mode == VPMU_MODE_EMULATED)) {
         error_setg(errp, "pmu-passthrough=on cannot be had: %s", reason);
         if (kvm_enabled()) {
-            error_append_hint(errp, "It needs a kernel with the mediated PMU "
+            error_append_hint(errp, "It needs KVM's modules with counter "
+                              "hand-over (kvm loaded with vpmu_handover=1), "
+                              "or a kernel with the mediated PMU "
                               "(Linux 7.0, kvm_intel or kvm_amd loaded with "
                               "enable_mediated_pmu=1).  -accel tcg has a PMU "
                               "everywhere, pmu-passthrough=auto takes what "
@@ -270,8 +272,17 @@ static const char *policy_property(const VPMUConfig *vpmu)
            vpmu->slice_ms != VPMU_SLICE_MS ? "pmu-slice-ms" : NULL;
 }
 
+/* Can a kernel keep counters for the host? */
+static bool kernel_keeps_counters(X86CPU *cpu)
+{
+    const VPMUBackend *backend = vpmu_backend();
+    const char *reason;
+
+    return backend && backend->mode(cpu, &reason) == VPMU_MODE_HANDOVER;
+}
+
 /* Properties that ask for something that is not there. */
-static bool check_needed(const X86CPU *cpu, Error **errp)
+static bool check_needed(X86CPU *cpu, Error **errp)
 {
     const char *software = software_property(&cpu->vpmu);
     const char *policy = policy_property(&cpu->vpmu);
@@ -289,9 +300,18 @@ static bool check_needed(const X86CPU *cpu, Error **errp)
                    "add -accel tcg or remove %s", software, software);
         return false;
     }
+    if (policy && kernel_keeps_counters(cpu)) {
+        if (cpu->vpmu.host_order != VPMU_HOST_ORDER_HIGH) {
+            error_setg(errp, "pmu-host-order: the host's kernel picks the "
+                       "counters itself: remove pmu-host-order");
+            return false;
+        }
+        return true;
+    }
     if (policy && !tcg_enabled()) {
         error_setg(errp, "%s: this kernel cannot keep counters for the host: "
-                   "add -accel tcg or remove %s", policy, policy);
+                   "load KVM's modules with counter hand-over, add -accel tcg "
+                   "or remove %s", policy, policy);
         return false;
     }
     if ((software || policy) && !IS_INTEL_CPU(&cpu->env)) {
@@ -397,7 +417,8 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
 
 static VPMUCounterMask ppmcs(const VPMUConfig *vpmu)
 {
-    return ((1u << vpmu->nr_gp) - 1) | VPMU_MASK_FIXED;
+    return ((1u << vpmu->nr_gp) - 1) |
+           ((1u << vpmu->nr_fixed) - 1) << VPMU_NR_GP;
 }
 
 static VPMUCounterMask reserved_at_start(const VPMUConfig *vpmu)
@@ -410,7 +431,7 @@ static VPMUCounterMask reserved_at_start(const VPMUConfig *vpmu)
 static VPMUCounterMask visible(const VPMUConfig *vpmu)
 {
     unsigned nr_gp = vpmu->nr_gp - vpmu->host_gp;
-    unsigned fixed = ~vpmu->host_fixed & ((1u << VPMU_NR_FIXED) - 1);
+    unsigned fixed = ~vpmu->host_fixed & ((1u << vpmu->nr_fixed) - 1);
 
     if (!vpmu->policy || vpmu->visible == VPMU_VISIBLE_ALL) {
         return ppmcs(vpmu);
@@ -450,10 +471,21 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
     vpmu->software = wants_software(cpu);
     if (vpmu->software) {
         vpmu->policy = wants_passthrough(cpu);
+        vpmu->nr_fixed = VPMU_NR_FIXED;
         vpmu->vpmcs = visible(vpmu);
         handover_init(&env->vpmu.handover, ppmcs(vpmu),
                       reserved_at_start(vpmu), !vpmu->policy ?
                       HANDOVER_FOREVER : vpmu->slice_ms * (int64_t)SCALE_MS);
+    }
+    if (backend && backend->realize && !backend->realize(cpu, errp)) {
+        return false;
+    }
+    if (vpmu->policy && !vpmu->software) {
+        /* Only now are the kernel's counters known. */
+        if (!check_range(vpmu, errp)) {
+            return false;
+        }
+        vpmu->vpmcs = visible(vpmu);
     }
     if (first_cpu && CPU(cpu) != first_cpu) {
         g_autofree char *mine = describe(vpmu);
@@ -485,7 +517,7 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
         env->features[FEAT_1_EDX] &= ~CPUID_DTS;
         env->features[FEAT_1_ECX] &= ~CPUID_EXT_DTES64;
     }
-    return !backend || !backend->realize || backend->realize(cpu, errp);
+    return true;
 }
 
 void vpmu_cpuid(X86CPU *cpu, uint32_t *eax, uint32_t *ebx, uint32_t *ecx,
@@ -496,6 +528,11 @@ void vpmu_cpuid(X86CPU *cpu, uint32_t *eax, uint32_t *ebx, uint32_t *ecx,
     unsigned fixed = vpmu->vpmcs >> VPMU_NR_GP;
 
     if (!vpmu->software) {
+        if (vpmu->policy) {
+            /* What the kernel has, less what the guest is not to see. */
+            *eax = deposit32(*eax, 8, 8, nr_gp);
+            *edx = deposit32(*edx, 0, 5, cto32(fixed));
+        }
         return;
     }
     *eax = vpmu->version | nr_gp << 8 | SOFTPMU_WIDTH << 16 |

@@ -18,11 +18,13 @@ struct PEBSSample;
  * One instance per accelerator.  All functions are called by the vCPU's own
  * thread or while it is stopped; @p is a physical counter, numbered as in
  * counters.h.  A backend whose kernel serves the guest's registers itself has
- * @mode and @realize only.
+ * @mode and @realize, and if that hands counters over, @sync, @read and
+ * @reserve.
  *
  * @mode: how the PMU is provided; @reason: why, the rest of a sentence
  * @realize: a vCPU is about to be created; may be NULL
- * @sync: bring the counters up to date; may call vpmu_overflow()
+ * @sync: bring the counters up to date; may call vpmu_overflow().  Of a
+ *     kernel: fetch all that is shown of registers, map and statistics
  * @config: set what a counter counts; @sync before, @commit after the last
  * @read: value, also in mid-block; @retaddr as in GETPC(), or 0
  * @write: set a value; @sync before, @commit after
@@ -34,6 +36,8 @@ struct PEBSSample;
  * @access: read or write guest memory, as the processor itself; false: it
  *     cannot be had, and nothing was written
  * @interrupt: raise the guest's performance monitoring interrupt
+ * @reserve: keep so many general-purpose pPMCs and these fixed ones (bit j for
+ *     fixed j) for the host; returns 0 or -errno.  NULL: see vpmu_reserve()
  */
 typedef struct VPMUBackend {
     VpmuMode (*mode)(X86CPU *cpu, const char **reason);
@@ -49,6 +53,7 @@ typedef struct VPMUBackend {
     bool (*access)(CPUX86State *env, uint64_t address, void *buffer,
                    unsigned size, bool write);
     void (*interrupt)(CPUX86State *env);
+    int (*reserve)(unsigned gp, unsigned fixed, bool force);
 } VPMUBackend;
 
 extern const VPMUBackend vpmu_backend_tcg;

@@ -9,9 +9,11 @@
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include "qapi/error.h"
+#include "qemu/error-report.h"
 #include "system/kvm.h"
 #include "kvm/kvm_i386.h"
 #include "internal.h"
+#include "kvm-handover.h"
 #include "kvm-mode.h"
 #include "trace.h"
 
@@ -50,6 +52,10 @@ static VpmuMode kvm_mode(X86CPU *cpu, const char **reason)
         *reason = "the guest was not given a PMU: add pmu=on to -cpu";
         return VPMU_MODE_NONE;
     }
+    if (cpu->vpmu.passthrough != ON_OFF_AUTO_OFF && kvm_handover_offered()) {
+        *reason = "KVM hands single counters of the host over to the guest";
+        return VPMU_MODE_HANDOVER;
+    }
     *reason = modes[mode].reason;
     return modes[mode].mode;
 }
@@ -61,8 +67,13 @@ static VpmuMode kvm_mode(X86CPU *cpu, const char **reason)
  */
 static bool kvm_realize(X86CPU *cpu, Error **errp)
 {
+    const char *reason;
     int ret;
 
+    if (kvm_mode(cpu, &reason) == VPMU_MODE_HANDOVER) {
+        kvm_handover_realize(cpu);
+        return first_cpu || kvm_handover_enable(cpu, errp);
+    }
     if (first_cpu || !cpu->vpmu.pmu_set || cpu->enable_pmu ||
         !(kvm_check_extension(kvm_state, KVM_CAP_PMU_CAPABILITY) &
           KVM_PMU_CAP_DISABLE)) {
@@ -80,7 +91,90 @@ static bool kvm_realize(X86CPU *cpu, Error **errp)
     return true;
 }
 
+/*
+ * The PEBS registers that the guest has; the rest of the PMU's are QEMU's own
+ * concern.  SDM volume 3, "Processor Event Based Sampling (PEBS) Facility".
+ */
+typedef struct PEBSMsrs {
+    struct kvm_msrs info;
+    struct kvm_msr_entry entries[3];
+} PEBSMsrs;
+
+static void list_pebs_msrs(X86CPU *cpu, PEBSMsrs *msrs)
+{
+    const CPUX86State *env = &cpu->env;
+    uint64_t capabilities = env->features[FEAT_PERF_CAPABILITIES];
+    uint32_t n = 0;
+
+    memset(msrs, 0, sizeof(*msrs));
+    if (!cpu->enable_pmu || !(env->features[FEAT_1_EDX] & CPUID_DTS) ||
+        !(capabilities & VPMU_CAP_PEBS_FORMAT)) {
+        return;
+    }
+    msrs->entries[n++].index = MSR_IA32_DS_AREA;
+    if (capabilities & VPMU_CAP_PEBS_BASELINE) {
+        msrs->entries[n++].index = MSR_PEBS_DATA_CFG;
+    }
+    /* The last one puts the others to work. */
+    msrs->entries[n++].index = MSR_IA32_PEBS_ENABLE;
+    msrs->info.nmsrs = n;
+}
+
+static uint64_t *pebs_msr(VPMUState *s, uint32_t msr)
+{
+    return msr == MSR_IA32_DS_AREA ? &s->ds_area :
+           msr == MSR_PEBS_DATA_CFG ? &s->pebs_data_cfg : &s->pebs_enable;
+}
+
+static int access_pebs_msrs(X86CPU *cpu, PEBSMsrs *msrs, int ioctl)
+{
+    int ret = kvm_vcpu_ioctl(CPU(cpu), ioctl, msrs);
+
+    if (ret >= 0 && ret < msrs->info.nmsrs) {
+        error_report("KVM does not know register 0x%x, which the guest's "
+                     "PEBS has: switch PEBS off with ds=off in -cpu",
+                     msrs->entries[ret].index);
+        return -EINVAL;
+    }
+    return MIN(ret, 0);
+}
+
+int vpmu_kvm_get_msrs(X86CPU *cpu)
+{
+    PEBSMsrs msrs;
+    int ret;
+
+    list_pebs_msrs(cpu, &msrs);
+    if (!msrs.info.nmsrs) {
+        return 0;
+    }
+    ret = access_pebs_msrs(cpu, &msrs, KVM_GET_MSRS);
+    for (unsigned i = 0; !ret && i < msrs.info.nmsrs; i++) {
+        *pebs_msr(&cpu->env.vpmu, msrs.entries[i].index) =
+            msrs.entries[i].data;
+    }
+    return ret;
+}
+
+int vpmu_kvm_put_msrs(X86CPU *cpu, int level)
+{
+    PEBSMsrs msrs;
+
+    list_pebs_msrs(cpu, &msrs);
+    if (!msrs.info.nmsrs || level < KVM_PUT_RESET_STATE) {
+        return 0;
+    }
+    for (unsigned i = 0; i < msrs.info.nmsrs; i++) {
+        msrs.entries[i].data = *pebs_msr(&cpu->env.vpmu,
+                                         msrs.entries[i].index);
+    }
+    return access_pebs_msrs(cpu, &msrs, KVM_SET_MSRS);
+}
+
 const VPMUBackend vpmu_backend_kvm = {
     .mode = kvm_mode,
     .realize = kvm_realize,
+    .sync = kvm_handover_sync,
+    .read = kvm_handover_read,
+    .reserve = kvm_handover_reserve,
 };

@@ -269,7 +269,9 @@ static bool vpmu_update(CPUX86State *env)
 void vpmu_refresh(CPUX86State *env)
 {
     vpmu_backend()->sync(env);
-    vpmu_update(env);
+    if (env_archcpu(env)->vpmu.software) {
+        vpmu_update(env);
+    }
 }
 
 VPMUCounterMask vpmu_would_starve(CPUX86State *env, VPMUCounterMask reserved)
@@ -881,6 +883,29 @@ const VMStateDescription vmstate_vpmu = {
         VMSTATE_UINT64(env.vpmu.pebs_ld_lat, X86CPU),
         VMSTATE_UINT16_ARRAY(env.vpmu.unsupported, X86CPU,
                              VPMU_NR_UNSUPPORTED),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+/* Of a kernel's PMU: what QEMU's own subsections do not have. */
+static bool vpmu_kvm_needed(void *opaque)
+{
+    X86CPU *cpu = opaque;
+    const VPMUState *s = &cpu->env.vpmu;
+
+    return !cpu->vpmu.software &&
+           (s->ds_area || s->pebs_enable || s->pebs_data_cfg);
+}
+
+const VMStateDescription vmstate_vpmu_kvm = {
+    .name = "cpu/vpmu-kvm",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vpmu_kvm_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64(env.vpmu.ds_area, X86CPU),
+        VMSTATE_UINT64(env.vpmu.pebs_enable, X86CPU),
+        VMSTATE_UINT64(env.vpmu.pebs_data_cfg, X86CPU),
         VMSTATE_END_OF_LIST()
     }
 };

@@ -42,7 +42,9 @@ struct CPUArchState;
  * @visible: which vPMCs the guest sees
  * @slice_ms: how long a vPMC keeps its pPMC unused
  *
- * Set when the CPU is realized:
+ * Set when the CPU is realized, @version and @nr_gp too where they are the
+ * kernel's:
+ * @nr_fixed: fixed pPMCs
  * @software: the software PMU is on
  * @policy: the hand-over policy is engaged
  * @vpmcs: the vPMCs that the guest sees
@@ -61,6 +63,7 @@ typedef struct VPMUConfig {
     VpmuHostOrder host_order;
     VpmuVisible visible;
     uint32_t slice_ms;
+    uint8_t nr_fixed;
     bool software;
     bool policy;
     VPMUCounterMask vpmcs;
@@ -80,6 +83,8 @@ typedef struct VPMUState {
     Handover handover;
     /* What the operator counts on reserved pPMCs; NULL: nothing. */
     const struct VPMUEvent *host_event[VPMU_NR];
+    /* KVM: so many general-purpose pPMCs are the host's, which is for perf. */
+    uint8_t host_gp;
     /* Last VPMU_COUNTER_STARVED: vPMCs, and when, ms of the host. */
     VPMUCounterMask starved;
     int64_t starved_ms;
@@ -125,6 +130,7 @@ extern const PropertyInfo vpmu_prop_fixed;
 extern const PropertyInfo vpmu_prop_order;
 extern const PropertyInfo vpmu_prop_visible;
 extern const struct VMStateDescription vmstate_vpmu;
+extern const struct VMStateDescription vmstate_vpmu_kvm;
 
 /*
  * The property pmu: off unless it is set, and then VPMUConfig.pmu_set.  All
@@ -177,6 +183,16 @@ void vpmu_before_reset(struct ArchCPU *cpu);
 void vpmu_reset(struct ArchCPU *cpu);
 
 #endif /* !CONFIG_USER_ONLY */
+
+/**
+ * vpmu_kvm_get_msrs, vpmu_kvm_put_msrs: PEBS registers from and to the kernel
+ * @level: KVM_PUT_*; they are put on reset and when all is
+ *
+ * While the vCPU does not run.  Returns: 0, or a negative error if the kernel
+ * does not know the registers that go with the guest's CPUID.
+ */
+int vpmu_kvm_get_msrs(struct ArchCPU *cpu);
+int vpmu_kvm_put_msrs(struct ArchCPU *cpu, int level);
 
 /*
  * Hooks of TCG.  User-mode emulation has no PMU: there they are nothing.

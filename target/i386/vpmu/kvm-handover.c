@@ -1,0 +1,202 @@
+/*
+ * Counter hand-over by a KVM that has it
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the kernel knows of a vCPU's counters is brought into the structures
+ * that the software PMU has for it, so whoever shows them need not ask where
+ * they come from.
+ */
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include <asm/kvm_vpmu_handover.h>
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "system/hw_accel.h"
+#include "system/kvm.h"
+#include "kvm/kvm_i386.h"
+#include "internal.h"
+#include "kvm-handover.h"
+#include "trace.h"
+
+/* Number of the first fixed counter in the kernel's map. */
+#define FIRST_FIXED   32
+
+static int features(void)
+{
+    return kvm_check_extension(kvm_state, KVM_CAP_X86_VPMU_HANDOVER);
+}
+
+bool kvm_handover_offered(void)
+{
+    return features() & KVM_VPMU_HANDOVER_HAS_ENABLE;
+}
+
+/* Returns: 0 or -errno, as docs/specs/kvm-vpmu-handover.rst has it. */
+static int set_handover(unsigned gp, unsigned fixed, unsigned slice_ms,
+                        bool force)
+{
+    struct kvm_vpmu_handover args = {
+        .size = sizeof(args),
+        .flags = force ? KVM_VPMU_HANDOVER_FORCE : 0,
+        .host_gp = gp,
+        .host_fixed = fixed,
+        .slice_ns = slice_ms * (uint64_t)SCALE_MS,
+    };
+    int ret = kvm_vm_enable_cap(kvm_state, KVM_CAP_X86_VPMU_HANDOVER, 0,
+                                (uintptr_t)&args);
+
+    trace_vpmu_kvm_handover(gp, fixed, slice_ms, force, ret);
+    return ret;
+}
+
+bool kvm_handover_enable(X86CPU *cpu, Error **errp)
+{
+    const VPMUConfig *vpmu = &cpu->vpmu;
+    int ret = set_handover(vpmu->host_gp, vpmu->host_fixed, vpmu->slice_ms,
+                           false);
+
+    if (ret == -ERANGE) {
+        error_setg(errp, "the host has not that many counters, or "
+                   "pmu-slice-ms is more than a minute: use less of "
+                   "pmu-host-gp=%u, pmu-host-fixed=0x%x, pmu-slice-ms=%u",
+                   vpmu->host_gp, vpmu->host_fixed, vpmu->slice_ms);
+    } else if (ret) {
+        error_setg_errno(errp, -ret, "KVM does not hand counters over; "
+                         "pmu-passthrough=off starts without");
+    }
+    return !ret;
+}
+
+void kvm_handover_realize(X86CPU *cpu)
+{
+    VPMUConfig *vpmu = &cpu->vpmu;
+    uint32_t eax = kvm_arch_get_supported_cpuid(kvm_state, 0xa, 0, R_EAX);
+    uint32_t edx = kvm_arch_get_supported_cpuid(kvm_state, 0xa, 0, R_EDX);
+
+    vpmu->version = eax & 0xff;
+    vpmu->nr_gp = MIN(eax >> 8 & 0xff, VPMU_NR_GP);
+    vpmu->nr_fixed = MIN(edx & 0x1f, VPMU_NR_FIXED);
+    vpmu->policy = true;
+}
+
+int kvm_handover_reserve(unsigned gp, unsigned fixed, bool force)
+{
+    if (!(features() & KVM_VPMU_HANDOVER_HAS_RESERVE)) {
+        return -ENOTSUP;
+    }
+    return set_handover(gp, fixed, 0, force);
+}
+
+/* One vPMC of the kernel's map. */
+static void take_vpmc(Handover *h, unsigned v,
+                      const struct kvm_vpmu_handover_vpmc *vpmc)
+{
+    int p = vpmc->ppmc < 0 ? HANDOVER_NONE :
+            vpmc->ppmc < FIRST_FIXED ? vpmc->ppmc :
+            VPMU_FIXED(vpmc->ppmc - FIRST_FIXED);
+
+    if (vpmc->path != KVM_VPMU_PATH_IDLE) {
+        h->enabled |= VPMU_MASK_OF(v);
+    }
+    if (vpmc->path == KVM_VPMU_PATH_STARVED || p >= VPMU_NR) {
+        return;
+    }
+    h->phys[v] = p;
+    if (p != HANDOVER_NONE) {
+        h->virt[p] = v;
+    }
+}
+
+static void take_map(CPUState *cs, Handover *h)
+{
+    struct kvm_vpmu_handover_map map = { .size = sizeof(map) };
+    struct kvm_device_attr attr = {
+        .group = KVM_VPMU_HANDOVER_ATTRS,
+        .attr = KVM_VPMU_HANDOVER_MAP,
+        .addr = (uintptr_t)&map,
+    };
+
+    memset(h->phys, HANDOVER_NONE, sizeof(h->phys));
+    memset(h->virt, HANDOVER_NONE, sizeof(h->virt));
+    h->enabled = 0;
+    if (!(features() & KVM_VPMU_HANDOVER_HAS_MAP) ||
+        kvm_vcpu_ioctl(cs, KVM_GET_DEVICE_ATTR, &attr)) {
+        return;
+    }
+    for (unsigned i = 0; i < MIN(map.nr_gp, VPMU_NR_GP); i++) {
+        take_vpmc(h, i, &map.gp[i]);
+    }
+    for (unsigned j = 0; j < MIN(map.nr_fixed, VPMU_NR_FIXED); j++) {
+        take_vpmc(h, VPMU_FIXED(j), &map.fixed[j]);
+    }
+    h->reserved = map.host_fixed << VPMU_NR_GP;
+    X86_CPU(cs)->env.vpmu.host_gp = map.host_gp;
+}
+
+/* The figure of that name, if the kernel has it. */
+static void take_figure(HandoverStats *stats, const char *name, uint64_t value)
+{
+#define HANDOVER_STAT(field_, name_, unit_, description_) \
+    if (!strcmp(name, name_)) {                           \
+        stats->field_ = value;                            \
+    }
+#include "handover-stats.h.inc"
+#undef HANDOVER_STAT
+}
+
+/* The vCPU's binary statistics: a header, descriptors with names, values. */
+static void take_stats(CPUState *cs, HandoverStats *stats)
+{
+    int fd = cs->kvm_vcpu_stats_fd;
+    struct kvm_stats_header header;
+    g_autofree char *descs = NULL;
+    size_t size;
+
+    memset(stats, 0, sizeof(*stats));
+    if (!(features() & KVM_VPMU_HANDOVER_HAS_STATS) ||
+        pread(fd, &header, sizeof(header), 0) != sizeof(header)) {
+        return;
+    }
+    size = sizeof(struct kvm_stats_desc) + header.name_size;
+    descs = g_malloc0_n(header.num_desc, size);
+    if (pread(fd, descs, size * header.num_desc, header.desc_offset) !=
+        size * header.num_desc) {
+        return;
+    }
+    for (unsigned i = 0; i < header.num_desc; i++) {
+        const struct kvm_stats_desc *desc = (void *)(descs + i * size);
+        uint64_t value;
+
+        if (desc->size == 1 &&
+            pread(fd, &value, sizeof(value),
+                  header.data_offset + desc->offset) == sizeof(value)) {
+            take_figure(stats, desc->name, value);
+        }
+    }
+}
+
+void kvm_handover_sync(CPUX86State *env)
+{
+    VPMUState *s = &env->vpmu;
+
+    cpu_synchronize_state(env_cpu(env));
+    for (unsigned i = 0; i < VPMU_NR_GP; i++) {
+        s->evtsel[i] = env->msr_gp_evtsel[i];
+        s->parked[i].value = env->msr_gp_counters[i];
+    }
+    for (unsigned j = 0; j < VPMU_NR_FIXED; j++) {
+        s->parked[VPMU_FIXED(j)].value = env->msr_fixed_counters[j];
+    }
+    s->fixed_ctr_ctrl = env->msr_fixed_ctr_ctrl;
+    s->global_ctrl = env->msr_global_ctrl;
+    s->global_status = env->msr_global_status;
+    take_map(env_cpu(env), &s->handover);
+    take_stats(env_cpu(env), &s->handover.stats);
+}
+
+/* @p backs a vPMC; the value came with kvm_handover_sync(). */
+uint64_t kvm_handover_read(CPUX86State *env, unsigned p, uintptr_t retaddr)
+{
+    return env->vpmu.parked[env->vpmu.handover.virt[p]].value;
+}
