@@ -6,6 +6,7 @@
  * 32-bit protected mode, flat, no paging.  It is copied to GUEST_CODE and
  * does not depend on where it was linked.
  */
+#define GUEST_ASSEMBLER
 #include "guest.h"
 
 #define AT(label)   (label - guest_start + GUEST_CODE)

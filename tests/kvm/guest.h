@@ -76,4 +76,10 @@
 #define EVTSEL_INT          (1 << 20)
 #define EVTSEL_EN           (1 << 22)
 
+#ifndef GUEST_ASSEMBLER
+/* guest.S from its start to its end, and what is entered in it */
+extern const char guest_start[], guest_end[];
+extern const char guest_entry[], guest_fault[], guest_nmi[], guest_syscall[];
+#endif
+
 #endif

@@ -721,7 +721,7 @@ static struct {
     unsigned changes, errors;
 } operator;
 
-/* Reserves up to half of the counters, and has events of its own come and go. */
+/* Reserves up to half of the counters; has events of its own come and go. */
 static void *operate(void *opaque)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);

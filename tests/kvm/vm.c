@@ -17,9 +17,6 @@
 
 unsigned vm_pmu_version;
 
-extern const char guest_start[], guest_entry[], guest_fault[], guest_nmi[];
-extern const char guest_syscall[], guest_end[];
-
 void die(const char *what)
 {
     printf("Bail out! %s: %s\n", what, strerror(errno));

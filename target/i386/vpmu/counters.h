@@ -10,7 +10,7 @@
 #ifndef TARGET_I386_VPMU_COUNTERS_H
 #define TARGET_I386_VPMU_COUNTERS_H
 
-#ifdef __KERNEL__
+#ifdef VPMU_KERNEL
 #include <linux/limits.h>
 #include <linux/types.h>
 #define INT64_MAX           S64_MAX
