@@ -211,6 +211,16 @@ void handover_init(Handover *h, VPMUCounterMask counters,
     }
 }
 
+/* vPMCs that are enabled no more were used until @now. */
+static void note_use(Handover *h, VPMUCounterMask enabled, int64_t now)
+{
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        if (has(h->enabled & ~enabled, v)) {
+            h->used[v] = now;
+        }
+    }
+}
+
 /*
  * What nearly every call finds: those that are or were enabled have the pPMC of
  * their index, and no other is to be released.  The map stays as it is.
@@ -239,11 +249,7 @@ void handover_enable(Handover *h, VPMUCounterMask enabled, int64_t now,
     VPMUCounterMask released;
 
     if (is_settled(h, enabled, now)) {
-        for (unsigned v = 0; v < VPMU_NR; v++) {
-            if (has(h->enabled & ~enabled, v)) {
-                h->used[v] = now;
-            }
-        }
+        note_use(h, enabled, now);
         h->stats.reuses += weight(enabled & ~h->enabled);
         h->enabled = enabled;
         h->now = now;
@@ -252,11 +258,7 @@ void handover_enable(Handover *h, VPMUCounterMask enabled, int64_t now,
     }
     before = *h;
     advance(h, now);
-    for (unsigned v = 0; v < VPMU_NR; v++) {
-        if (has(h->enabled & ~enabled, v)) {
-            h->used[v] = now;
-        }
-    }
+    note_use(h, enabled, now);
     released = release_unused(h);
     h->enabled = enabled;
     assign(h, enabled & before.enabled);
