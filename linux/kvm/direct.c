@@ -8,6 +8,7 @@
  * overflow in the guest was seen before this code could run.
  */
 #include <linux/jiffies.h>
+#include <trace/events/ipi.h>
 #include "internal.h"
 #include "vpmu_trace.h"
 
@@ -71,12 +72,10 @@ static bool is_plain(const struct perf_event *event)
 bool kvm_vpmu_fits(struct kvm_pmc *pmc, u64 wanted)
 {
 	struct perf_event *event = pmc->perf_event;
-	bool pebs = test_bit(pmc->idx,
-			     (unsigned long *)&pmc_to_pmu(pmc)->pebs_enable);
 	u64 changed = (event->attr.config ^ wanted) &
 		      pmc_to_pmu(pmc)->raw_event_mask;
 
-	if (pebs != !!event->attr.precise_ip)
+	if (vpmu_wants_precise(pmc) != !!event->attr.precise_ip)
 		return false;
 	if (!is_plain(event))
 		return !changed &&
@@ -173,6 +172,15 @@ bool kvm_vpmu_read(struct kvm_pmc *pmc, u64 *counter)
 }
 EXPORT_SYMBOL_GPL(kvm_vpmu_read);
 
+bool kvm_vpmu_drop_record(struct kvm_pmc *pmc)
+{
+	if (!kvm_vpmu_on(pmc->vcpu) || !vpmu_makes_records(pmc) ||
+	    (pmc->perf_event && pmc->perf_event->attr.precise_ip))
+		return false;
+	set_bit(pmc->idx, &pmc_to_vpmu(pmc)->dropped);
+	return true;
+}
+
 /* The event of @pmc is where perf has it: is that where it was? */
 static void note_index(struct kvm_pmc *pmc)
 {
@@ -192,7 +200,7 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 {
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
-	u64 held = 0, running = 0, lost = vpmu->run;
+	u64 held = 0, running = 0, lost = vpmu->run, bit;
 	struct kvm_pmc *pmc;
 	int i;
 
@@ -202,17 +210,32 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&vpmu->events) {
 		if (!vpmu_is_live(pmc->perf_event))
 			continue;
-		held |= BIT_ULL(pmc->perf_event->hw.idx);
+		bit = BIT_ULL(pmc->perf_event->hw.idx);
+		held |= bit;
 		if (!(vpmu->run & BIT_ULL(i)) || vpmu_is_misplaced(pmc))
 			continue;
-		running |= BIT_ULL(pmc->perf_event->hw.idx);
+		/* perf lets no guest make records while the host does. */
+		if (pmc->perf_event->attr.precise_ip &&
+		    !(msrs[0].guest & bit)) {
+			vpmu->plain |= BIT_ULL(i);
+			continue;
+		}
+		running |= bit;
 		lost &= ~BIT_ULL(i);
 		note_index(pmc);
 	}
 	msrs[0].guest &= ~(held & ~running);
 
+	/*
+	 * What it would do until the next exit would not be counted.  Once: it
+	 * must get on even if that has not helped.
+	 */
+	if (lost & ~(vpmu->unserved | vpmu->lost))
+		smp_send_reschedule(smp_processor_id());
+	vpmu->lost = lost;
 	if ((lost != vpmu->unserved ||
-	     (lost && time_after_eq(jiffies, vpmu->look_again))) ||
+	     ((lost | (vpmu->plain & vpmu->run)) &&
+	      time_after_eq(jiffies, vpmu->look_again))) ||
 	    (vpmu->events && time_after_eq(jiffies, vpmu->release_at)))
 		kvm_make_request(KVM_REQ_PMU, vcpu);
 }

@@ -34,6 +34,19 @@ static inline bool vpmu_is_live(const struct perf_event *event)
 	       !(event->hw.state & PERF_HES_STOPPED);
 }
 
+/* Does the guest want records of this vPMC? */
+static inline bool vpmu_makes_records(const struct kvm_pmc *pmc)
+{
+	return pmc_to_pmu(pmc)->pebs_enable & BIT_ULL(pmc->idx);
+}
+
+/* Is its event to be one that makes them? */
+static inline bool vpmu_wants_precise(const struct kvm_pmc *pmc)
+{
+	return vpmu_makes_records(pmc) &&
+	       !(pmc_to_vpmu(pmc)->plain & BIT_ULL(pmc->idx));
+}
+
 /**
  * vpmu_is_misplaced - perf has the event on a counter that will not do
  *

@@ -4,6 +4,7 @@
  */
 #include <linux/jiffies.h>
 #include <linux/timekeeping.h>
+#include <asm/intel_ds.h>
 #include "internal.h"
 #define CREATE_TRACE_POINTS
 #include "vpmu_trace.h"
@@ -40,11 +41,14 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
 	if (!kvm_vpmu_on(vcpu))
 		return;
 	guard(mutex)(&vpmu->lock);
-	handover_init(&vpmu->map, all_counters(), READ_ONCE(vm->reserved),
-		      READ_ONCE(vm->slice));
+	/* kvm_vpmu_handle_event() brings the reservation. */
+	handover_init(&vpmu->map, all_counters(), 0, READ_ONCE(vm->slice));
 	vpmu->events = 0;
 	vpmu->run = 0;
 	vpmu->unserved = 0;
+	vpmu->lost = 0;
+	vpmu->plain = 0;
+	vpmu->dropped = 0;
 	memset(vpmu->index, -1, sizeof(vpmu->index));
 }
 
@@ -111,6 +115,8 @@ int kvm_vpmu_path(struct kvm_pmc *pmc)
 		return HANDOVER_IDLE;
 	if (!has_slot(pmc) || index < 0 || vpmu->unserved & BIT_ULL(pmc->idx))
 		return HANDOVER_STARVED;
+	if (vpmu_makes_records(pmc) && !vpmu_wants_precise(pmc))
+		return HANDOVER_SLOW;
 	return index == pmc->idx ? HANDOVER_FAST : HANDOVER_SLOW;
 }
 
@@ -135,6 +141,31 @@ static bool add_emulated(struct kvm_pmc *pmc)
 	value = pmc_read_counter(pmc);
 	pmc->counter += emulated;
 	return ((value + emulated) & pmc_bitmask(pmc)) < value;
+}
+
+/*
+ * A vPMC has overflowed and its record was dropped: the rest of what a record
+ * is made with.  SDM volume 3, "Processor Event Based Sampling (PEBS)
+ * Facility".  The DS area is the guest's: what it cannot read reloads with 0.
+ */
+static void reload(struct kvm_pmc *pmc)
+{
+	struct kvm_vcpu *vcpu = pmc->vcpu;
+	struct x86_emulate_ctxt *ctxt = vcpu->arch.emulate_ctxt;
+	unsigned long slot = vcpu_to_pmu(vcpu)->ds_area +
+			     offsetof(struct debug_store, pebs_event_reset) +
+			     pmc->idx * sizeof(u64);
+	struct x86_exception fault;
+	u64 value, n;
+
+	if (ctxt->ops->read_std(ctxt, slot, &value, sizeof(value), &fault,
+				true) != X86EMUL_CONTINUE)
+		value = 0;
+	/* It has gone on since, perhaps for more than a period. */
+	n = 1 + div64_u64(pmc_read_counter(pmc), kvm_vpmu_period(pmc, value));
+	pmc->counter += n * value;
+	vcpu->stat.vpmu.pebs_records_dropped += n;
+	trace_kvm_vpmu_dropped(vcpu->vcpu_id, pmc->idx);
 }
 
 static bool is_served(struct kvm_pmc *pmc)
@@ -171,8 +202,7 @@ static void resume(struct kvm_pmc *pmc, u64 wanted)
 
 static void create(struct kvm_pmc *pmc, u64 wanted)
 {
-	bool pebs = test_bit(pmc->idx,
-			     (unsigned long *)&pmc_to_pmu(pmc)->pebs_enable);
+	bool precise = vpmu_wants_precise(pmc);
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_RAW,
 		.size = sizeof(attr),
@@ -181,7 +211,7 @@ static void create(struct kvm_pmc *pmc, u64 wanted)
 		.exclude_host = 1,
 		.exclude_user = !(wanted & ARCH_PERFMON_EVENTSEL_USR),
 		.exclude_kernel = !(wanted & ARCH_PERFMON_EVENTSEL_OS),
-		.precise_ip = pebs ? pmc_get_pebs_precise_level(pmc) : 0,
+		.precise_ip = precise ? pmc_get_pebs_precise_level(pmc) : 0,
 		.sample_period = max(kvm_vpmu_period(pmc, pmc->counter), 2ULL),
 	};
 	struct perf_event *event;
@@ -208,11 +238,9 @@ static void create(struct kvm_pmc *pmc, u64 wanted)
 static bool serve(struct kvm_pmc *pmc, bool changed)
 {
 	u64 wanted = kvm_vpmu_wanted(pmc);
-	bool pebs = test_bit(pmc->idx,
-			     (unsigned long *)&pmc_to_pmu(pmc)->pebs_enable);
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
 
-	pmc->intr = pebs || (pmc_is_gp(pmc) ?
+	pmc->intr = vpmu_makes_records(pmc) || (pmc_is_gp(pmc) ?
 		pmc->eventsel & ARCH_PERFMON_EVENTSEL_INT :
 		fixed_ctrl_field(pmc_to_pmu(pmc)->fixed_ctr_ctrl,
 				 pmc->idx - KVM_FIXED_PMC_BASE_IDX) &
@@ -226,6 +254,12 @@ static bool serve(struct kvm_pmc *pmc, bool changed)
 			return false;
 		resume(pmc, wanted);
 	} else {
+		release(pmc);
+		create(pmc, wanted);
+	}
+	/* With another pPMC it counts, and its records are dropped. */
+	if (vpmu_wants_precise(pmc) && !is_served(pmc)) {
+		vpmu->plain |= BIT_ULL(pmc->idx);
 		release(pmc);
 		create(pmc, wanted);
 	}
@@ -250,15 +284,15 @@ static bool update(struct kvm_pmc *pmc, bool changed, bool try_again)
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
 	bool overflows = add_emulated(pmc);
 
+	if (overflows && is_enabled(pmc))
+		__kvm_perf_overflow(pmc, false);
+	if (test_and_clear_bit(pmc->idx, &vpmu->dropped))
+		reload(pmc);
 	if (!is_enabled(pmc) || !has_slot(pmc)) {
 		vpmu->run &= ~BIT_ULL(pmc->idx);
 		vpmu->unserved &= ~BIT_ULL(pmc->idx);
-		if (is_enabled(pmc) && overflows)
-			__kvm_perf_overflow(pmc, false);
 		return false;
 	}
-	if (overflows)
-		__kvm_perf_overflow(pmc, false);
 	vpmu->run |= BIT_ULL(pmc->idx);
 	return (!(vpmu->unserved & BIT_ULL(pmc->idx)) || try_again) &&
 	       serve(pmc, changed);
@@ -283,7 +317,7 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
 	u64 now = ktime_get_ns(), changed, todo;
 	HandoverChange change;
-	bool asked = false, try_again;
+	bool asked = false, look, try_again;
 	struct kvm_pmc *pmc;
 	int i;
 
@@ -294,15 +328,17 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	changed = atomic64_xchg(&pmu->__reprogram_pmi, 0);
 	account_unserved(vcpu, now);
 	vpmu->map.slice = READ_ONCE(vm->slice);
-	/* A vCPU that came while the reservation changed may have missed it. */
+	/* A vCPU is new, or came while the reservation changed. */
 	if (vpmu->map.reserved != READ_ONCE(vm->reserved))
 		handover_reserve(&vpmu->map, READ_ONCE(vm->reserved), true,
 				 now, &change);
 	handover_enable(&vpmu->map, allowed(pmu), now, &change);
 	add_stats(vcpu);
 
-	try_again = change.vpmcs || vpmu->control_writes ||
-		    time_after_eq(jiffies, vpmu->look_again);
+	look = time_after_eq(jiffies, vpmu->look_again);
+	if (look)
+		vpmu->plain = 0;
+	try_again = look || change.vpmcs || vpmu->control_writes;
 	/* Another thread may have taken pPMCs away, of vPMCs with an event. */
 	todo = vpmu->events & ~vpmu_mask_to_reg(slots(&vpmu->map));
 	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&todo) {
@@ -321,7 +357,7 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	vcpu->stat.vpmu.control_writes_direct += vpmu->control_writes;
 	vpmu->control_writes = 0;
 	vpmu->release_at = jiffies + READ_ONCE(vm->slice_jiffies);
-	if (try_again)
+	if (look)
 		vpmu->look_again = vpmu->release_at;
 	return true;
 }

@@ -37,8 +37,14 @@ struct kvm_vpmu_vm {
  * @run: vPMCs that the guest lets count
  * @unserved: those of them that perf has no counter for at present
  * @unserved_since: when @unserved was last brought up to date, ns
+ * @lost: those of @run that could not count when the guest was last entered
+ * @plain: vPMCs that make records and count without, for perf had no counter of
+ *	their own number when it was last asked
+ * @dropped: those of them that have overflowed and were not reloaded yet; an
+ *	NMI may set them
  * @index: the pPMC that a vPMC's event had when the guest last ran, or -1
- * @look_again: jiffies; not before then is perf asked for @unserved again
+ * @look_again: jiffies; not before then is perf asked for @unserved again, or
+ *	to let @plain make records
  * @release_at: jiffies; then there may be something to release
  * @control_writes: writes to control registers that were not yet acted on
  */
@@ -49,6 +55,9 @@ struct kvm_vpmu_vcpu {
 	u64 run;
 	u64 unserved;
 	u64 unserved_since;
+	u64 lost;
+	u64 plain;
+	unsigned long dropped;
 	s8 index[VPMU_NR];
 	unsigned long look_again;
 	unsigned long release_at;

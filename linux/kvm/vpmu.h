@@ -111,11 +111,21 @@ bool kvm_vpmu_read(struct kvm_pmc *pmc, u64 *counter);
 bool kvm_vpmu_load(struct kvm_pmc *pmc);
 
 /**
+ * kvm_vpmu_drop_record - an overflow of a vPMC that makes records
+ *
+ * Also from an NMI.  Returns: false if it makes none, or the hardware has
+ * written it.  Else there is no record, no PMI and no bit in GLOBAL_STATUS, and
+ * with the next KVM_REQ_PMU the vPMC gets its value of the DS area.
+ */
+bool kvm_vpmu_drop_record(struct kvm_pmc *pmc);
+
+/**
  * kvm_vpmu_enter - right before VM entry, interrupts are off
  * @msrs: what perf_guest_get_msrs() has answered; the first is GLOBAL_CTRL
  *
  * Looks whether perf still has all events scheduled and takes those that the
- * guest does not let count out of GLOBAL_CTRL.  SDM volume 3, "Architectural
+ * guest does not let count out of GLOBAL_CTRL.  Has the guest left at once if
+ * one of them cannot count as it is.  SDM volume 3, "Architectural
  * Performance Monitoring Version 2".
  */
 void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs);

@@ -63,6 +63,11 @@ DEFINE_EVENT(kvm_vpmu_counter, kvm_vpmu_starved,
 	TP_PROTO(unsigned int vcpu, int vpmc),
 	TP_ARGS(vcpu, vpmc));
 
+/* A vPMC makes records, and one was not written. */
+DEFINE_EVENT(kvm_vpmu_counter, kvm_vpmu_dropped,
+	TP_PROTO(unsigned int vcpu, int vpmc),
+	TP_ARGS(vcpu, vpmc));
+
 /* A VM's reservation is another one; numbered as in counters.h. */
 TRACE_EVENT(kvm_vpmu_reserved,
 	TP_PROTO(unsigned int ppmcs, int error),

@@ -88,6 +88,19 @@ static int host_counter(pid_t pid, int cpu, bool pinned, uint64_t config)
                    PERF_FLAG_FD_CLOEXEC);
 }
 
+/* The host makes records of this CPU's branches, far apart. */
+static int host_records(int cpu)
+{
+    struct perf_event_attr attr = {
+        .size = sizeof(attr), .type = PERF_TYPE_RAW, .config = EVENT_BRANCHES,
+        .sample_period = 1ull << 40, .precise_ip = 1, .exclude_kernel = 1,
+        .exclude_hv = 1,
+    };
+
+    return syscall(SYS_perf_event_open, &attr, -1, cpu, -1,
+                   PERF_FLAG_FD_CLOEXEC);
+}
+
 /* Does it count all the time?  A pinned one that does not cannot be read. */
 static bool host_counts(int fd)
 {
@@ -493,23 +506,30 @@ static void test_reserve(void)
     vm_destroy(&vm);
 }
 
+/* Instructions on fixed 0, cycles on fixed 1; they have these paths then. */
+static void loop_fixed(VM *vm, unsigned path0, unsigned path1)
+{
+    struct kvm_vpmu_handover_map map;
+
+    vm_op(vm, OP_WRMSR, MSR_FIXED_CTRL, 0x022);
+    on(vm, 3ull << 32);
+    loop(vm, TURNS);
+    vm_execute(vm);
+    vm_map(vm, &map);
+    EQUAL(map.fixed[0].path, path0);
+    EQUAL(map.fixed[1].path, path1);
+    EQUAL(map.fixed[1].ppmc, path1 == KVM_VPMU_PATH_FAST ? 33 : -1);
+}
+
 /* A reserved fixed counter, and one that somebody else has: no spill. */
 static void test_fixed(void)
 {
-    struct kvm_vpmu_handover_map map;
     int fd;
     VM vm;
 
     create(&vm);
     EQUAL(vm_handover(&vm, 0, 0, 1), 0);
-    vm_op(&vm, OP_WRMSR, MSR_FIXED_CTRL, 0x022);
-    on(&vm, 3ull << 32);
-    loop(&vm, TURNS);
-    vm_execute(&vm);
-    vm_map(&vm, &map);
-    EQUAL(map.fixed[0].path, KVM_VPMU_PATH_STARVED);
-    EQUAL(map.fixed[1].path, KVM_VPMU_PATH_FAST);
-    EQUAL(map.fixed[1].ppmc, 33);
+    loop_fixed(&vm, KVM_VPMU_PATH_STARVED, KVM_VPMU_PATH_FAST);
     EQUAL(vm_do(&vm, OP_RDMSR, MSR_FIXED(0), 0), 0);
     EQUAL(vm_do(&vm, OP_RDMSR, MSR_FIXED(1), 0), USER_INSNS(TURNS));
     vm_destroy(&vm);
@@ -518,22 +538,13 @@ static void test_fixed(void)
     pin(true);
     fd = host_counter(-1, 0, true, EVENT_CYCLES);
     create_slice(&vm, 10);
-    vm_op(&vm, OP_WRMSR, MSR_FIXED_CTRL, 0x022);
-    on(&vm, 3ull << 32);
-    loop(&vm, TURNS);
-    vm_execute(&vm);
-    vm_map(&vm, &map);
-    EQUAL(map.fixed[0].path, KVM_VPMU_PATH_FAST);
-    EQUAL(map.fixed[1].path, KVM_VPMU_PATH_STARVED);
+    loop_fixed(&vm, KVM_VPMU_PATH_FAST, KVM_VPMU_PATH_STARVED);
     EQUAL(vm_do(&vm, OP_RDMSR, MSR_FIXED(1), 0), 0);
     EQUAL(host_free(), NR_GP);
     close(fd);
     sleep_ms(30);
     look(&vm);
-    loop(&vm, TURNS);
-    vm_execute(&vm);
-    vm_map(&vm, &map);
-    EQUAL(map.fixed[1].path, KVM_VPMU_PATH_FAST);
+    loop_fixed(&vm, KVM_VPMU_PATH_FAST, KVM_VPMU_PATH_FAST);
     EQUAL(vm_do(&vm, OP_RDMSR, MSR_FIXED(1), 0), USER_INSNS(TURNS));
     vm_destroy(&vm);
     pin(false);
@@ -647,29 +658,48 @@ static void test_beside(void)
     vm_destroy(&vm);
 }
 
+/* A record of each so many instructions of the user's */
+#define PERIOD      100
+#define PEBS_START  (-(uint64_t)PERIOD & MASK)
+
+/* vPMC 0 makes them, but for GLOBAL_CTRL.  There is never a PMI. */
+static void program_pebs(VM *vm)
+{
+    vm_write64(vm, GUEST_DS + DS_PEBS_BASE, GUEST_RECORDS);
+    vm_write64(vm, GUEST_DS + DS_PEBS_INDEX, GUEST_RECORDS);
+    vm_write64(vm, GUEST_DS + DS_PEBS_MAX, GUEST_TABLE);
+    vm_write64(vm, GUEST_DS + DS_PEBS_THRESHOLD, GUEST_TABLE);
+    vm_write64(vm, GUEST_DS + DS_PEBS_RESET, PEBS_START);
+    /* QEMU's emulator drops a record for which the host has to find memory. */
+    for (unsigned page = GUEST_DS; page < GUEST_TABLE; page += 0x1000) {
+        vm_op(vm, OP_STORE, page, 0);
+    }
+    vm_op(vm, OP_WRMSR, MSR_DS_AREA, GUEST_DS);
+    vm_op(vm, OP_WRMSR, MSR_PEBS_ENABLE, 1);
+    program(vm, 0, EVENT_INSTRUCTIONS, PEBS_START);
+}
+
+/* How many there are since this was last called. */
+static unsigned take_records(VM *vm)
+{
+    unsigned bytes = vm_read32(vm, GUEST_DS + DS_PEBS_INDEX) - GUEST_RECORDS;
+
+    vm_write64(vm, GUEST_DS + DS_PEBS_INDEX, GUEST_RECORDS);
+    EQUAL(bytes % RECORD_SIZE, 0);
+    return bytes / RECORD_SIZE;
+}
+
 /* Records, of a vPMC that has the pPMC of its own index. */
 static void test_pebs(void)
 {
-    const uint64_t start = -100ull & MASK;
-    const unsigned records = USER_INSNS(TURNS) / 100;
+    const unsigned records = USER_INSNS(TURNS) / PERIOD;
     struct kvm_vpmu_handover_map map;
     unsigned result;
     uint32_t ip;
     VM vm;
-    int fd;
 
-    create_slice(&vm, 10);
-    vm_write64(&vm, GUEST_DS + DS_PEBS_BASE, GUEST_RECORDS);
-    vm_write64(&vm, GUEST_DS + DS_PEBS_INDEX, GUEST_RECORDS);
-    vm_write64(&vm, GUEST_DS + DS_PEBS_MAX, GUEST_TABLE);
-    vm_write64(&vm, GUEST_DS + DS_PEBS_THRESHOLD, GUEST_TABLE);
-    vm_write64(&vm, GUEST_DS + DS_PEBS_RESET, start);
-    /* QEMU's emulator drops a record for which the host has to find memory. */
-    vm_op(&vm, OP_STORE, GUEST_DS, 0);
-    vm_op(&vm, OP_STORE, GUEST_RECORDS, 0);
-    vm_op(&vm, OP_WRMSR, MSR_DS_AREA, GUEST_DS);
-    vm_op(&vm, OP_WRMSR, MSR_PEBS_ENABLE, 1);
-    program(&vm, 0, EVENT_INSTRUCTIONS, start);
+    create(&vm);
+    program_pebs(&vm);
     on(&vm, 1);
     loop(&vm, TURNS);
     on(&vm, 0);
@@ -677,42 +707,80 @@ static void test_pebs(void)
     vm_execute(&vm);
     vm_map(&vm, &map);
     EQUAL(map.gp[0].ppmc, 0);
-    EQUAL(vm_read32(&vm, GUEST_DS + DS_PEBS_INDEX),
-          GUEST_RECORDS + records * RECORD_SIZE);
     for (unsigned i = 0; i < records; i++) {
         ip = vm_read32(&vm, GUEST_RECORDS + i * RECORD_SIZE + RECORD_IP);
         TRUE(ip > GUEST_CODE && ip < GUEST_GDT);
         EQUAL(vm_read32(&vm, GUEST_RECORDS + i * RECORD_SIZE +
                         RECORD_COUNTERS), 1);
     }
-    EQUAL(vm_result(&vm, result), start + USER_INSNS(TURNS) % 100);
+    EQUAL(take_records(&vm), records);
+    EQUAL(vm_result(&vm, result), PEBS_START + USER_INSNS(TURNS) % PERIOD);
+    EQUAL(vm_stat(&vm, "pebs-records-dropped"), 0);
+    vm_destroy(&vm);
+}
 
-    /* The host takes pPMC 0: no other will do, until it is free again. */
+/* Go on counting for one loop; the vPMC has this path then. */
+static void loop_pebs(VM *vm, unsigned path)
+{
+    struct kvm_vpmu_handover_map map;
+
+    look(vm);
+    loop(vm, TURNS);
+    vm_execute(vm);
+    vm_map(vm, &map);
+    EQUAL(map.gp[0].path, path);
+}
+
+/* Another pPMC, or a host that makes records: it counts, but has none. */
+static void test_pebs_dropped(void)
+{
+    const unsigned each = USER_INSNS(TURNS) / PERIOD;
+    VM vm;
+    int fd;
+
     pin(true);
-    fd = host_counter(-1, 0, true, EVENT_BRANCHES);
+    create_slice(&vm, 10);
+    program_pebs(&vm);
     on(&vm, 1);
     vm_execute(&vm);
-    look(&vm);
-    loop(&vm, TURNS);
-    vm_execute(&vm);
-    vm_map(&vm, &map);
-    EQUAL(map.gp[0].path, KVM_VPMU_PATH_STARVED);
-    sleep_ms(30);
-    look(&vm);
-    TRUE(vm_stat(&vm, "starved-ns") > 20000000);
-    EQUAL(vm_read32(&vm, GUEST_DS + DS_PEBS_INDEX),
-          GUEST_RECORDS + records * RECORD_SIZE);
+    loop_pebs(&vm, KVM_VPMU_PATH_FAST);
+    EQUAL(take_records(&vm), each);
+
+    fd = host_counter(-1, 0, true, EVENT_BRANCHES);
+    loop_pebs(&vm, KVM_VPMU_PATH_SLOW);
+    EQUAL(take_records(&vm), 0);
+    EQUAL(vm_stat(&vm, "pebs-records-dropped"), each);
     close(fd);
     sleep_ms(30);
+    loop_pebs(&vm, KVM_VPMU_PATH_FAST);
+    EQUAL(take_records(&vm), each);
+
+    fd = host_records(0);
+    TRUE(fd >= 0);
+    loop_pebs(&vm, KVM_VPMU_PATH_SLOW);
+    EQUAL(take_records(&vm), 0);
+    EQUAL(vm_stat(&vm, "pebs-records-dropped"), 2 * each);
+    close(fd);
+    sleep_ms(30);
+    loop_pebs(&vm, KVM_VPMU_PATH_FAST);
+    EQUAL(take_records(&vm), each);
+
+    /* A DS area that cannot be read: the hardware's 0 for the reload */
+    fd = host_counter(-1, 0, true, EVENT_BRANCHES);
     look(&vm);
+    vm_op(&vm, OP_WRMSR, MSR_DS_AREA, GUEST_MEMORY + 0x1000);
     loop(&vm, TURNS);
     vm_execute(&vm);
-    vm_map(&vm, &map);
-    EQUAL(map.gp[0].path, KVM_VPMU_PATH_FAST);
-    EQUAL(vm_read32(&vm, GUEST_DS + DS_PEBS_INDEX),
-          GUEST_RECORDS + 2 * records * RECORD_SIZE);
-    pin(false);
+    EQUAL(vm_stat(&vm, "pebs-records-dropped"), 2 * each + 1);
+    EQUAL(vm_do(&vm, OP_RDMSR, MSR_PMC(0), 0),
+          6 * USER_INSNS(TURNS) - (5 * each + 1) * PERIOD);
+    EQUAL(vm_read32(&vm, GUEST_NMIS), 0);
+    EQUAL(vm_read32(&vm, GUEST_STATUS), 0);
+    EQUAL(vm_stat(&vm, "pmis"), 0);
+    EQUAL(vm_stat(&vm, "starved-ns"), 0);
+    close(fd);
     vm_destroy(&vm);
+    pin(false);
 }
 
 static struct {
@@ -746,12 +814,45 @@ static void *operate(void *opaque)
     return NULL;
 }
 
-/* All that an operator and the host can do, at once; no count is lost. */
-static void test_all_at_once(void)
+/* So long that things happen within; their records fit into the buffer. */
+#define LONG        (30 * TURNS)
+
+/*
+ * All that an operator and the host can do, at once.  Returns how many long
+ * loops the guest has done meanwhile; counts the records that it has made.
+ */
+static unsigned count_meanwhile(VM *vm, unsigned *records)
 {
     pid_t self = gettid();
-    uint64_t n = 0;
+    unsigned n = 0;
     pthread_t thread;
+
+    memset(&operator, 0, sizeof(operator));
+    operator.vm = vm;
+    if (pthread_create(&thread, NULL, operate, &self)) {
+        die("pthread_create");
+    }
+    while (__atomic_load_n(&operator.changes, __ATOMIC_ACQUIRE) < 50) {
+        loop(vm, LONG);
+        vm_execute(vm);
+        n++;
+        if (records) {
+            *records += take_records(vm);
+        }
+    }
+    __atomic_store_n(&operator.stop, true, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+    pin(false);
+    printf("# the host did something %u times, moves %lld, starved %lld ns\n",
+           operator.changes, (long long)vm_stat(vm, "moves"),
+           (long long)vm_stat(vm, "starved-ns"));
+    EQUAL(operator.errors, 0);
+    return n;
+}
+
+static void test_all_at_once(void)
+{
+    unsigned n;
     VM vm;
 
     create(&vm);
@@ -760,28 +861,36 @@ static void test_all_at_once(void)
     }
     on(&vm, 15);
     vm_execute(&vm);
-    memset(&operator, 0, sizeof(operator));
-    operator.vm = &vm;
-    if (pthread_create(&thread, NULL, operate, &self)) {
-        die("pthread_create");
-    }
-    while (__atomic_load_n(&operator.changes, __ATOMIC_ACQUIRE) < 50) {
-        loop(&vm, TURNS);
-        vm_execute(&vm);
-        n++;
-    }
-    __atomic_store_n(&operator.stop, true, __ATOMIC_RELEASE);
-    pthread_join(thread, NULL);
-    pin(false);
+    n = count_meanwhile(&vm, NULL);
+    TRUE(n);
     for (unsigned i = 0; i < 4; i++) {
         EQUAL(vm_do(&vm, OP_RDMSR, MSR_PMC(i), 0),
-              n * USER_INSNS(TURNS));
+              n * USER_INSNS(LONG));
     }
-    printf("# the host did something %u times, moves %lld, starved %lld ns\n",
-           operator.changes, (long long)vm_stat(&vm, "moves"),
-           (long long)vm_stat(&vm, "starved-ns"));
-    TRUE(n);
-    EQUAL(operator.errors, 0);
+    vm_destroy(&vm);
+}
+
+/* Each period ends with a record or with one that was dropped. */
+static void test_pebs_at_once(void)
+{
+    unsigned records, dropped, n;
+    VM vm;
+
+    create_slice(&vm, 10);
+    program_pebs(&vm);
+    program(&vm, 1, EVENT_INSTRUCTIONS, 0);
+    on(&vm, 3);
+    loop(&vm, LONG);
+    vm_execute(&vm);
+    records = take_records(&vm);
+    n = 1 + count_meanwhile(&vm, &records);
+    dropped = vm_stat(&vm, "pebs-records-dropped");
+    printf("# %u records, %u dropped\n", records, dropped);
+    TRUE(records);
+    TRUE(dropped);
+    EQUAL(((vm_do(&vm, OP_RDMSR, MSR_PMC(0), 0) - PEBS_START) & MASK) +
+          (records + dropped) * PERIOD, n * USER_INSNS(LONG));
+    EQUAL(vm_do(&vm, OP_RDMSR, MSR_PMC(1), 0), n * USER_INSNS(LONG));
     vm_destroy(&vm);
 }
 
@@ -1006,7 +1115,9 @@ static const struct {
     { "the vCPU goes to another CPU", test_migration },
     { "the host counts beside the guest", test_beside },
     { "a counter makes records", test_pebs },
+    { "records of other counters are dropped", test_pebs_dropped },
     { "all that the host can do at once", test_all_at_once },
+    { "no record is lost meanwhile without being counted", test_pebs_at_once },
     { "a process that is killed leaves no counter behind", test_killed },
     { "a PMU of version 1", test_version_1 },
     { "a VM that has not asked is as it was", test_not_asked },
