@@ -660,23 +660,28 @@ static void test_beside(void)
 
 /* A record of each so many instructions of the user's */
 #define PERIOD      100
-#define PEBS_START  (-(uint64_t)PERIOD & MASK)
+#define PEBS_START  start_of(PERIOD)
+
+static uint64_t start_of(unsigned period)
+{
+    return -(uint64_t)period & MASK;
+}
 
 /* vPMC 0 makes them, but for GLOBAL_CTRL.  There is never a PMI. */
-static void program_pebs(VM *vm)
+static void program_pebs(VM *vm, unsigned period)
 {
     vm_write64(vm, GUEST_DS + DS_PEBS_BASE, GUEST_RECORDS);
     vm_write64(vm, GUEST_DS + DS_PEBS_INDEX, GUEST_RECORDS);
     vm_write64(vm, GUEST_DS + DS_PEBS_MAX, GUEST_TABLE);
     vm_write64(vm, GUEST_DS + DS_PEBS_THRESHOLD, GUEST_TABLE);
-    vm_write64(vm, GUEST_DS + DS_PEBS_RESET, PEBS_START);
+    vm_write64(vm, GUEST_DS + DS_PEBS_RESET, start_of(period));
     /* QEMU's emulator drops a record for which the host has to find memory. */
     for (unsigned page = GUEST_DS; page < GUEST_TABLE; page += 0x1000) {
         vm_op(vm, OP_STORE, page, 0);
     }
     vm_op(vm, OP_WRMSR, MSR_DS_AREA, GUEST_DS);
     vm_op(vm, OP_WRMSR, MSR_PEBS_ENABLE, 1);
-    program(vm, 0, EVENT_INSTRUCTIONS, PEBS_START);
+    program(vm, 0, EVENT_INSTRUCTIONS, start_of(period));
 }
 
 /* How many there are since this was last called. */
@@ -699,7 +704,7 @@ static void test_pebs(void)
     VM vm;
 
     create(&vm);
-    program_pebs(&vm);
+    program_pebs(&vm, PERIOD);
     on(&vm, 1);
     loop(&vm, TURNS);
     on(&vm, 0);
@@ -740,7 +745,7 @@ static void test_pebs_dropped(void)
 
     pin(true);
     create_slice(&vm, 10);
-    program_pebs(&vm);
+    program_pebs(&vm, PERIOD);
     on(&vm, 1);
     vm_execute(&vm);
     loop_pebs(&vm, KVM_VPMU_PATH_FAST);
@@ -877,7 +882,7 @@ static void test_pebs_at_once(void)
     VM vm;
 
     create_slice(&vm, 10);
-    program_pebs(&vm);
+    program_pebs(&vm, PERIOD);
     program(&vm, 1, EVENT_INSTRUCTIONS, 0);
     on(&vm, 3);
     loop(&vm, LONG);
@@ -891,6 +896,60 @@ static void test_pebs_at_once(void)
     EQUAL(((vm_do(&vm, OP_RDMSR, MSR_PMC(0), 0) - PEBS_START) & MASK) +
           (records + dropped) * PERIOD, n * USER_INSNS(LONG));
     EQUAL(vm_do(&vm, OP_RDMSR, MSR_PMC(1), 0), n * USER_INSNS(LONG));
+    vm_destroy(&vm);
+}
+
+/* From another CPU it takes pPMC 0 of the one it is told, and gives it back. */
+static void *take_and_give(void *cpu)
+{
+    cpu_set_t cpus;
+    int fd;
+
+    memset(&cpus, 0xff, sizeof(cpus));
+    CPU_CLR(*(int *)cpu, &cpus);
+    sched_setaffinity(0, sizeof(cpus), &cpus);
+    while (!__atomic_load_n(&operator.stop, __ATOMIC_ACQUIRE)) {
+        fd = host_counter(-1, *(int *)cpu, true, EVENT_BRANCHES);
+        operator.errors += fd < 0;
+        operator.changes++;
+        sleep_ms(3);
+        close(fd);
+        sleep_ms(12);
+    }
+    return NULL;
+}
+
+/* The guest does not leave its loop for it, other than by being made to. */
+static void test_pebs_midway(void)
+{
+    const unsigned period = 100003, turns = 20000000;
+    unsigned records, dropped;
+    pthread_t thread;
+    int cpu = 0;
+    VM vm;
+
+    pin(true);
+    create_slice(&vm, 5);
+    program_pebs(&vm, period);
+    on(&vm, 1);
+    vm_execute(&vm);
+    memset(&operator, 0, sizeof(operator));
+    if (pthread_create(&thread, NULL, take_and_give, &cpu)) {
+        die("pthread_create");
+    }
+    loop(&vm, turns);
+    vm_execute(&vm);
+    __atomic_store_n(&operator.stop, true, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+    pin(false);
+    EQUAL(operator.errors, 0);
+    records = take_records(&vm);
+    dropped = vm_stat(&vm, "pebs-records-dropped");
+    printf("# %u records, %u dropped, %u changes\n", records, dropped,
+           operator.changes);
+    TRUE(operator.changes > 1);
+    EQUAL(((vm_do(&vm, OP_RDMSR, MSR_PMC(0), 0) - start_of(period)) & MASK) +
+          (records + dropped) * (uint64_t)period, USER_INSNS(turns));
     vm_destroy(&vm);
 }
 
@@ -1118,6 +1177,7 @@ static const struct {
     { "records of other counters are dropped", test_pebs_dropped },
     { "all that the host can do at once", test_all_at_once },
     { "no record is lost meanwhile without being counted", test_pebs_at_once },
+    { "a counter is lost in the middle of a loop", test_pebs_midway },
     { "a process that is killed leaves no counter behind", test_killed },
     { "a PMU of version 1", test_version_1 },
     { "a VM that has not asked is as it was", test_not_asked },
