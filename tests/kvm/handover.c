@@ -506,6 +506,31 @@ static void test_reserve(void)
     vm_destroy(&vm);
 }
 
+/* The host has had counters before there was a vCPU. */
+static void test_reserved_at_start(void)
+{
+    struct kvm_vpmu_handover args = defaults;
+    unsigned starved = 0;
+    struct kvm_vpmu_handover_map map;
+    VM vm;
+
+    args.host_gp = NR_GP - 3;
+    vm_create(&vm, &args);
+    for (unsigned i = 0; i < NR_GP; i++) {
+        program(&vm, i, EVENT_INSTRUCTIONS, 0);
+    }
+    on(&vm, ALL_GP);
+    vm_execute(&vm);
+    vm_map(&vm, &map);
+    EQUAL(map.host_gp, NR_GP - 3);
+    for (unsigned i = 0; i < NR_GP; i++) {
+        starved += map.gp[i].path == KVM_VPMU_PATH_STARVED;
+    }
+    EQUAL(starved, NR_GP - 3);
+    EQUAL(host_free(), NR_GP - 3);
+    vm_destroy(&vm);
+}
+
 /* Instructions on fixed 0, cycles on fixed 1; they have these paths then. */
 static void loop_fixed(VM *vm, unsigned path0, unsigned path1)
 {
@@ -1169,6 +1194,7 @@ static const struct {
     { "a counter overflows", test_overflow },
     { "what is not used goes back", test_lazy_release },
     { "the host takes counters and gives them back", test_reserve },
+    { "the host has counters from the start", test_reserved_at_start },
     { "a fixed counter does not become another one", test_fixed },
     { "events of the host come and go", test_host_events },
     { "the vCPU goes to another CPU", test_migration },
