@@ -40,8 +40,6 @@
 #define OP_STORE            4
 #define OP_USER             5
 
-#define USER_INSNS(turns)   (2 * (uint64_t)(turns) + 1)
-
 #define APIC_LVTPC          0xfee00340
 #define APIC_SVR            0xfee000f0
 #define LVT_NMI             0x400

@@ -5,6 +5,7 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,15 @@
 #include "guest.h"
 #include "vm.h"
 
+#define MSR_PERF_CAPABILITIES   0x345
+
+typedef struct CPUID {
+    struct kvm_cpuid2 head;
+    struct kvm_cpuid_entry2 entries[200];
+} CPUID;
+
 unsigned vm_pmu_version;
+VMPMU vm_pmu;
 
 void die(const char *what)
 {
@@ -84,22 +93,78 @@ static struct kvm_segment segment(unsigned selector, unsigned type, bool s)
     };
 }
 
-static void set_cpuid(VM *vm)
+/* What KVM offers; returns its leaf 0xA. */
+static struct kvm_cpuid_entry2 *get_cpuid(int kvm, CPUID *cpuid)
 {
-    struct {
-        struct kvm_cpuid2 head;
-        struct kvm_cpuid_entry2 entries[200];
-    } cpuid = { .head.nent = 200 };
-
-    must(ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, &cpuid),
+    *cpuid = (CPUID) { .head.nent = 200 };
+    must(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid),
          "KVM_GET_SUPPORTED_CPUID");
-    for (unsigned i = 0; i < cpuid.head.nent && vm_pmu_version; i++) {
-        if (cpuid.entries[i].function == 0xa) {
-            cpuid.entries[i].eax &= ~0xffu;
-            cpuid.entries[i].eax |= vm_pmu_version;
+    for (unsigned i = 0; i < cpuid->head.nent; i++) {
+        if (cpuid->entries[i].function == 0xa) {
+            return &cpuid->entries[i];
         }
     }
+    printf("Bail out! KVM offers no CPUID leaf 0xA\n");
+    exit(1);
+}
+
+static void set_cpuid(VM *vm)
+{
+    struct kvm_cpuid_entry2 *pmu;
+    CPUID cpuid;
+
+    pmu = get_cpuid(vm->kvm, &cpuid);
+    if (vm_pmu_version) {
+        pmu->eax = (pmu->eax & ~0xffu) | vm_pmu_version;
+    }
     must(ioctl(vm->vcpu, KVM_SET_CPUID2, &cpuid), "KVM_SET_CPUID2");
+}
+
+/* SDM volume 2, "CPUID", leaf 0xA; and what it is in hexadecimal */
+static void print_pmu(const char *who, unsigned a, unsigned b, unsigned c,
+                      unsigned d)
+{
+    printf("# %s: version %u, %u general-purpose and %u fixed counters of "
+           "%u bits\n", who, a & 0xff, a >> 8 & 0xff, d & 0x1f, a >> 16 & 0xff);
+    printf("# %s: CPUID leaf 0xA %08x %08x %08x %08x\n", who, a, b, c, d);
+}
+
+void vm_probe(bool print)
+{
+    struct {
+        struct kvm_msrs head;
+        struct kvm_msr_entry entry;
+    } msr = { .head.nmsrs = 1, .entry.index = MSR_PERF_CAPABILITIES };
+    int kvm = must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm"), file;
+    struct kvm_cpuid_entry2 *pmu;
+    unsigned a, b, c, d;
+    uint64_t value;
+    CPUID cpuid;
+
+    pmu = get_cpuid(kvm, &cpuid);
+    must(ioctl(kvm, KVM_GET_MSRS, &msr), "KVM_GET_MSRS");
+    vm_pmu.gp = pmu->eax >> 8 & 0xff;
+    vm_pmu.fixed = pmu->edx & 0x1f;
+    vm_pmu.pebs = (msr.entry.data >> 8 & 0xf) >= 4;
+    close(kvm);
+    if (!print) {
+        return;
+    }
+    __cpuid_count(0xa, 0, a, b, c, d);
+    print_pmu("CPU", a, b, c, d);
+    print_pmu("KVM", pmu->eax, pmu->ebx, pmu->ecx, pmu->edx);
+    file = open("/dev/cpu/0/msr", O_RDONLY);
+    if (file < 0 || pread(file, &value, sizeof(value),
+                          MSR_PERF_CAPABILITIES) != sizeof(value)) {
+        printf("# CPU: IA32_PERF_CAPABILITIES unknown, /dev/cpu/0/msr: %s\n",
+               strerror(errno));
+    } else {
+        printf("# CPU: IA32_PERF_CAPABILITIES 0x%llx\n",
+               (unsigned long long)value);
+    }
+    close(file);
+    printf("# KVM: IA32_PERF_CAPABILITIES 0x%llx, %sPEBS for guests\n",
+           (unsigned long long)msr.entry.data, vm_pmu.pebs ? "" : "no ");
 }
 
 static bool has_vmx(void)
@@ -133,6 +198,28 @@ static void set_sregs(VM *vm)
     must(ioctl(vm->vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
 }
 
+/* The line NMI of /proc/interrupts has one number for each CPU. */
+static uint64_t host_nmis(void)
+{
+    FILE *file = fopen("/proc/interrupts", "r");
+    uint64_t sum = 0, n;
+    char name[16];
+
+    if (!file) {
+        die("/proc/interrupts");
+    }
+    while (fscanf(file, "%15s", name) == 1) {
+        if (!strcmp(name, "NMI:")) {
+            while (fscanf(file, "%" SCNu64, &n) == 1) {
+                sum += n;
+            }
+            break;
+        }
+    }
+    fclose(file);
+    return sum;
+}
+
 void vm_create(VM *vm, const struct kvm_vpmu_handover *args)
 {
     struct kvm_userspace_memory_region region = {
@@ -145,6 +232,7 @@ void vm_create(VM *vm, const struct kvm_vpmu_handover *args)
     int size;
 
     *vm = (VM) { 0 };
+    vm->nmis = host_nmis();
     vm->kvm = must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
     vm->vm = must(ioctl(vm->kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
     if (args) {
@@ -290,4 +378,11 @@ uint64_t vm_stat(VM *vm, const char *name)
         exit(1);
     }
     return value;
+}
+
+uint64_t vm_interruptions(VM *vm)
+{
+    return vm_stat(vm, "irq_exits") + vm_stat(vm, "pf_taken") +
+           vm_stat(vm, "irq_injections") + vm_stat(vm, "nmi_injections") +
+           host_nmis() - vm->nmis;
 }

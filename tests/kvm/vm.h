@@ -14,13 +14,25 @@ typedef struct VM {
     uint8_t *memory;
     struct kvm_run *run;
     unsigned used;              /* entries of the table */
+    uint64_t nmis;              /* of the host, when it was created */
 } VM;
+
+/* What KVM offers to guests here: CPUID leaf 0xA, PEBS (format 4 or newer) */
+typedef struct VMPMU {
+    unsigned gp, fixed;
+    bool pebs;
+} VMPMU;
+
+extern VMPMU vm_pmu;
 
 /* The version in CPUID leaf 0xA of VMs that are created, 0: as KVM offers it */
 extern unsigned vm_pmu_version;
 
 /* Ends the program with a message; @what failed, errno says why. */
 void die(const char *what);
+
+/* Fill in vm_pmu; with @print, say what the CPU has and what KVM offers. */
+void vm_probe(bool print);
 
 /*
  * A VM, or one with hand-over if @args is not NULL; its vCPU has the PMU that
@@ -47,5 +59,12 @@ void vm_write64(VM *vm, unsigned address, uint64_t value);
 /* The map, or a statistic by its name in query-stats. */
 void vm_map(VM *vm, struct kvm_vpmu_handover_map *map);
 uint64_t vm_stat(VM *vm, const char *name);
+
+/*
+ * How often the guest can have been interrupted since it was created, at most:
+ * VM exits for interrupts and for pages of the host's, what was injected into
+ * it, and all NMIs of the host.
+ */
+uint64_t vm_interruptions(VM *vm);
 
 #endif
