@@ -11,7 +11,8 @@ CONFIGURE = --target-list=x86_64-softmmu --enable-tcg --enable-kvm \
 QEMU = $(CURDIR)/build/qemu
 
 .PHONY: all deps check check-build series check-series pristine bench demo \
-	libvirt check-libvirt demo-libvirt kvm-modules check-nested clean help
+	libvirt check-libvirt demo-libvirt kvm-modules check-nested \
+	check-server clean help
 
 all: deps
 	@scripts/tree qemu
@@ -53,6 +54,10 @@ kvm-modules: deps
 check-nested: all
 	@scripts/deps guest
 	@scripts/check kvm nested
+
+# Nothing is installed on a server.
+check-server:
+	@scripts/check-server $(MODULES)
 
 demo: all
 	@scripts/deps guest

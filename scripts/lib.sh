@@ -191,6 +191,20 @@ sys.exit([int(n) for n in m.version("meson").split(".")[:2]] < [1, 5])
     export PYTHONPATH="$cache/meson/usr/lib/python3/dist-packages"
 }
 
+# kvm_programs DIR: compile there what the tests of KVM's modules run
+kvm_programs() {
+    mkdir -p "$1/include/asm"
+    # QEMU and the kernel include it from asm
+    cp "$top/linux-headers/asm-x86/kvm_vpmu_handover.h" "$1/include/asm/"
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror \
+        -Wno-missing-field-initializers -Wno-sign-compare -static \
+        -idirafter "$1/include" -pthread -o "$1/kvm-handover" \
+        "$top/tests/kvm/handover.c" "$top/tests/kvm/vm.c" \
+        "$top/tests/kvm/guest.S"
+    ${CC:-cc} -nostdlib -static -no-pie -Wl,--build-id=none -o "$1/loop" \
+        "$top/tests/guest/loop.S"
+}
+
 # --- the files of this project that belong into QEMU's or libvirt's tree -----
 
 # files FOLDER NAME...: the names of all files below these in FOLDER
