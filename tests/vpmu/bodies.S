@@ -99,3 +99,5 @@ h_iret:
         iretq
 h_sysret:
         sysretq
+
+        .section .note.GNU-stack, "", @progbits

@@ -6,10 +6,7 @@
 #ifndef TESTS_VPMU_BODIES_H
 #define TESTS_VPMU_BODIES_H
 
-/* Where a case runs. */
-#define USER            1
-#define KERNEL          2
-#define BOTH            3
+/* Conditions of a case. */
 /* The interrupt's handler goes on at R15. */
 #define SKIP            4
 /* Count in ring 0 what runs in ring 3. */

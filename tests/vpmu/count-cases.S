@@ -214,7 +214,7 @@ h_sysexit:
         rep lodsb
         want insn=3, load=1
 
-        case "rep outsb, rep insb, insb, outsb"
+        case "rep outsb, rep insb, insb, outsb", BOTH|NOT_KVM
         mov $0x80, %edx
         mov $3, %ecx
         rep outsb
@@ -473,7 +473,7 @@ h_sysexit:
         cli
         want insn=7, store=1, kinsn=6, kfar=1, kload=3, kstore=3
 
-        case "an interrupt sent to oneself, enabled", BOTH|FIRST|IRQS
+        case "an interrupt sent to oneself, enabled", BOTH|FIRST|IRQS|EMULATED
         mov $APIC, %ebx
         sti
         nop
@@ -588,7 +588,7 @@ breakpoint_rep:
         nop
         want insn=9, store=1
 
-        case "MMIO in a block"
+        case "MMIO in a block", BOTH|EMULATED
         mov $APIC, %ebx
         nop
         mov APIC_ID(%rbx), %eax
@@ -598,7 +598,7 @@ breakpoint_rep:
         nop
         want insn=7, load=2, store=1
 
-        case "MMIO: in a loop, read and write, locked, rep"
+        case "MMIO: in a loop, read and write, locked", BOTH|EMULATED
         mov $APIC, %ebx
         mov $10, %ecx
 1:      mov APIC_ID(%rbx), %eax
@@ -608,12 +608,15 @@ breakpoint_rep:
         lock orl $0, APIC_SPIV(%rbx)
         push APIC_ID(%rbx)
         pop %rax
-        lea APIC_ID(%rbx), %rsi
+        want insn=36, cond=10, taken=9, load=14, store=3
+
+        case "MMIO: rep", BOTH|NOT_KVM
+        mov $APIC + APIC_ID, %esi
         mov $4, %ecx
         rep movsl
-        want insn=39, cond=10, taken=9, load=15, store=4
+        want insn=3, load=1, store=1
 
-        case "port I/O in a block"
+        case "port I/O in a block", BOTH|EMULATED
         nop
         in $0x80, %al
         nop
@@ -663,7 +666,7 @@ breakpoint_rep:
 1:      nop
         want insn=2, kinsn=3, kfar=1, kload=1, kstore=1
 
-        case "PAUSE, CPUID, RDTSC, fences"
+        case "PAUSE, CPUID, RDTSC, fences", BOTH|EMULATED
         pause
         xor %eax, %eax
         cpuid

@@ -6,16 +6,15 @@
 #ifndef TESTS_VPMU_COUNT_H
 #define TESTS_VPMU_COUNT_H
 
-/* Where a case runs. */
-#define USER            1
-#define KERNEL          2
-#define BOTH            3
+/* Conditions of a case. */
 /* On the first CPU only: it needs the machine for itself. */
 #define FIRST           4
 /* Its handlers' counts are for each hardware interrupt. */
 #define IRQS            8
 /* Its handlers' counts are for each debug trap. */
 #define TRAPS           16
+/* KVM executes some of it in the guest's place. */
+#define EMULATED        32
 
 #define VECTOR_IRQ      0x30
 #define VECTOR_ABSENT   0x41

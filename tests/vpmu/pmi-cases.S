@@ -361,7 +361,7 @@ ipi_code:
         nop
         end
 
-        case "at an MMIO read, its load", BOTH, 1, 0x81d0
+        case "at an MMIO read, its load", BOTH|NOT_KVM, 1, 0x81d0
         mov $APIC, %ebx
         nop
         mov APIC_ID(%rbx), %eax

@@ -14,9 +14,9 @@
 #define VECTOR_IPI      0x50
 
 /* The first interrupt, how many there were, and other traps before it. */
-static struct {
+static struct hit {
     unsigned n, before, vector, ring, lvtpc;
-    uint64_t rip, rcx, status, ctrl;
+    uint64_t rip, rcx, status, ctrl, count;
 } hit;
 
 /* What the handler does. */
@@ -37,6 +37,7 @@ static bool on_trap(struct frame *frame)
             hit.status = rdmsr(MSR_GLOBAL_STATUS);
             hit.ctrl = rdmsr(MSR_GLOBAL_CTRL);
             hit.lvtpc = apic_read(APIC_LVTPC);
+            hit.count = rdmsr(MSR_PMC0) + rdmsr(MSR_FIXED_CTR0);
         }
         if (!keep_counting) {
             wrmsr(MSR_GLOBAL_CTRL, 0);
@@ -73,7 +74,9 @@ static void prepare(void)
     memset(cpu->buffer, 0, sizeof(cpu->buffer));
     skip_to_r15 = map_page = keep_counting = false;
     wrmsr(MSR_GLOBAL_CTRL, 0);
-    wrmsr(MSR_DEBUGCTL, 0);
+    if (rdmsr(MSR_DEBUGCTL)) {
+        wrmsr(MSR_DEBUGCTL, 0);
+    }
     wrmsr(MSR_GLOBAL_OVF_CTRL, rdmsr(MSR_GLOBAL_STATUS));
     for (unsigned i = 0; i < pmu_gp; i++) {
         wrmsr(MSR_PERFEVTSEL0 + i, 0);
@@ -127,17 +130,29 @@ static unsigned iret_counts(uint32_t event)
     }
 }
 
+/*
+ * With KVM: is that to be done again?  When the host's perf gives the counter
+ * back to its thread one event before an overflow, it makes that two, so the
+ * interrupt comes one event late.  That may not become a habit.
+ */
+static bool was_late(void)
+{
+    static unsigned times;
+
+    return on_kvm && hit.n && hit.count == 1 && times++ < 20;
+}
+
 static bool was_at(uint64_t rip, unsigned ring)
 {
     return hit.n == 1 && hit.vector == VECTOR_PMI && hit.rip == rip &&
            hit.ring == ring;
 }
 
-static void print_hit(uint64_t want)
+static void print_hit(const struct hit *h, uint64_t want)
 {
     print("#   want 0x%lx; got %u, the first with vector %u at 0x%lx, "
-          "ring %u, rcx %lu, after %u other traps\n", want, hit.n, hit.vector,
-          hit.rip, hit.ring, hit.rcx, hit.before);
+          "ring %u, rcx %lu, after %u other traps\n", want, h->n, h->vector,
+          h->rip, h->ring, h->rcx, h->before);
 }
 
 /* Patterns: where the n-th event ends can be computed. */
@@ -176,11 +191,15 @@ static const struct pattern {
 
 enum rings { OWN, BOTH_RINGS };
 
+static uint64_t nth_end(const struct pattern *p, unsigned n)
+{
+    return (uint64_t)p->start + (n - 1) / p->per_turn * p->size +
+           p->end[(n - 1) % p->per_turn];
+}
+
 static bool try_pattern(const struct pattern *p, bool user, enum rings rings,
                         unsigned n)
 {
-    uint64_t rip = (uint64_t)p->start + (n - 1) / p->per_turn * p->size +
-                   p->end[(n - 1) % p->per_turn];
     unsigned ahead = p->ahead;
     uint32_t evtsel = p->event;
 
@@ -191,10 +210,12 @@ static bool try_pattern(const struct pattern *p, bool user, enum rings rings,
     }
     evtsel |= user || rings == BOTH_RINGS ? EVTSEL_USR : 0;
     evtsel |= !user || rings == BOTH_RINGS ? EVTSEL_OS : 0;
-    prepare();
-    arm(evtsel, n + ahead);
-    run_code(cpu, p->code, user, FLAGS_IF | FLAGS_IOPL3, 1);
-    return was_at(rip, user ? 3 : 0);
+    do {
+        prepare();
+        arm(evtsel, n + ahead);
+        run_code(cpu, p->code, user, FLAGS_IF | FLAGS_IOPL3, 1);
+    } while (was_late());
+    return was_at(nth_end(p, n), user ? 3 : 0);
 }
 
 static void test_patterns(void)
@@ -206,22 +227,23 @@ static void test_patterns(void)
             bool user = k & 1;
             enum rings rings = k & 2 ? BOTH_RINGS : OWN;
             unsigned bad = 0, first = 0;
+            struct hit wrong = {};
 
-            if (p->user_only && (!user || rings == BOTH_RINGS)) {
+            if ((p->user_only || ring3_only) &&
+                (!user || rings == BOTH_RINGS)) {
                 continue;
             }
             for (unsigned n = 1; n <= PATTERN_MAX; n += n < 130 ? 1 : 27) {
                 if (!try_pattern(p, user, rings, n) && !bad++) {
                     first = n;
+                    wrong = hit;
                 }
             }
             result(!bad, "skid 0: %s, ring %d%s", p->name, user ? 3 : 0,
                    rings == BOTH_RINGS ? ", counted in both" : "");
             if (bad) {
                 print("#   %u wrong, the first with n=%u\n", bad, first);
-                try_pattern(p, user, rings, first);
-                print_hit((uint64_t)p->start + (first - 1) / p->per_turn *
-                          p->size + p->end[(first - 1) % p->per_turn]);
+                print_hit(&wrong, nth_end(p, first));
             }
         }
     }
@@ -244,23 +266,28 @@ static void test_loop(void)
             uint64_t rcx = LOOP_TURNS - n / 2;
             unsigned rings = both ? 3 : user ? 2 : 1;
 
-            prepare();
-            n += !user || both;
-            if (fixed) {
-                wrmsr(MSR_FIXED_CTR0, minus(n));
-                wrmsr(MSR_FIXED_CTR_CTRL, 8 | rings);
-            } else {
-                arm(0xc0 | (rings & 2 ? EVTSEL_USR : 0) |
-                    (rings & 1 ? EVTSEL_OS : 0), n);
+            if (ring3_only && (!user || both)) {
+                continue;
             }
-            run_code(cpu, loop_code, user, FLAGS_IF | FLAGS_IOPL3,
-                     fixed ? UINT64_C(1) << 32 : 1);
+            n += !user || both;
+            do {
+                prepare();
+                if (fixed) {
+                    wrmsr(MSR_FIXED_CTR0, minus(n));
+                    wrmsr(MSR_FIXED_CTR_CTRL, 8 | rings);
+                } else {
+                    arm(0xc0 | (rings & 2 ? EVTSEL_USR : 0) |
+                        (rings & 1 ? EVTSEL_OS : 0), n);
+                }
+                run_code(cpu, loop_code, user, FLAGS_IF | FLAGS_IOPL3,
+                         fixed ? UINT64_C(1) << 32 : 1);
+            } while (was_late());
             if (!result(was_at(rip, user ? 3 : 0) && hit.rcx == rcx,
                         "skid 0: %u instructions of a loop, ring %d%s%s",
                         far[i], user ? 3 : 0, both ? ", counted in both" : "",
                         fixed ? ", fixed counter" : "")) {
                 print("#   want rcx %lu\n", rcx);
-                print_hit(rip);
+                print_hit(&hit, rip);
             }
         }
     }
@@ -309,22 +336,24 @@ static void test_cases(void)
             unsigned ring = c->ring >= 0 ? c->ring : user ? 3 : 0;
             bool in_user = c->where & OTHER ? !user : user;
 
-            if (!(c->where & (user ? USER : KERNEL))) {
+            if (!runs_in(c->where, user) || (c->where & OTHER && ring3_only)) {
                 continue;
             }
-            prepare();
-            skip_to_r15 = c->where & SKIP;
-            if (c->before) {
-                c->before();
-            }
-            arm(c->event | (in_user ? EVTSEL_USR : EVTSEL_OS),
-                c->n + (user ? 0 : call_counts(c->event)));
-            run_code(cpu, c->code, user,
-                     FLAGS_IOPL3 | (c->where & IF0 ? 0 : FLAGS_IF), 1);
+            do {
+                prepare();
+                skip_to_r15 = c->where & SKIP;
+                if (c->before) {
+                    c->before();
+                }
+                arm(c->event | (in_user ? EVTSEL_USR : EVTSEL_OS),
+                    c->n + (user ? 0 : call_counts(c->event)));
+                run_code(cpu, c->code, user,
+                         FLAGS_IOPL3 | (c->where & IF0 ? 0 : FLAGS_IF), 1);
+            } while (was_late());
             if (!result(was_at(c->rip, ring) && hit.before == c->second &&
                         (c->rcx == -1ull || c->rcx == hit.rcx),
                         "skid 0: %s, ring %d", c->name, user ? 3 : 0)) {
-                print_hit(c->rip);
+                print_hit(&hit, c->rip);
             }
         }
     }
@@ -337,8 +366,8 @@ static void test_delivery(void)
     const uint32_t kernel = 0xc0 | EVTSEL_OS, user = 0xc0 | EVTSEL_USR;
 
     prepare();
-    arm(kernel, 10);
-    run_code(cpu, body_insn_code, false, 0, 1);
+    arm(user, 10);
+    run_code(cpu, body_insn_code, true, 0, 1);
     result(!hit.n, "IF=0: not delivered");
     result(apic_read(APIC_IRR + VECTOR_PMI / 32 * 16) >> VECTOR_PMI % 32 & 1,
            "IF=0: pending in the local APIC");
@@ -346,11 +375,13 @@ static void test_delivery(void)
     open_window();
     check(hit.n, 1, "IF=0: delivered once after STI");
 
-    for (unsigned ring = 0; ring < 4; ring += 3) {
-        prepare();
-        apic_write(APIC_LVTPC, APIC_NMI | VECTOR_PMI);
-        arm(ring ? user : kernel, 10 + !ring);
-        run_code(cpu, body_insn_code, ring, FLAGS_IOPL3, 1);
+    for (unsigned ring = ring3_only ? 3 : 0; ring < 4; ring += 3) {
+        do {
+            prepare();
+            apic_write(APIC_LVTPC, APIC_NMI | VECTOR_PMI);
+            arm(ring ? user : kernel, 10 + !ring);
+            run_code(cpu, body_insn_code, ring, FLAGS_IOPL3, 1);
+        } while (was_late());
         check(hit.vector, VECTOR_NMI, "NMI with IF=0, ring %u: vector", ring);
         check(hit.rip, (uint64_t)body_insn + 10, "NMI, ring %u: place", ring);
         check(hit.n, 1, "NMI, ring %u: once", ring);
@@ -397,10 +428,12 @@ static void test_delivery(void)
     check(rdmsr(MSR_PMC0), PATTERN_MAX + 2 - 10,
           "the counter goes on from 0");
 
-    prepare();
-    keep_counting = true;
-    arm(user, 1);
-    run_code(cpu, body_insn_code, true, FLAGS_IF, 1);
+    do {
+        prepare();
+        keep_counting = true;
+        arm(user, 1);
+        run_code(cpu, body_insn_code, true, FLAGS_IF, 1);
+    } while (was_late());
     check(hit.rip, (uint64_t)body_insn + 1, "preset to all ones");
 
     prepare();
@@ -414,19 +447,24 @@ static void test_delivery(void)
     wrmsr(MSR_PMC0, 0);
     check(rdmsr(MSR_GLOBAL_STATUS), 0, "a write over all ones: GLOBAL_STATUS");
 
-    /* The WRMSR that disables is the one that overflows: 400, RET, CALL... */
-    prepare();
-    arm(kernel, 1 + PATTERN_MAX + 1 + 4);
-    run_code(cpu, body_insn_code, false, 0, 1);
-    check(rdmsr(MSR_GLOBAL_STATUS), 1, "overflow by the WRMSR that disables");
-    open_window();
-    check(hit.n, 1, "overflow by the WRMSR that disables: interrupt");
+    if (!ring3_only) {
+        /* The WRMSR that disables overflows: 400, RET, CALL... */
+        prepare();
+        arm(kernel, 1 + PATTERN_MAX + 1 + 4);
+        run_code(cpu, body_insn_code, false, 0, 1);
+        check(rdmsr(MSR_GLOBAL_STATUS), 1,
+              "overflow by the WRMSR that disables");
+        open_window();
+        check(hit.n, 1, "overflow by the WRMSR that disables: interrupt");
+    }
 
-    prepare();
-    arm(0x01cb | EVTSEL_USR, 3);
-    run_code(cpu, ipi_code, true, FLAGS_IF, 1);
-    check(hit.n, 1, "hw_interrupts.received: interrupt");
-    check(hit.before, 3, "hw_interrupts.received: with the third");
+    if (!on_kvm) {
+        prepare();
+        arm(0x01cb | EVTSEL_USR, 3);
+        run_code(cpu, ipi_code, true, FLAGS_IF, 1);
+        check(hit.n, 1, "hw_interrupts.received: interrupt");
+        check(hit.before, 3, "hw_interrupts.received: with the third");
+    }
 }
 
 /* Freeze on PMI */
@@ -473,12 +511,15 @@ static void test_freeze(void)
     run_code(cpu, body_insn_code, true, FLAGS_IF, mask);
     check(rdmsr(MSR_PMC0), PATTERN_MAX + 2 - 10,
           "freeze: not by an overflow without interrupt");
+}
 
+static void test_no_freeze(void)
+{
     prepare();
     keep_counting = true;
     arm(0xc0 | EVTSEL_USR, 10);
     wrmsr(MSR_FIXED_CTR_CTRL, 2);
-    run_code(cpu, body_insn_code, true, FLAGS_IF, mask);
+    run_code(cpu, body_insn_code, true, FLAGS_IF, 1 | UINT64_C(1) << 32);
     check(hit.status, 1, "no freeze: GLOBAL_STATUS");
     check(rdmsr(MSR_FIXED_CTR0), PATTERN_MAX + 2, "no freeze: counts on");
 }
@@ -499,5 +540,9 @@ void main(void)
     test_loop();
     test_cases();
     test_delivery();
-    test_freeze();
+    /* KVM has none. */
+    if (!on_kvm) {
+        test_freeze();
+    }
+    test_no_freeze();
 }

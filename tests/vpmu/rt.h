@@ -5,6 +5,10 @@
  *
  * Two CPUs at most, 64-bit mode, interrupts off, everything open to ring 3.
  * Results go to the first serial port as TAP, the end to isa-debug-exit.
+ *
+ * With "-append ring3", and always with KVM, programs count in ring 3 only.
+ * KVM switches the counters near, but not with, its entry to the guest, and
+ * executes itself what starts and stops them.
  */
 #ifndef TESTS_VPMU_RT_H
 #define TESTS_VPMU_RT_H
@@ -25,6 +29,13 @@
 #define VECTOR_DONE     0x80
 
 #define MSR_GLOBAL_CTRL 0x38f
+
+/* Where a case runs. */
+#define USER            1
+#define KERNEL          2
+#define BOTH            3
+/* It needs an exact count of what KVM executes in the guest's place. */
+#define NOT_KVM         256
 
 /* Pages that a test may map and unmap, see rt_window(). */
 #define WINDOW          0x40000000
@@ -51,6 +62,7 @@
 #include <stdint.h>
 
 #define ARRAY_SIZE(a)   (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)       ((a) < (b) ? (a) : (b))
 
 #define MSR_PERFCTR0            0xc1
 #define MSR_PERFEVTSEL0         0x186
@@ -135,6 +147,15 @@ void trap(struct frame *frame);
 extern struct cpu cpus[MAX_CPUS];
 extern unsigned nr_cpus;
 
+/* Do not count what runs in ring 0. */
+extern bool ring3_only;
+/*
+ * KVM is below, says CPUID.  What it executes in the guest's place counts as an
+ * instruction, one with REP as several, perhaps as a branch, and as nothing
+ * else.
+ */
+extern bool on_kvm;
+
 /* CPUID leaf 0xA */
 extern unsigned pmu_version, pmu_gp, pmu_fixed, pmu_width, pmu_unavailable;
 
@@ -170,6 +191,13 @@ void restart_cpus(void);
 /* Run code on @cpu with the counters in @mask on, in ring 3 or 0. */
 void run_code(struct cpu *cpu, void (*code)(void), bool user, uint64_t flags,
               uint64_t mask);
+
+/* Is a case that runs @where run in ring 3 or 0? */
+static inline bool runs_in(uint32_t where, bool user)
+{
+    return !(on_kvm && where & NOT_KVM) &&
+           (user ? where & USER : where & KERNEL && !ring3_only);
+}
 
 void print(const char *format, ...);
 /* One result.  @format names the test; after a failure say why. */
