@@ -53,7 +53,7 @@ kvm-modules: deps
 
 check-nested: all
 	@scripts/deps guest
-	@scripts/check kvm nested
+	@NESTED_ROUNDS=$${NESTED_ROUNDS:-3} scripts/check kvm nested
 
 # Nothing is installed on a server.
 check-server:
