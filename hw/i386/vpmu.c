@@ -166,6 +166,15 @@ static void policy_info(VpmuInfo *info, const VPMUConfig *config)
     }
 }
 
+static VpmuPebs *pebs_info(unsigned format, bool baseline)
+{
+    VpmuPebs *info = g_new0(VpmuPebs, 1);
+
+    info->format = format;
+    info->baseline = baseline;
+    return info;
+}
+
 /* The software PMU is on: fill in what it has. */
 static void software_info(VpmuInfo *info, X86CPU *first)
 {
@@ -178,9 +187,8 @@ static void software_info(VpmuInfo *info, X86CPU *first)
     info->total = counter_set(h->counters);
     info->reserved = counter_set(h->reserved);
     if (config->pebs == ON_OFF_AUTO_ON) {
-        info->pebs = g_new0(VpmuPebs, 1);
-        info->pebs->format = config->pebs_format;
-        info->pebs->baseline = config->pebs_baseline == ON_OFF_AUTO_ON;
+        info->pebs = pebs_info(config->pebs_format,
+                               config->pebs_baseline == ON_OFF_AUTO_ON);
     }
     policy_info(info, config);
     for (unsigned i = 0; i < vpmu_nr_events; i++) {
@@ -195,27 +203,38 @@ static void software_info(VpmuInfo *info, X86CPU *first)
     vcpus_info(info);
 }
 
-/* The kernel provides the PMU: what the guest's CPUID says of it. */
-static void kernel_info(VpmuInfo *info, X86CPU *first)
+/*
+ * The kernel provides the PMU: what the guest's CPUID says of it.
+ * Returns: the counters that the guest sees.
+ */
+static VPMUCounterMask kernel_info(VpmuInfo *info, X86CPU *first)
 {
     CPUX86State *env = &first->env;
+    uint64_t pebs = vpmu_kernel_pebs(first);
     uint32_t eax, ebx, ecx, edx;
 
-    info->passthrough = info->mode == VPMU_MODE_MEDIATED &&
-                        first->vpmu.passthrough != ON_OFF_AUTO_OFF;
+    if (pebs) {
+        info->pebs = pebs_info(extract64(pebs, VPMU_CAP_PEBS_FORMAT_SHIFT, 4),
+                               pebs & VPMU_CAP_PEBS_BASELINE);
+    }
     if (IS_AMD_CPU(env)) {
         bool core = env->features[FEAT_8000_0001_ECX] & CPUID_EXT3_PERFCORE;
 
         info->counter_width = 48;
-        info->total = counter_set((1u << (core ? 6 : 4)) - 1);
-    } else {
-        cpu_x86_cpuid(env, 0xa, 0, &eax, &ebx, &ecx, &edx);
-        info->version = eax & 0xff;
-        info->counter_width = eax >> 16 & 0xff;
-        info->total = counter_set(
-            ((1u << MIN(eax >> 8 & 0xff, VPMU_NR_GP)) - 1) |
-            ((1u << MIN(edx & 0x1f, VPMU_NR_FIXED)) - 1) << VPMU_NR_GP);
+        return (1u << (core ? 6 : 4)) - 1;
     }
+    cpu_x86_cpuid(env, 0xa, 0, &eax, &ebx, &ecx, &edx);
+    info->version = eax & 0xff;
+    info->counter_width = eax >> 16 & 0xff;
+    return ((1u << MIN(eax >> 8 & 0xff, VPMU_NR_GP)) - 1) |
+           ((1u << MIN(edx & 0x1f, VPMU_NR_FIXED)) - 1) << VPMU_NR_GP;
+}
+
+static void undivided_info(VpmuInfo *info, X86CPU *first)
+{
+    info->passthrough = info->mode == VPMU_MODE_MEDIATED &&
+                        first->vpmu.passthrough != ON_OFF_AUTO_OFF;
+    info->total = counter_set(kernel_info(info, first));
     info->reserved = counter_set(0);
 }
 
@@ -226,11 +245,9 @@ static void handover_info(VpmuInfo *info, X86CPU *first)
 
     kernel_info(info, first);
     policy_info(info, config);
-    qapi_free_VpmuCounterSet(info->total);
-    info->total = counter_set(((1u << config->nr_gp) - 1) |
+    info->total = counter_set(((1u << config->total_gp) - 1) |
                               ((1u << config->nr_fixed) - 1) << VPMU_NR_GP);
     vcpus_info(info);
-    qapi_free_VpmuCounterSet(info->reserved);
     info->reserved = kernel_reserved(first);
 }
 
@@ -254,7 +271,7 @@ VpmuInfo *qmp_query_vpmu(Error **errp)
     } else if (info->mode == VPMU_MODE_HANDOVER) {
         handover_info(info, X86_CPU(first_cpu));
     } else if (info->mode != VPMU_MODE_NONE) {
-        kernel_info(info, X86_CPU(first_cpu));
+        undivided_info(info, X86_CPU(first_cpu));
     } else {
         info->total = counter_set(0);
         info->reserved = counter_set(0);
@@ -493,10 +510,10 @@ VpmuReservation *qmp_vpmu_reserve_host_counters(uint8_t gp, bool has_fixed,
     if (!first || !parse_fixed(fixed, &mask, errp)) {
         return NULL;
     }
-    if (gp > first->vpmu.nr_gp) {
+    if (gp > first->vpmu.total_gp) {
         error_setg(errp, "gp=%u is more than the %u general-purpose counters "
-                   "that there are: use 0 to %u", gp, first->vpmu.nr_gp,
-                   first->vpmu.nr_gp);
+                   "that there are: use 0 to %u", gp, first->vpmu.total_gp,
+                   first->vpmu.total_gp);
         return NULL;
     }
     if (migration_is_running()) {
@@ -611,10 +628,10 @@ void qmp_vpmu_host_counter_set(VpmuCounterType type, uint8_t index,
                    "perf: use that, for example perf stat -a");
         return;
     }
-    if (index >= (fixed ? VPMU_NR_FIXED : first->vpmu.nr_gp)) {
+    if (index >= (fixed ? VPMU_NR_FIXED : first->vpmu.total_gp)) {
         error_setg(errp, "there is no %s counter %u: use 0 to %u",
                    VpmuCounterType_str(type), index,
-                   (fixed ? VPMU_NR_FIXED : first->vpmu.nr_gp) - 1);
+                   (fixed ? VPMU_NR_FIXED : first->vpmu.total_gp) - 1);
         return;
     }
     if (!(first->env.vpmu.handover.reserved & VPMU_MASK_OF(p))) {

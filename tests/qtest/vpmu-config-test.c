@@ -201,14 +201,16 @@ static void test_properties(void)
           "pmu-host-gp needs a CPU model with vendor GenuineIntel" },
         { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
           "  'pmu-gp-counters': 4, 'pmu-host-gp': 5 }",
-          "pmu-host-gp=5 is more than pmu-gp-counters=4: use 0 to 4" },
+          "pmu-host-gp=5 is more than the 4 general-purpose counters that "
+          "there are: use 0 to 4" },
         { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
           "  'pmu-host-gp': 9 }",
-          "pmu-host-gp=9 is more than pmu-gp-counters=8: use 0 to 8" },
+          "pmu-host-gp=9 is more than the 8 general-purpose counters that "
+          "there are: use 0 to 8" },
         { "Icelake-Server-v6", "{ 'pmu-passthrough': 'auto',"
           "  'pmu-host-gp': 8 }",
-          "pmu-host-gp=8 leaves the guest no general-purpose counter of "
-          "pmu-gp-counters=8: use 0 to 7, or pmu-visible=all" },
+          "pmu-host-gp=8 leaves the guest none of the 8 general-purpose "
+          "counters: use 0 to 7, or pmu-visible=all" },
         { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
           "  'pmu-host-fixed': '3' }", "pmu-host-fixed=3: '3' is no fixed" },
         { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
@@ -458,6 +460,10 @@ static void test_kvm(void)
     g_free(said);
     said = run("-accel kvm -cpu kvm64,pmu=on,pmu-version=4", false);
     assert_contains(said, "pmu-version needs the software PMU, which is TCG's: "
+                    "add -accel tcg");
+    g_free(said);
+    said = run("-accel kvm -cpu host,pmu=on,pebs=on", false);
+    assert_contains(said, "pebs needs the software PMU, which is TCG's: "
                     "add -accel tcg");
     g_free(said);
     said = run("-accel kvm -cpu kvm64,pmu-passthrough=auto,pmu-host-gp=1",

@@ -188,23 +188,73 @@ static uint64_t pebs_capabilities(const X86CPU *cpu)
            (!cpu || wants_baseline(&cpu->vpmu) ? VPMU_CAP_PEBS_BASELINE : 0);
 }
 
-uint64_t vpmu_supported_features(X86CPU *cpu, int word)
-{
-    bool pebs = !cpu || wants_pebs(cpu);
+static const int feature_words[] = {
+    FEAT_1_ECX, FEAT_1_EDX, FEAT_PERF_CAPABILITIES
+};
 
-    if (cpu && !wants_software(cpu)) {
-        return 0;
-    }
+/* The features in @word that go with these PERF_CAPABILITIES */
+static uint64_t features_of(uint64_t capabilities, int word)
+{
+    bool pebs = capabilities & VPMU_CAP_PEBS_FORMAT;
+
     switch (word) {
     case FEAT_1_ECX:
         return CPUID_EXT_PDCM | (pebs ? CPUID_EXT_DTES64 : 0);
     case FEAT_1_EDX:
         return pebs ? CPUID_DTS : 0;
     case FEAT_PERF_CAPABILITIES:
-        return VPMU_CAP_FW_WRITE | (pebs ? pebs_capabilities(cpu) : 0);
+        return capabilities;
     default:
         return 0;
     }
+}
+
+/* Show them, but for what the user has set one by one. */
+static void show_features(CPUX86State *env, uint64_t capabilities)
+{
+    for (int i = 0; i < ARRAY_SIZE(feature_words); i++) {
+        int word = feature_words[i];
+
+        env->features[word] |= features_of(capabilities, word) &
+                               ~env->user_features[word];
+    }
+    env->cpuid_min_level = MAX(env->cpuid_min_level, 0xa);
+}
+
+/* Has the user switched off some of them? */
+static bool is_switched_off(const CPUX86State *env, uint64_t capabilities)
+{
+    for (int i = 0; i < ARRAY_SIZE(feature_words); i++) {
+        int word = feature_words[i];
+
+        if (features_of(capabilities, word) & env->user_features[word] &
+            ~env->features[word]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The features in @word that only PEBS needs */
+static uint64_t pebs_features(int word)
+{
+    return features_of(VPMU_CAP_PEBS, word) & ~features_of(0, word);
+}
+
+static void hide_pebs(CPUX86State *env)
+{
+    for (int i = 0; i < ARRAY_SIZE(feature_words); i++) {
+        env->features[feature_words[i]] &= ~pebs_features(feature_words[i]);
+    }
+}
+
+uint64_t vpmu_supported_features(X86CPU *cpu, int word)
+{
+    if (cpu && !wants_software(cpu)) {
+        return 0;
+    }
+    return features_of(VPMU_CAP_FW_WRITE | (!cpu || wants_pebs(cpu) ?
+                                            pebs_capabilities(cpu) : 0), word);
 }
 
 /* Is there a PMU with counters that can be handed over? */
@@ -272,8 +322,8 @@ static const char *policy_property(const VPMUConfig *vpmu)
            vpmu->slice_ms != VPMU_SLICE_MS ? "pmu-slice-ms" : NULL;
 }
 
-/* Can a kernel keep counters for the host? */
-static bool kernel_keeps_counters(X86CPU *cpu)
+/* Does a kernel hand counters over? */
+static bool has_handover(X86CPU *cpu)
 {
     const VPMUBackend *backend = vpmu_backend();
     const char *reason;
@@ -295,18 +345,18 @@ static bool check_needed(X86CPU *cpu, Error **errp)
     if (wants_software(cpu)) {
         return true;
     }
-    if (software && !tcg_enabled()) {
-        error_setg(errp, "%s needs the software PMU, which is TCG's: "
-                   "add -accel tcg or remove %s", software, software);
-        return false;
-    }
-    if (policy && kernel_keeps_counters(cpu)) {
+    if (has_handover(cpu)) {
         if (cpu->vpmu.host_order != VPMU_HOST_ORDER_HIGH) {
             error_setg(errp, "pmu-host-order: the host's kernel picks the "
                        "counters itself: remove pmu-host-order");
             return false;
         }
         return true;
+    }
+    if (software && !tcg_enabled()) {
+        error_setg(errp, "%s needs the software PMU, which is TCG's: "
+                   "add -accel tcg or remove %s", software, software);
+        return false;
     }
     if (policy && !tcg_enabled()) {
         error_setg(errp, "%s: this kernel cannot keep counters for the host: "
@@ -328,8 +378,6 @@ static bool check_needed(X86CPU *cpu, Error **errp)
 
 static bool check_range(const VPMUConfig *vpmu, Error **errp)
 {
-    unsigned nr_gp = vpmu->nr_gp ?: VPMU_NR_GP;
-
     if (vpmu->version &&
         (vpmu->version < VPMU_VERSION_MIN ||
          vpmu->version > VPMU_VERSION_MAX)) {
@@ -364,44 +412,32 @@ static bool check_range(const VPMUConfig *vpmu, Error **errp)
         error_setg(errp, "pmu-slice-ms=0 is out of range: use 1 or more");
         return false;
     }
-    if (vpmu->host_gp > nr_gp) {
-        error_setg(errp, "pmu-host-gp=%u is more than pmu-gp-counters=%u: "
-                   "use 0 to %u", vpmu->host_gp, nr_gp, nr_gp);
+    return true;
+}
+
+/* Now it is known how many there are. */
+static bool check_host_gp(const VPMUConfig *vpmu, Error **errp)
+{
+    unsigned total = vpmu->total_gp;
+
+    if (vpmu->host_gp > total) {
+        error_setg(errp, "pmu-host-gp=%u is more than the %u general-purpose "
+                   "counters that there are: use 0 to %u", vpmu->host_gp,
+                   total, total);
         return false;
     }
-    if (vpmu->host_gp == nr_gp && vpmu->visible == VPMU_VISIBLE_GRANTED) {
-        error_setg(errp, "pmu-host-gp=%u leaves the guest no general-purpose "
-                   "counter of pmu-gp-counters=%u: use 0 to %u, or "
-                   "pmu-visible=all", vpmu->host_gp, nr_gp, nr_gp - 1);
+    if (vpmu->host_gp == total && vpmu->visible == VPMU_VISIBLE_GRANTED) {
+        error_setg(errp, "pmu-host-gp=%u leaves the guest none of the %u "
+                   "general-purpose counters: use 0 to %u, or "
+                   "pmu-visible=all", vpmu->host_gp, total, total - 1);
         return false;
     }
     return true;
 }
 
-bool vpmu_expand_features(X86CPU *cpu, Error **errp)
+static bool expand_software(X86CPU *cpu, Error **errp)
 {
-    CPUX86State *env = &cpu->env;
     VPMUConfig *vpmu = &cpu->vpmu;
-    static const int words[] = { FEAT_1_ECX, FEAT_1_EDX,
-                                 FEAT_PERF_CAPABILITIES };
-
-    if (!check_range(vpmu, errp) || !check_passthrough(cpu, errp) ||
-        !check_needed(cpu, errp)) {
-        return false;
-    }
-    if (!wants_software(cpu)) {
-        if (tcg_enabled() && cpu->enable_pmu && vpmu->pmu_set) {
-            warn_report_once("pmu=on has no effect: the software PMU needs "
-                             VPMU_INTEL_MODEL);
-        }
-        return true;
-    }
-
-    for (int i = 0; i < ARRAY_SIZE(words); i++) {
-        env->features[words[i]] |= vpmu_supported_features(cpu, words[i]) &
-                                   ~env->user_features[words[i]];
-    }
-    env->cpuid_min_level = MAX(env->cpuid_min_level, 0xa);
 
     /* What was not set, as it is now: model expansion shows it. */
     vpmu->version = vpmu->version ?: VPMU_VERSION_MAX;
@@ -410,6 +446,119 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
     vpmu->pebs_baseline = wants_baseline(vpmu) ? ON_OFF_AUTO_ON :
                                                  ON_OFF_AUTO_OFF;
     vpmu->pebs_format = pebs_format(vpmu);
+    vpmu->total_gp = vpmu->nr_gp;
+    vpmu->nr_fixed = VPMU_NR_FIXED;
+    show_features(&cpu->env, vpmu_supported_features(cpu,
+                                                     FEAT_PERF_CAPABILITIES));
+    return check_host_gp(vpmu, errp);
+}
+
+/* Is a number that was asked for more than what the kernel has? */
+static bool check_number(const char *name, unsigned asked, unsigned offered,
+                         Error **errp)
+{
+    if (asked > offered) {
+        error_setg(errp, "%s=%u is more than the %u that this kernel's KVM "
+                   "offers: use that, or remove %s", name, asked, offered,
+                   name);
+        return false;
+    }
+    return true;
+}
+
+/*
+ * The processor makes the records, so there is one kind or none.
+ * @capabilities: PEBS as offered; 0: there is none, and this is @why
+ */
+static bool check_pebs(const VPMUConfig *vpmu, uint64_t capabilities,
+                       const char *why, Error **errp)
+{
+    bool baseline = capabilities & VPMU_CAP_PEBS_BASELINE;
+    unsigned format = extract64(capabilities, VPMU_CAP_PEBS_FORMAT_SHIFT, 4);
+    const char *wanted = vpmu->pebs_format ? "pebs-fmt" :
+                         vpmu->pebs_baseline == ON_OFF_AUTO_ON ?
+                         "pebs-baseline=on" :
+                         vpmu->pebs == ON_OFF_AUTO_ON ? "pebs=on" : NULL;
+
+    if (!capabilities && wanted) {
+        error_setg(errp, "%s cannot be had: %s", wanted, why);
+        return false;
+    }
+    if (!capabilities || vpmu->pebs == ON_OFF_AUTO_OFF) {
+        return true;
+    }
+    if ((vpmu->pebs_format && vpmu->pebs_format != format) ||
+        (vpmu->pebs_baseline != ON_OFF_AUTO_AUTO &&
+         (vpmu->pebs_baseline == ON_OFF_AUTO_ON) != baseline)) {
+        error_setg(errp, "this kernel's KVM offers pebs-fmt=%u,"
+                   "pebs-baseline=%s and no other records: use that, or "
+                   "pebs=off", format, baseline ? "on" : "off");
+        return false;
+    }
+    return true;
+}
+
+/* What the kernel offers is the default and the limit of all properties. */
+static bool expand_handover(X86CPU *cpu, Error **errp)
+{
+    CPUX86State *env = &cpu->env;
+    VPMUConfig *vpmu = &cpu->vpmu;
+    const char *why = NULL;
+    VPMUOffer offer;
+    uint64_t pebs;
+
+    vpmu_backend()->offer(cpu, &offer);
+    pebs = offer.capabilities & VPMU_CAP_PEBS;
+    if (!pebs) {
+        why = offer.no_pebs;
+    } else if (is_switched_off(env, pebs)) {
+        why = "remove pdcm=off, ds=off and dtes64=off";
+        pebs = 0;
+    }
+    if (!check_number("pmu-version", vpmu->version, offer.version, errp) ||
+        !check_number("pmu-gp-counters", vpmu->nr_gp, offer.nr_gp, errp) ||
+        !check_pebs(vpmu, pebs, why, errp)) {
+        return false;
+    }
+    if (vpmu->pebs == ON_OFF_AUTO_OFF) {
+        pebs = 0;
+    }
+    vpmu->version = vpmu->version ?: offer.version;
+    vpmu->nr_gp = vpmu->nr_gp ?: offer.nr_gp;
+    vpmu->total_gp = offer.nr_gp;
+    vpmu->nr_fixed = offer.nr_fixed;
+    vpmu->pebs = pebs ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
+    vpmu->pebs_format = extract64(pebs, VPMU_CAP_PEBS_FORMAT_SHIFT, 4);
+    vpmu->pebs_baseline = pebs & VPMU_CAP_PEBS_BASELINE ? ON_OFF_AUTO_ON :
+                                                          ON_OFF_AUTO_OFF;
+    hide_pebs(env);
+    if (offer.capabilities) {
+        show_features(env, pebs | (offer.capabilities & ~VPMU_CAP_PEBS));
+    }
+    return check_host_gp(vpmu, errp);
+}
+
+bool vpmu_expand_features(X86CPU *cpu, Error **errp)
+{
+    const VPMUConfig *vpmu = &cpu->vpmu;
+
+    if (!check_range(vpmu, errp) || !check_passthrough(cpu, errp) ||
+        !check_needed(cpu, errp)) {
+        return false;
+    }
+    if (wants_software(cpu)) {
+        return expand_software(cpu, errp);
+    }
+    if (has_handover(cpu)) {
+        return expand_handover(cpu, errp);
+    }
+    if (tcg_enabled() && cpu->enable_pmu && vpmu->pmu_set) {
+        warn_report_once("pmu=on has no effect: the software PMU needs "
+                         VPMU_INTEL_MODEL);
+    }
+    if (kvm_enabled() && vpmu->pebs == ON_OFF_AUTO_OFF) {
+        hide_pebs(&cpu->env);
+    }
     return true;
 }
 
@@ -417,7 +566,7 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
 
 static VPMUCounterMask ppmcs(const VPMUConfig *vpmu)
 {
-    return ((1u << vpmu->nr_gp) - 1) |
+    return ((1u << vpmu->total_gp) - 1) |
            ((1u << vpmu->nr_fixed) - 1) << VPMU_NR_GP;
 }
 
@@ -430,11 +579,12 @@ static VPMUCounterMask reserved_at_start(const VPMUConfig *vpmu)
 
 static VPMUCounterMask visible(const VPMUConfig *vpmu)
 {
-    unsigned nr_gp = vpmu->nr_gp - vpmu->host_gp;
-    unsigned fixed = ~vpmu->host_fixed & ((1u << vpmu->nr_fixed) - 1);
+    unsigned nr_gp = vpmu->nr_gp;
+    unsigned fixed = (1u << vpmu->nr_fixed) - 1;
 
-    if (!vpmu->policy || vpmu->visible == VPMU_VISIBLE_ALL) {
-        return ppmcs(vpmu);
+    if (vpmu->policy && vpmu->visible == VPMU_VISIBLE_GRANTED) {
+        nr_gp = MIN(nr_gp, vpmu->total_gp - vpmu->host_gp);
+        fixed &= ~vpmu->host_fixed;
     }
     if (vpmu->version < 5) {
         /* CPUID has a number only, so what is above a gap is not seen. */
@@ -471,8 +621,6 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
     vpmu->software = wants_software(cpu);
     if (vpmu->software) {
         vpmu->policy = wants_passthrough(cpu);
-        vpmu->nr_fixed = VPMU_NR_FIXED;
-        vpmu->vpmcs = visible(vpmu);
         handover_init(&env->vpmu.handover, ppmcs(vpmu),
                       reserved_at_start(vpmu), !vpmu->policy ?
                       HANDOVER_FOREVER : vpmu->slice_ms * (int64_t)SCALE_MS);
@@ -480,11 +628,7 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
     if (backend && backend->realize && !backend->realize(cpu, errp)) {
         return false;
     }
-    if (vpmu->policy && !vpmu->software) {
-        /* Only now are the kernel's counters known. */
-        if (!check_range(vpmu, errp)) {
-            return false;
-        }
+    if (vpmu->software || vpmu->policy) {
         vpmu->vpmcs = visible(vpmu);
     }
     if (first_cpu && CPU(cpu) != first_cpu) {
@@ -530,7 +674,8 @@ void vpmu_cpuid(X86CPU *cpu, uint32_t *eax, uint32_t *ebx, uint32_t *ecx,
     if (!vpmu->software) {
         if (vpmu->policy) {
             /* What the kernel has, less what the guest is not to see. */
-            *eax = deposit32(*eax, 8, 8, nr_gp);
+            *eax = deposit32(*eax, 0, 16, vpmu->version | nr_gp << 8);
+            *ecx = vpmu->version >= 5 ? fixed : 0;
             *edx = deposit32(*edx, 0, 5, cto32(fixed));
         }
         return;

@@ -13,16 +13,32 @@
 struct PEBSSample;
 
 /**
+ * VPMUOffer: what a kernel has for a guest
+ * @version: of architectural performance monitoring
+ * @nr_gp, @nr_fixed: counters
+ * @capabilities: PERF_CAPABILITIES, PEBS and full-width writes of them
+ * @no_pebs: why these are without PEBS if they are, the rest of a sentence
+ */
+typedef struct VPMUOffer {
+    uint8_t version;
+    uint8_t nr_gp;
+    uint8_t nr_fixed;
+    uint64_t capabilities;
+    const char *no_pebs;
+} VPMUOffer;
+
+/**
  * VPMUBackend: the physical counters as an accelerator provides them
  *
  * One instance per accelerator.  All functions are called by the vCPU's own
  * thread or while it is stopped; @p is a physical counter, numbered as in
  * counters.h.  A backend whose kernel serves the guest's registers itself has
- * @mode and @realize, and if that hands counters over, @sync, @read and
- * @reserve.
+ * @mode and @realize, and if that hands counters over, @offer, @sync, @read
+ * and @reserve.
  *
  * @mode: how the PMU is provided; @reason: why, the rest of a sentence
  * @realize: a vCPU is about to be created; may be NULL
+ * @offer: what a guest with @cpu's model can have; mode @handover only
  * @sync: bring the counters up to date; may call vpmu_overflow().  Of a
  *     kernel: fetch all that is shown of registers, map and statistics
  * @config: set what a counter counts; @sync before, @commit after the last
@@ -42,6 +58,7 @@ struct PEBSSample;
 typedef struct VPMUBackend {
     VpmuMode (*mode)(X86CPU *cpu, const char **reason);
     bool (*realize)(X86CPU *cpu, Error **errp);
+    void (*offer)(X86CPU *cpu, VPMUOffer *offer);
     void (*sync)(CPUX86State *env);
     void (*config)(CPUX86State *env, unsigned p, const SoftPMUConfig *config);
     uint64_t (*read)(CPUX86State *env, unsigned p, uintptr_t retaddr);
@@ -116,6 +133,17 @@ bool vpmu_pebs(CPUX86State *env, VPMUCounterMask ppmcs);
 static inline bool vpmu_exists(const X86CPU *cpu, unsigned v)
 {
     return v < VPMU_NR && (cpu->vpmu.vpmcs & VPMU_MASK_OF(v));
+}
+
+/**
+ * vpmu_kernel_pebs: PEBS as a kernel's guest has it in PERF_CAPABILITIES, or 0
+ */
+static inline uint64_t vpmu_kernel_pebs(const X86CPU *cpu)
+{
+    uint64_t pebs = cpu->env.features[FEAT_PERF_CAPABILITIES] & VPMU_CAP_PEBS;
+
+    return cpu->enable_pmu && (cpu->env.features[FEAT_1_EDX] & CPUID_DTS) &&
+           (pebs & VPMU_CAP_PEBS_FORMAT) ? pebs : 0;
 }
 
 /**

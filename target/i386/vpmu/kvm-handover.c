@@ -21,6 +21,8 @@
 
 /* Number of the first fixed counter in the kernel's map. */
 #define FIRST_FIXED   32
+/* CPUID leaf 1 EAX: family and model, SDM volume 2 */
+#define CPUID_MODEL   0x0fff0ff0
 
 static int features(void)
 {
@@ -68,16 +70,34 @@ bool kvm_handover_enable(X86CPU *cpu, Error **errp)
     return !ret;
 }
 
-void kvm_handover_realize(X86CPU *cpu)
+/* The processor makes the records, so KVM wants its model in CPUID. */
+static bool is_host_model(const CPUX86State *env)
 {
-    VPMUConfig *vpmu = &cpu->vpmu;
+    uint32_t eax, ebx, ecx, edx;
+
+    host_cpuid(1, 0, &eax, &ebx, &ecx, &edx);
+    return !((eax ^ env->cpuid_version) & CPUID_MODEL);
+}
+
+void kvm_handover_offer(X86CPU *cpu, VPMUOffer *offer)
+{
     uint32_t eax = kvm_arch_get_supported_cpuid(kvm_state, 0xa, 0, R_EAX);
     uint32_t edx = kvm_arch_get_supported_cpuid(kvm_state, 0xa, 0, R_EDX);
 
-    vpmu->version = eax & 0xff;
-    vpmu->nr_gp = MIN(eax >> 8 & 0xff, VPMU_NR_GP);
-    vpmu->nr_fixed = MIN(edx & 0x1f, VPMU_NR_FIXED);
-    vpmu->policy = true;
+    offer->version = eax & 0xff;
+    offer->nr_gp = MIN(eax >> 8 & 0xff, VPMU_NR_GP);
+    offer->nr_fixed = MIN(edx & 0x1f, VPMU_NR_FIXED);
+    offer->capabilities = !IS_INTEL_CPU(&cpu->env) ? 0 :
+        (VPMU_CAP_PEBS | VPMU_CAP_FW_WRITE) &
+        kvm_arch_get_supported_msr_feature(kvm_state,
+                                           MSR_IA32_PERF_CAPABILITIES);
+    if (!(offer->capabilities & VPMU_CAP_PEBS_FORMAT)) {
+        offer->no_pebs = "KVM has none for this CPU model on this host";
+        offer->capabilities &= ~VPMU_CAP_PEBS;
+    } else if (!is_host_model(&cpu->env)) {
+        offer->no_pebs = "it needs the host's CPU model: use -cpu host";
+        offer->capabilities &= ~VPMU_CAP_PEBS;
+    }
 }
 
 int kvm_handover_reserve(unsigned gp, unsigned fixed, bool force)

@@ -9,7 +9,7 @@
 #ifndef TARGET_I386_VPMU_KVM_HANDOVER_H
 #define TARGET_I386_VPMU_KVM_HANDOVER_H
 
-#include "cpu.h"
+#include "internal.h"
 
 /**
  * kvm_handover_offered: whether this kernel can hand counters over
@@ -19,19 +19,16 @@ bool kvm_handover_offered(void);
 /**
  * kvm_handover_enable: have it for the machine, with @cpu's properties
  *
- * Before the first vCPU is created.  Sets what the guest sees, too.  Returns
- * false with @errp set if the kernel refuses.
+ * Before the first vCPU is created.  Returns false with @errp set if the kernel
+ * refuses.
  */
 bool kvm_handover_enable(X86CPU *cpu, Error **errp);
 
 /**
- * kvm_handover_realize: what a vCPU sees, from the kernel and the properties
+ * kvm_handover_offer, kvm_handover_sync, kvm_handover_read,
+ * kvm_handover_reserve: see VPMUBackend
  */
-void kvm_handover_realize(X86CPU *cpu);
-
-/**
- * kvm_handover_sync, kvm_handover_read, kvm_handover_reserve: see VPMUBackend
- */
+void kvm_handover_offer(X86CPU *cpu, VPMUOffer *offer);
 void kvm_handover_sync(CPUX86State *env);
 uint64_t kvm_handover_read(CPUX86State *env, unsigned p, uintptr_t retaddr);
 int kvm_handover_reserve(unsigned gp, unsigned fixed, bool force);

@@ -71,7 +71,7 @@ static bool kvm_realize(X86CPU *cpu, Error **errp)
     int ret;
 
     if (kvm_mode(cpu, &reason) == VPMU_MODE_HANDOVER) {
-        kvm_handover_realize(cpu);
+        cpu->vpmu.policy = true;
         return first_cpu || kvm_handover_enable(cpu, errp);
     }
     if (first_cpu || !cpu->vpmu.pmu_set || cpu->enable_pmu ||
@@ -102,17 +102,15 @@ typedef struct PEBSMsrs {
 
 static void list_pebs_msrs(X86CPU *cpu, PEBSMsrs *msrs)
 {
-    const CPUX86State *env = &cpu->env;
-    uint64_t capabilities = env->features[FEAT_PERF_CAPABILITIES];
+    uint64_t pebs = vpmu_kernel_pebs(cpu);
     uint32_t n = 0;
 
     memset(msrs, 0, sizeof(*msrs));
-    if (!cpu->enable_pmu || !(env->features[FEAT_1_EDX] & CPUID_DTS) ||
-        !(capabilities & VPMU_CAP_PEBS_FORMAT)) {
+    if (!pebs) {
         return;
     }
     msrs->entries[n++].index = MSR_IA32_DS_AREA;
-    if (capabilities & VPMU_CAP_PEBS_BASELINE) {
+    if (pebs & VPMU_CAP_PEBS_BASELINE) {
         msrs->entries[n++].index = MSR_PEBS_DATA_CFG;
     }
     /* The last one puts the others to work. */
@@ -131,8 +129,8 @@ static int access_pebs_msrs(X86CPU *cpu, PEBSMsrs *msrs, int ioctl)
     int ret = kvm_vcpu_ioctl(CPU(cpu), ioctl, msrs);
 
     if (ret >= 0 && ret < msrs->info.nmsrs) {
-        error_report("KVM does not know register 0x%x, which the guest's "
-                     "PEBS has: switch PEBS off with ds=off in -cpu",
+        error_report("KVM does not have register 0x%x as the guest's PEBS "
+                     "needs it: start the guest with pebs=off in -cpu",
                      msrs->entries[ret].index);
         return -EINVAL;
     }
@@ -174,6 +172,7 @@ int vpmu_kvm_put_msrs(X86CPU *cpu, int level)
 const VPMUBackend vpmu_backend_kvm = {
     .mode = kvm_mode,
     .realize = kvm_realize,
+    .offer = kvm_handover_offer,
     .sync = kvm_handover_sync,
     .read = kvm_handover_read,
     .reserve = kvm_handover_reserve,

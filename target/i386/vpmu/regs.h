@@ -47,6 +47,10 @@
 #define VPMU_CAP_PEBS_FORMAT_SHIFT  8
 #define VPMU_CAP_PEBS_FORMAT        (UINT64_C(0xf) << VPMU_CAP_PEBS_FORMAT_SHIFT)
 #define VPMU_CAP_PEBS_BASELINE      (UINT64_C(1) << 14)
+#define VPMU_CAP_PEBS               (VPMU_CAP_PEBS_TRAP | \
+                                     VPMU_CAP_PEBS_ARCH_REG | \
+                                     VPMU_CAP_PEBS_FORMAT | \
+                                     VPMU_CAP_PEBS_BASELINE)
 #define VPMU_CAP_FW_WRITE           (UINT64_C(1) << 13)
 
 /* IA32_DEBUGCTL */

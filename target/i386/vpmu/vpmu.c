@@ -756,6 +756,9 @@ void vpmu_reset(X86CPU *cpu)
     CPUX86State *env = &cpu->env;
     g_autofree VPMUState *kept = g_steal_pointer(&cpu->vpmu.kept);
 
+    if (cpu->vpmu.software || cpu->vpmu.policy) {
+        env->msr_ia32_misc_enable |= misc_enable(cpu);
+    }
     if (!cpu->vpmu.software) {
         return;
     }
@@ -767,7 +770,6 @@ void vpmu_reset(X86CPU *cpu)
 
     /* SDM volume 3: the general-purpose counters' bits are set. */
     env->vpmu.global_ctrl = cpu->vpmu.vpmcs & VPMU_MASK_GP;
-    env->msr_ia32_misc_enable |= misc_enable(cpu);
     for (unsigned v = 0; v < VPMU_NR; v++) {
         vpmu_write(env, v, 0);
     }

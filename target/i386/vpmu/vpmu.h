@@ -31,7 +31,7 @@ struct CPUArchState;
  * @pmu_set: pmu has the value that the user gave it, not its default or one
  *     that a CPU model (max) chose
  * @version: architectural performance monitoring version; 0: unset
- * @nr_gp: general-purpose pPMCs; 0: unset
+ * @nr_gp: general-purpose vPMCs, as far as there are pPMCs; 0: unset
  * @pebs: there is PEBS
  * @pebs_format: PEBS_REC_FMT, 3 or 4; 0: unset
  * @pebs_baseline: adaptive records, and PEBS on fixed counters
@@ -42,9 +42,10 @@ struct CPUArchState;
  * @visible: which vPMCs the guest sees
  * @slice_ms: how long a vPMC keeps its pPMC unused
  *
- * Set when the CPU is realized, @version and @nr_gp too where they are the
- * kernel's:
- * @nr_fixed: fixed pPMCs
+ * Set when the CPU's features are expanded, what is unset as well:
+ * @total_gp, @nr_fixed: pPMCs
+ *
+ * Set when the CPU is realized:
  * @software: the software PMU is on
  * @policy: the hand-over policy is engaged
  * @vpmcs: the vPMCs that the guest sees
@@ -63,6 +64,7 @@ typedef struct VPMUConfig {
     VpmuHostOrder host_order;
     VpmuVisible visible;
     uint32_t slice_ms;
+    uint8_t total_gp;
     uint8_t nr_fixed;
     bool software;
     bool policy;
