@@ -211,7 +211,6 @@ static VPMUCounterMask kernel_info(VpmuInfo *info, X86CPU *first)
 {
     CPUX86State *env = &first->env;
     uint64_t pebs = vpmu_kernel_pebs(first);
-    uint32_t eax, ebx, ecx, edx;
 
     if (pebs) {
         info->pebs = pebs_info(extract64(pebs, VPMU_CAP_PEBS_FORMAT_SHIFT, 4),
@@ -223,11 +222,7 @@ static VPMUCounterMask kernel_info(VpmuInfo *info, X86CPU *first)
         info->counter_width = 48;
         return (1u << (core ? 6 : 4)) - 1;
     }
-    cpu_x86_cpuid(env, 0xa, 0, &eax, &ebx, &ecx, &edx);
-    info->version = eax & 0xff;
-    info->counter_width = eax >> 16 & 0xff;
-    return ((1u << MIN(eax >> 8 & 0xff, VPMU_NR_GP)) - 1) |
-           ((1u << MIN(edx & 0x1f, VPMU_NR_FIXED)) - 1) << VPMU_NR_GP;
+    return vpmu_kernel_vpmcs(first, &info->version, &info->counter_width);
 }
 
 static void undivided_info(VpmuInfo *info, X86CPU *first)

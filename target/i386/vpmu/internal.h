@@ -147,6 +147,16 @@ static inline uint64_t vpmu_kernel_pebs(const X86CPU *cpu)
 }
 
 /**
+ * vpmu_kernel_vpmcs: what CPUID leaf 0xA says of a kernel's PMU
+ * @version: of architectural performance monitoring
+ * @width: bits of a counter
+ *
+ * Returns: the guest's counters.
+ */
+VPMUCounterMask vpmu_kernel_vpmcs(X86CPU *cpu, uint8_t *version,
+                                  uint8_t *width);
+
+/**
  * vpmu_status_bit: the bit of counter @v in GLOBAL_CTRL and GLOBAL_STATUS
  */
 static inline uint64_t vpmu_status_bit(unsigned v)

@@ -819,22 +819,31 @@ static char *describe(unsigned version, VPMUCounterMask vpmcs,
                            vpmcs >> VPMU_NR_GP, pebs);
 }
 
+/* Does the guest see on this side what it saw?  @version: 0 for no PMU */
+static bool is_same(const VPMUState *s, unsigned version,
+                    VPMUCounterMask vpmcs, uint64_t pebs)
+{
+    g_autofree char *theirs = describe(s->saved_version, s->saved_vpmcs,
+                                       s->saved_capabilities);
+    g_autofree char *ours = describe(version, vpmcs, pebs);
+
+    if (s->saved_version == version && s->saved_vpmcs == vpmcs &&
+        s->saved_capabilities == pebs) {
+        return true;
+    }
+    error_report("vpmu: the source's guest sees a PMU with %s; on this side "
+                 "it would see %s: start it with the source's properties",
+                 theirs, version ? ours : "none");
+    return false;
+}
+
 static int vpmu_post_load(void *opaque, int version_id)
 {
     X86CPU *cpu = opaque;
     VPMUState *s = &cpu->env.vpmu;
 
-    if (!cpu->vpmu.software || s->saved_version != cpu->vpmu.version ||
-        s->saved_vpmcs != cpu->vpmu.vpmcs ||
-        s->saved_capabilities != pebs_config(cpu)) {
-        g_autofree char *theirs = describe(s->saved_version, s->saved_vpmcs,
-                                           s->saved_capabilities);
-        g_autofree char *ours = describe(cpu->vpmu.version, cpu->vpmu.vpmcs,
-                                         pebs_config(cpu));
-
-        error_report("vpmu: the source's guest sees a PMU with %s; on this "
-                     "side it would see %s: start it with the source's "
-                     "properties", theirs, cpu->vpmu.software ? ours : "none");
+    if (!is_same(s, cpu->vpmu.software ? cpu->vpmu.version : 0,
+                 cpu->vpmu.vpmcs, pebs_config(cpu))) {
         return -EINVAL;
     }
     if ((s->global_ctrl & ~counters_mask(cpu)) ||
@@ -889,6 +898,18 @@ const VMStateDescription vmstate_vpmu = {
     }
 };
 
+VPMUCounterMask vpmu_kernel_vpmcs(X86CPU *cpu, uint8_t *version,
+                                  uint8_t *width)
+{
+    uint32_t eax, ebx, ecx, edx;
+
+    cpu_x86_cpuid(&cpu->env, 0xa, 0, &eax, &ebx, &ecx, &edx);
+    *version = eax & 0xff;
+    *width = eax >> 16 & 0xff;
+    return ((1u << MIN(eax >> 8 & 0xff, VPMU_NR_GP)) - 1) |
+           ((1u << MIN(edx & 0x1f, VPMU_NR_FIXED)) - 1) << VPMU_NR_GP;
+}
+
 /* Of a kernel's PMU: what QEMU's own subsections do not have. */
 static bool vpmu_kvm_needed(void *opaque)
 {
@@ -896,7 +917,29 @@ static bool vpmu_kvm_needed(void *opaque)
     const VPMUState *s = &cpu->env.vpmu;
 
     return !cpu->vpmu.software &&
-           (s->ds_area || s->pebs_enable || s->pebs_data_cfg);
+           (cpu->vpmu.policy || s->ds_area || s->pebs_enable ||
+            s->pebs_data_cfg);
+}
+
+static int vpmu_kvm_pre_save(void *opaque)
+{
+    X86CPU *cpu = opaque;
+    VPMUState *s = &cpu->env.vpmu;
+    uint8_t width;
+
+    s->saved_vpmcs = vpmu_kernel_vpmcs(cpu, &s->saved_version, &width);
+    s->saved_capabilities = vpmu_kernel_pebs(cpu);
+    return 0;
+}
+
+static int vpmu_kvm_post_load(void *opaque, int version_id)
+{
+    X86CPU *cpu = opaque;
+    uint8_t version, width;
+    VPMUCounterMask vpmcs = vpmu_kernel_vpmcs(cpu, &version, &width);
+
+    return is_same(&cpu->env.vpmu, version, vpmcs, vpmu_kernel_pebs(cpu)) ?
+           0 : -EINVAL;
 }
 
 const VMStateDescription vmstate_vpmu_kvm = {
@@ -904,7 +947,12 @@ const VMStateDescription vmstate_vpmu_kvm = {
     .version_id = 1,
     .minimum_version_id = 1,
     .needed = vpmu_kvm_needed,
+    .pre_save = vpmu_kvm_pre_save,
+    .post_load = vpmu_kvm_post_load,
     .fields = (const VMStateField[]) {
+        VMSTATE_UINT8(env.vpmu.saved_version, X86CPU),
+        VMSTATE_UINT16(env.vpmu.saved_vpmcs, X86CPU),
+        VMSTATE_UINT64(env.vpmu.saved_capabilities, X86CPU),
         VMSTATE_UINT64(env.vpmu.ds_area, X86CPU),
         VMSTATE_UINT64(env.vpmu.pebs_enable, X86CPU),
         VMSTATE_UINT64(env.vpmu.pebs_data_cfg, X86CPU),
