@@ -64,8 +64,7 @@ static void add_result(StatsResultList **result, const char *path,
 /* Without a PMU whose figures there are, there is just no result. */
 static bool has_stats(void)
 {
-    return first_cpu && (X86_CPU(first_cpu)->vpmu.software ||
-                         X86_CPU(first_cpu)->vpmu.policy);
+    return first_cpu && X86_CPU(first_cpu)->vpmu.has_stats;
 }
 
 static void vpmu_stats(StatsResultList **result, StatsTarget target,

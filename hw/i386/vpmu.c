@@ -43,12 +43,34 @@ static VpmuCounterSet *counter_set(VPMUCounterMask mask)
     return set;
 }
 
-/* What the kernel keeps for the host, after vpmu_refresh(). */
+/*
+ * What a kernel keeps for the host: what it was told last, for nobody else can
+ * tell it.  Which general-purpose counters these are is perf's to choose.
+ */
+typedef struct KernelKeeps {
+    bool known;
+    uint8_t gp;
+    VPMUCounterMask fixed;
+} KernelKeeps;
+
+static KernelKeeps *kernel_keeps(X86CPU *first)
+{
+    static KernelKeeps keeps;
+
+    if (!keeps.known) {
+        keeps.known = true;
+        keeps.gp = first->vpmu.host_gp;
+        keeps.fixed = first->vpmu.host_fixed << VPMU_NR_GP;
+    }
+    return &keeps;
+}
+
 static VpmuCounterSet *kernel_reserved(X86CPU *first)
 {
-    VpmuCounterSet *set = counter_set(first->env.vpmu.handover.reserved);
+    const KernelKeeps *keeps = kernel_keeps(first);
+    VpmuCounterSet *set = counter_set(keeps->fixed);
 
-    set->gp = first->env.vpmu.host_gp;
+    set->gp = keeps->gp;
     return set;
 }
 
@@ -242,8 +264,10 @@ static void handover_info(VpmuInfo *info, X86CPU *first)
     policy_info(info, config);
     info->total = counter_set(((1u << config->total_gp) - 1) |
                               ((1u << config->nr_fixed) - 1) << VPMU_NR_GP);
-    vcpus_info(info);
     info->reserved = kernel_reserved(first);
+    if (config->has_map) {
+        vcpus_info(info);
+    }
 }
 
 VpmuInfo *qmp_query_vpmu(Error **errp)
@@ -423,25 +447,33 @@ static bool parse_fixed(const uint8List *fixed, VPMUCounterMask *mask,
     return true;
 }
 
-/* What all vCPUs count with, or what starves */
-static VpmuDisplacedList *get_vpmcs(bool starved)
+/* A vCPU's vPMCs that are backed or, if @starved, that are not but should be */
+static VPMUCounterMask enabled_vpmcs(CPUState *cs, bool starved)
+{
+    const Handover *h = &cpu_env(cs)->vpmu.handover;
+    VPMUCounterMask vpmcs = 0;
+
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        HandoverPath path = handover_path(h, v);
+
+        if (path != HANDOVER_IDLE && (path == HANDOVER_STARVED) == starved) {
+            vpmcs |= VPMU_MASK_OF(v);
+        }
+    }
+    return vpmcs;
+}
+
+/* The same of all vCPUs, asked anew. */
+static VpmuDisplacedList *ask_vpmcs(bool starved)
 {
     VpmuDisplacedList *list = NULL, **tail = &list;
     CPUState *cs;
 
     CPU_FOREACH(cs) {
-        const Handover *h = &cpu_env(cs)->vpmu.handover;
-        VPMUCounterMask vpmcs = 0;
+        VPMUCounterMask vpmcs;
 
         run_on_cpu(cs, do_refresh, RUN_ON_CPU_NULL);
-        for (unsigned v = 0; v < VPMU_NR; v++) {
-            HandoverPath path = handover_path(h, v);
-
-            if (starved ? path == HANDOVER_STARVED :
-                path == HANDOVER_FAST || path == HANDOVER_SLOW) {
-                vpmcs |= VPMU_MASK_OF(v);
-            }
-        }
+        vpmcs = enabled_vpmcs(cs, starved);
         if (vpmcs) {
             QAPI_LIST_APPEND(tail, displaced_info(cs, vpmcs));
         }
@@ -454,37 +486,39 @@ static VpmuReservation *kernel_reserve(X86CPU *first, unsigned gp,
                                        VPMUCounterMask fixed, bool force,
                                        Error **errp)
 {
-    VpmuReservation *result;
-    VpmuDisplacedList *counting = get_vpmcs(false);
-    unsigned gp_before = first->env.vpmu.host_gp;
-    VPMUCounterMask fixed_before = first->env.vpmu.handover.reserved;
+    g_autoptr(VpmuDisplacedList) counting = ask_vpmcs(false);
+    KernelKeeps *keeps = kernel_keeps(first);
+    bool changes = gp != keeps->gp || fixed != keeps->fixed;
     int ret = vpmu_backend()->reserve(gp, fixed >> VPMU_NR_GP, force);
+    VpmuReservation *result;
 
-    if (ret) {
+    if (ret == -EBUSY) {
         g_autofree char *who = describe_displaced(counting);
 
-        qapi_free_VpmuDisplacedList(counting);
-        if (ret == -EBUSY) {
-            error_setg(errp, "the guest counts with too many counters: %s; "
-                       "take fewer, wait, or take them with force", who);
-        } else if (ret == -ENOTSUP) {
-            error_setg(errp, "this kernel cannot change the reservation "
-                       "while guests run: use pmu-host-gp and pmu-host-fixed "
-                       "in -cpu");
-        } else {
-            error_setg_errno(errp, -ret, "KVM does not keep these counters "
-                             "for the host");
-        }
+        error_setg(errp, "the guest counts with too many counters%s%s; take "
+                   "fewer, wait, or take them with force", *who ? ": " : "",
+                   who);
         return NULL;
     }
-    qapi_free_VpmuDisplacedList(counting);
+    if (ret == -ENOTSUP) {
+        error_setg(errp, "this kernel cannot change the reservation while "
+                   "guests run: use pmu-host-gp and pmu-host-fixed in -cpu");
+        return NULL;
+    }
+    if (ret) {
+        error_setg_errno(errp, -ret, "KVM does not keep these counters for "
+                         "the host, so the reservation is what it was; KVM's "
+                         "modules and QEMU have to be of the same release");
+        return NULL;
+    }
 
+    keeps->gp = gp;
+    keeps->fixed = fixed;
     result = g_new0(VpmuReservation, 1);
-    result->displaced = get_vpmcs(true);
+    result->displaced = ask_vpmcs(true);
     result->reserved = kernel_reserved(first);
-    /* Which general-purpose ones it has is perf's to choose. */
     result->counters = vpmu_counter_ids(fixed);
-    if (gp != gp_before || fixed != fixed_before) {
+    if (changes) {
         qapi_event_send_vpmu_reservation_changed(result->reserved);
     }
     return result;

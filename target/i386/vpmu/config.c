@@ -621,6 +621,8 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
     vpmu->software = wants_software(cpu);
     if (vpmu->software) {
         vpmu->policy = wants_passthrough(cpu);
+        vpmu->has_map = true;
+        vpmu->has_stats = true;
         handover_init(&env->vpmu.handover, ppmcs(vpmu),
                       reserved_at_start(vpmu), !vpmu->policy ?
                       HANDOVER_FOREVER : vpmu->slice_ms * (int64_t)SCALE_MS);

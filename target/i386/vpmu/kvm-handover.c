@@ -24,14 +24,9 @@
 /* CPUID leaf 1 EAX: family and model, SDM volume 2 */
 #define CPUID_MODEL   0x0fff0ff0
 
-static int features(void)
+bool kvm_handover_has(unsigned feature)
 {
-    return kvm_check_extension(kvm_state, KVM_CAP_X86_VPMU_HANDOVER);
-}
-
-bool kvm_handover_offered(void)
-{
-    return features() & KVM_VPMU_HANDOVER_HAS_ENABLE;
+    return kvm_check_extension(kvm_state, KVM_CAP_X86_VPMU_HANDOVER) & feature;
 }
 
 /* Returns: 0 or -errno, as docs/specs/kvm-vpmu-handover.rst has it. */
@@ -102,7 +97,7 @@ void kvm_handover_offer(X86CPU *cpu, VPMUOffer *offer)
 
 int kvm_handover_reserve(unsigned gp, unsigned fixed, bool force)
 {
-    if (!(features() & KVM_VPMU_HANDOVER_HAS_RESERVE)) {
+    if (!kvm_handover_has(KVM_VPMU_HANDOVER_HAS_RESERVE)) {
         return -ENOTSUP;
     }
     return set_handover(gp, fixed, 0, force);
@@ -140,7 +135,7 @@ static void take_map(CPUState *cs, Handover *h)
     memset(h->phys, HANDOVER_NONE, sizeof(h->phys));
     memset(h->virt, HANDOVER_NONE, sizeof(h->virt));
     h->enabled = 0;
-    if (!(features() & KVM_VPMU_HANDOVER_HAS_MAP) ||
+    if (!X86_CPU(cs)->vpmu.has_map ||
         kvm_vcpu_ioctl(cs, KVM_GET_DEVICE_ATTR, &attr)) {
         return;
     }
@@ -151,7 +146,6 @@ static void take_map(CPUState *cs, Handover *h)
         take_vpmc(h, VPMU_FIXED(j), &map.fixed[j]);
     }
     h->reserved = map.host_fixed << VPMU_NR_GP;
-    X86_CPU(cs)->env.vpmu.host_gp = map.host_gp;
 }
 
 /* The figure of that name, if the kernel has it. */
@@ -174,7 +168,7 @@ static void take_stats(CPUState *cs, HandoverStats *stats)
     size_t size;
 
     memset(stats, 0, sizeof(*stats));
-    if (!(features() & KVM_VPMU_HANDOVER_HAS_STATS) ||
+    if (!X86_CPU(cs)->vpmu.has_stats ||
         pread(fd, &header, sizeof(header), 0) != sizeof(header)) {
         return;
     }

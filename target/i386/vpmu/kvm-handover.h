@@ -12,9 +12,9 @@
 #include "internal.h"
 
 /**
- * kvm_handover_offered: whether this kernel can hand counters over
+ * kvm_handover_has: whether this kernel has @feature, KVM_VPMU_HANDOVER_HAS_*
  */
-bool kvm_handover_offered(void);
+bool kvm_handover_has(unsigned feature);
 
 /**
  * kvm_handover_enable: have it for the machine, with @cpu's properties

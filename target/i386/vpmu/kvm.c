@@ -8,6 +8,7 @@
  */
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
+#include <asm/kvm_vpmu_handover.h>
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "system/kvm.h"
@@ -52,8 +53,12 @@ static VpmuMode kvm_mode(X86CPU *cpu, const char **reason)
         *reason = "the guest was not given a PMU: add pmu=on to -cpu";
         return VPMU_MODE_NONE;
     }
-    if (cpu->vpmu.passthrough != ON_OFF_AUTO_OFF && kvm_handover_offered()) {
-        *reason = "KVM hands single counters of the host over to the guest";
+    if (cpu->vpmu.passthrough != ON_OFF_AUTO_OFF &&
+        kvm_handover_has(KVM_VPMU_HANDOVER_HAS_ENABLE)) {
+        *reason = kvm_handover_has(KVM_VPMU_HANDOVER_HAS_MAP) ?
+            "KVM hands single counters of the host over to the guest" :
+            "KVM hands single counters of the host over to the guest; this "
+            "kernel does not tell which";
         return VPMU_MODE_HANDOVER;
     }
     *reason = modes[mode].reason;
@@ -72,6 +77,8 @@ static bool kvm_realize(X86CPU *cpu, Error **errp)
 
     if (kvm_mode(cpu, &reason) == VPMU_MODE_HANDOVER) {
         cpu->vpmu.policy = true;
+        cpu->vpmu.has_map = kvm_handover_has(KVM_VPMU_HANDOVER_HAS_MAP);
+        cpu->vpmu.has_stats = kvm_handover_has(KVM_VPMU_HANDOVER_HAS_STATS);
         return first_cpu || kvm_handover_enable(cpu, errp);
     }
     if (first_cpu || !cpu->vpmu.pmu_set || cpu->enable_pmu ||

@@ -48,6 +48,8 @@ struct CPUArchState;
  * Set when the CPU is realized:
  * @software: the software PMU is on
  * @policy: the hand-over policy is engaged
+ * @has_map: it is known which pPMC backs which vPMC
+ * @has_stats: there are figures of it
  * @vpmcs: the vPMCs that the guest sees
  * @kept: what reset does not reset, while it is under way
  */
@@ -68,6 +70,8 @@ typedef struct VPMUConfig {
     uint8_t nr_fixed;
     bool software;
     bool policy;
+    bool has_map;
+    bool has_stats;
     VPMUCounterMask vpmcs;
     struct VPMUState *kept;
 } VPMUConfig;
@@ -85,8 +89,6 @@ typedef struct VPMUState {
     Handover handover;
     /* What the operator counts on reserved pPMCs; NULL: nothing. */
     const struct VPMUEvent *host_event[VPMU_NR];
-    /* KVM: so many general-purpose pPMCs are the host's, which is for perf. */
-    uint8_t host_gp;
     /* Last VPMU_COUNTER_STARVED: vPMCs, and when, ms of the host. */
     VPMUCounterMask starved;
     int64_t starved_ms;
