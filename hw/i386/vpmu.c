@@ -463,17 +463,20 @@ static VPMUCounterMask enabled_vpmcs(CPUState *cs, bool starved)
     return vpmcs;
 }
 
-/* The same of all vCPUs, asked anew. */
+/* The same of all vCPUs, asked anew.  Those that starve now are reported. */
 static VpmuDisplacedList *ask_vpmcs(bool starved)
 {
     VpmuDisplacedList *list = NULL, **tail = &list;
     CPUState *cs;
 
     CPU_FOREACH(cs) {
-        VPMUCounterMask vpmcs;
+        VPMUCounterMask before = enabled_vpmcs(cs, true), vpmcs;
 
         run_on_cpu(cs, do_refresh, RUN_ON_CPU_NULL);
         vpmcs = enabled_vpmcs(cs, starved);
+        if (starved && (vpmcs & ~before)) {
+            vpmu_report_starved(cpu_env(cs), vpmcs & ~before);
+        }
         if (vpmcs) {
             QAPI_LIST_APPEND(tail, displaced_info(cs, vpmcs));
         }

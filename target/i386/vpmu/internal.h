@@ -178,6 +178,11 @@ uint64_t vpmu_read(CPUX86State *env, unsigned v, uintptr_t retaddr);
 void vpmu_refresh(CPUX86State *env);
 
 /**
+ * vpmu_report_starved: tell the operator of vPMCs that starve from now on
+ */
+void vpmu_report_starved(CPUX86State *env, VPMUCounterMask vpmcs);
+
+/**
  * vpmu_would_starve: whom such a reservation would leave without a pPMC
  *
  * Changes nothing.  Called like vpmu_refresh().

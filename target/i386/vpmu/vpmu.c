@@ -175,7 +175,7 @@ static void trace_change(CPUX86State *env, const HandoverChange *change)
  * The monitor drops all but the last event of a second.  So that no counter is
  * missed, an event has all that were starved since there was quiet.
  */
-static void report_starved(CPUX86State *env, VPMUCounterMask vpmcs)
+void vpmu_report_starved(CPUX86State *env, VPMUCounterMask vpmcs)
 {
     CPUState *cs = env_cpu(env);
     VPMUState *s = &env->vpmu;
@@ -234,7 +234,7 @@ static void apply(CPUX86State *env, const HandoverChange *change,
     }
     backend->commit(env);
     if (change->starved) {
-        report_starved(env, change->starved);
+        vpmu_report_starved(env, change->starved);
     }
 }
 
