@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Stores for seconds, every other one by the same instruction: a record that
- * is lost or comes twice shows.
- */
+/* Stores for seconds: long enough for the machine to be saved meanwhile. */
 
 #include "../guest/count.inc"
 
