@@ -107,7 +107,8 @@ static VpmuCounter *counter_info(CPUX86State *env, unsigned v)
     info->has_physical_index = p != HANDOVER_NONE;
     info->physical_index = info->has_physical_index ? vpmu_index_of(p) : 0;
     info->owner = owner(h, info->has_physical_index ? p : v);
-    info->path = paths[handover_path(h, v)];
+    info->path = env->vpmu.recordless & VPMU_MASK_OF(v) ? VPMU_PATH_SLOW :
+                 paths[handover_path(h, v)];
     return info;
 }
 

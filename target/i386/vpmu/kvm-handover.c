@@ -104,9 +104,10 @@ int kvm_handover_reserve(unsigned gp, unsigned fixed, bool force)
 }
 
 /* One vPMC of the kernel's map. */
-static void take_vpmc(Handover *h, unsigned v,
+static void take_vpmc(VPMUState *s, unsigned v,
                       const struct kvm_vpmu_handover_vpmc *vpmc)
 {
+    Handover *h = &s->handover;
     int p = vpmc->ppmc < 0 ? HANDOVER_NONE :
             vpmc->ppmc < FIRST_FIXED ? vpmc->ppmc :
             VPMU_FIXED(vpmc->ppmc - FIRST_FIXED);
@@ -121,10 +122,14 @@ static void take_vpmc(Handover *h, unsigned v,
     if (p != HANDOVER_NONE) {
         h->virt[p] = v;
     }
+    if (vpmc->path == KVM_VPMU_PATH_SLOW && p == v) {
+        s->recordless |= VPMU_MASK_OF(v);
+    }
 }
 
-static void take_map(CPUState *cs, Handover *h)
+static void take_map(CPUState *cs, VPMUState *s)
 {
+    Handover *h = &s->handover;
     struct kvm_vpmu_handover_map map = { .size = sizeof(map) };
     struct kvm_device_attr attr = {
         .group = KVM_VPMU_HANDOVER_ATTRS,
@@ -135,15 +140,16 @@ static void take_map(CPUState *cs, Handover *h)
     memset(h->phys, HANDOVER_NONE, sizeof(h->phys));
     memset(h->virt, HANDOVER_NONE, sizeof(h->virt));
     h->enabled = 0;
+    s->recordless = 0;
     if (!X86_CPU(cs)->vpmu.has_map ||
         kvm_vcpu_ioctl(cs, KVM_GET_DEVICE_ATTR, &attr)) {
         return;
     }
     for (unsigned i = 0; i < MIN(map.nr_gp, VPMU_NR_GP); i++) {
-        take_vpmc(h, i, &map.gp[i]);
+        take_vpmc(s, i, &map.gp[i]);
     }
     for (unsigned j = 0; j < MIN(map.nr_fixed, VPMU_NR_FIXED); j++) {
-        take_vpmc(h, VPMU_FIXED(j), &map.fixed[j]);
+        take_vpmc(s, VPMU_FIXED(j), &map.fixed[j]);
     }
     h->reserved = map.host_fixed << VPMU_NR_GP;
 }
@@ -205,7 +211,7 @@ void kvm_handover_sync(CPUX86State *env)
     s->fixed_ctr_ctrl = env->msr_fixed_ctr_ctrl;
     s->global_ctrl = env->msr_global_ctrl;
     s->global_status = env->msr_global_status;
-    take_map(env_cpu(env), &s->handover);
+    take_map(env_cpu(env), s);
     take_stats(env_cpu(env), &s->handover.stats);
 }
 

@@ -92,6 +92,8 @@ typedef struct VPMUState {
     /* Last VPMU_COUNTER_STARVED: vPMCs, and when, ms of the host. */
     VPMUCounterMask starved;
     int64_t starved_ms;
+    /* vPMCs whose PEBS records KVM drops, whatever pPMC they have. */
+    VPMUCounterMask recordless;
 
     /* The guest's registers. */
     uint64_t evtsel[VPMU_NR_GP];
