@@ -310,6 +310,23 @@ static void cleanup(struct kvm_vcpu *vcpu)
 	bitmap_zero(pmu->pmc_in_use, X86_PMC_IDX_MAX);
 }
 
+/*
+ * Ask perf for events that make records again; not for one that it still has
+ * and has just refused to let make any.
+ */
+static void try_records(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	u64 todo = vpmu->plain;
+	struct kvm_pmc *pmc;
+	int i;
+
+	kvm_for_each_pmc(vcpu_to_pmu(vcpu), pmc, i, (unsigned long *)&todo) {
+		if (!pmc->perf_event || !pmc->perf_event->attr.precise_ip)
+			vpmu->plain &= ~BIT_ULL(i);
+	}
+}
+
 bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
@@ -337,7 +354,7 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 
 	look = time_after_eq(jiffies, vpmu->look_again);
 	if (look)
-		vpmu->plain = 0;
+		try_records(vcpu);
 	try_again = look || change.vpmcs || vpmu->control_writes;
 	/* Another thread may have taken pPMCs away, of vPMCs with an event. */
 	todo = vpmu->events & ~vpmu_mask_to_reg(slots(&vpmu->map));
