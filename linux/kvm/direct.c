@@ -64,7 +64,7 @@ u64 kvm_vpmu_wanted(struct kvm_pmc *pmc)
 }
 
 /* Records and transactions have registers of their own. */
-static bool is_plain(const struct perf_event *event)
+static bool is_plain(struct perf_event *event)
 {
 	return !event->attr.precise_ip && is_sampling_event(event);
 }
