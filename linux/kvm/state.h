@@ -38,8 +38,8 @@ struct kvm_vpmu_vm {
  * @unserved: those of them that perf has no counter for at present
  * @unserved_since: when @unserved was last brought up to date, ns
  * @lost: those of @run that could not count when the guest was last entered
- * @plain: vPMCs that make records and count without, for perf had no counter of
- *	their own number when it was last asked
+ * @plain: vPMCs that make records and count without: perf had no counter of
+ *	their own number when it was last asked, or lets no guest make any
  * @dropped: those of them that have overflowed and were not reloaded yet; an
  *	NMI may set them
  * @index: the pPMC that a vPMC's event had when the guest last ran, or -1
