@@ -38,7 +38,7 @@
 
 /**
  * struct kvm_vpmu_handover - how a VM shares the counters with the host
- * @size: bytes of the structure as the caller knows it
+ * @size: bytes of the structure as the caller knows it, at most 4096
  * @flags: KVM_VPMU_HANDOVER_FORCE, or 0
  * @host_gp: how many general-purpose pPMCs are the host's
  * @host_fixed: fixed pPMCs that are the host's, bit j for fixed j
@@ -82,8 +82,8 @@ struct kvm_vpmu_handover_vpmc {
 
 /**
  * struct kvm_vpmu_handover_map - which pPMC backs which vPMC of a vCPU
- * @size: bytes of the structure as the caller knows it; KVM writes no more,
- *	and 0 to what it does not know
+ * @size: bytes of the structure as the caller knows it, at most 4096; KVM
+ *	writes no more, and 0 to what it does not know
  * @nr_gp: general-purpose vPMCs
  * @nr_fixed: fixed vPMCs
  * @host_gp: how many general-purpose pPMCs are the host's

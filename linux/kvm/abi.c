@@ -58,6 +58,8 @@ static int get_args(struct kvm_vpmu_handover *args, u64 address)
 		return -EFAULT;
 	if (size < sizeof(*args))
 		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
 	r = copy_struct_from_user(args, sizeof(*args), from, size);
 	if (r)
 		return r;
@@ -134,6 +136,8 @@ static int get_map(struct kvm_vcpu *vcpu, u64 address)
 		return -EFAULT;
 	if (map.size < sizeof(map))
 		return -EINVAL;
+	if (map.size > PAGE_SIZE)
+		return -E2BIG;
 	scoped_guard(mutex, &vpmu->lock) {
 		map.host_gp = hweight32(vpmu->map.reserved & VPMU_MASK_GP);
 		map.host_fixed = vpmu->map.reserved >> VPMU_NR_GP;

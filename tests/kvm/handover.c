@@ -276,6 +276,9 @@ static void test_errors(void)
     struct { struct kvm_vpmu_handover args; uint64_t more; } longer = {
         .args.size = sizeof(longer),
     };
+    static struct { struct kvm_vpmu_handover args; char more[4096]; } longest = {
+        .args.size = sizeof(longest),
+    };
     struct kvm_vpmu_handover args = defaults;
     struct kvm_enable_cap no_pmu = {
         .cap = KVM_CAP_PMU_CAPABILITY, .args = { KVM_PMU_CAP_DISABLE },
@@ -287,6 +290,7 @@ static void test_errors(void)
     EQUAL(enable(vm, &args, 0, 1), EINVAL);
     args.size--;
     EQUAL(enable(vm, &args, 0, 0), EINVAL);
+    EQUAL(enable(vm, &longest, 0, 0), E2BIG);
     args = defaults;
     args.flags = 2;
     EQUAL(enable(vm, &args, 0, 0), EINVAL);
@@ -340,6 +344,9 @@ static void test_attribute(void)
     EQUAL(ioctl(vm.vcpu, KVM_HAS_DEVICE_ATTR, &attr), 0);
     EQUAL(ioctl(vm.vcpu, KVM_GET_DEVICE_ATTR, &attr), -1);
     EQUAL(errno, EINVAL);
+    map.size = 4097;
+    EQUAL(ioctl(vm.vcpu, KVM_GET_DEVICE_ATTR, &attr), -1);
+    EQUAL(errno, E2BIG);
     EQUAL(ioctl(vm.vcpu, KVM_SET_DEVICE_ATTR, &attr), -1);
     EQUAL(errno, EPERM);
     attr.attr = 1;
