@@ -328,6 +328,7 @@ static void test_errors(void)
 
 static void test_attribute(void)
 {
+    static struct { struct kvm_vpmu_handover_map map; char more[4096]; } longest;
     struct kvm_vpmu_handover_map map = { 0 };
     struct kvm_device_attr attr = {
         .group = KVM_VPMU_HANDOVER_ATTRS, .attr = KVM_VPMU_HANDOVER_MAP,
@@ -344,7 +345,8 @@ static void test_attribute(void)
     EQUAL(ioctl(vm.vcpu, KVM_HAS_DEVICE_ATTR, &attr), 0);
     EQUAL(ioctl(vm.vcpu, KVM_GET_DEVICE_ATTR, &attr), -1);
     EQUAL(errno, EINVAL);
-    map.size = 4097;
+    longest.map.size = sizeof(longest);
+    attr.addr = (uintptr_t)&longest;
     EQUAL(ioctl(vm.vcpu, KVM_GET_DEVICE_ATTR, &attr), -1);
     EQUAL(errno, E2BIG);
     EQUAL(ioctl(vm.vcpu, KVM_SET_DEVICE_ATTR, &attr), -1);
@@ -507,6 +509,86 @@ static void test_overflow(void)
     check_periods(&vm, USER_INSNS(10 * TURNS), longer,
                   vm_read32(&vm, GUEST_NMIS), vm_result(&vm, result));
     EQUAL(vm_stat(&vm, "hand-overs"), 1);
+    vm_destroy(&vm);
+}
+
+/* A limit of perf's, /proc/sys/kernel/NAME, is @value from now on. */
+static unsigned set_limit(const char *name, unsigned value)
+{
+    char path[64];
+    unsigned before;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/sys/kernel/%s", name);
+    file = fopen(path, "r");
+    if (!file || fscanf(file, "%u", &before) != 1) {
+        die(path);
+    }
+    fclose(file);
+    file = fopen(path, "w");
+    if (!file || fprintf(file, "%u\n", value) < 0 || fclose(file)) {
+        die(path);
+    }
+    return before;
+}
+
+/* Counts how often this thread asks perf to go on with an event. */
+static int resumed_counter(void)
+{
+    struct perf_event_attr attr = {
+        .size = sizeof(attr), .type = PERF_TYPE_TRACEPOINT,
+    };
+    FILE *file = fopen("/sys/kernel/debug/tracing/events/kvm_vpmu/"
+                       "kvm_vpmu_resumed/id", "r");
+    int id, fd;
+
+    if (!file || fscanf(file, "%d", &id) != 1) {
+        die("trace event kvm_vpmu_resumed");
+    }
+    fclose(file);
+    attr.config = id;
+    fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+    if (fd < 0) {
+        die("counter of kvm_vpmu_resumed");
+    }
+    return fd;
+}
+
+/* perf stops an event that overflows more than once a tick, until the next. */
+static void test_throttled(void)
+{
+    const unsigned period = silicon ? 3010 : 301, turns = 10 * TURNS;
+    /* Only with this one set can the other be changed. */
+    unsigned percent = set_limit("perf_cpu_time_max_percent", 25);
+    unsigned rate = set_limit("perf_event_max_sample_rate", 1);
+    unsigned sampled, counted;
+    uint64_t resumed = 0;
+    int fd = resumed_counter();
+    VM vm;
+
+    create(&vm);
+    vm_write64(&vm, GUEST_REARM_MSR, MSR_PMC(0));
+    vm_write64(&vm, GUEST_REARM, start_of(period));
+    program(&vm, 0, EVENT_INSTRUCTIONS | EVTSEL_INT, start_of(period));
+    program(&vm, 1, EVENT_INSTRUCTIONS, 0);
+    on(&vm, 3);
+    loop(&vm, turns);
+    on(&vm, 0);
+    sampled = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
+    counted = vm_op(&vm, OP_RDMSR, MSR_PMC(1), 0);
+    vm_execute(&vm);
+    set_limit("perf_event_max_sample_rate", rate);
+    set_limit("perf_cpu_time_max_percent", percent);
+    RECORDS(vm_read32(&vm, GUEST_NMIS), USER_INSNS(turns) / period);
+    check_periods(&vm, USER_INSNS(turns), period, vm_read32(&vm, GUEST_NMIS),
+                  vm_result(&vm, sampled));
+    COUNT(&vm, vm_result(&vm, counted), USER_INSNS(turns));
+    EQUAL(vm_stat(&vm, "hand-overs"), 2);
+    TRUE(read(fd, &resumed, sizeof(resumed)) == sizeof(resumed));
+    printf("# %u overflows, resumed %lld times\n",
+           vm_read32(&vm, GUEST_NMIS), (long long)resumed);
+    TRUE(resumed > 1);
+    close(fd);
     vm_destroy(&vm);
 }
 
@@ -1338,6 +1420,7 @@ static const struct {
     { "a counter is reused", test_reuse },
     { "another event takes the same counter", test_other_event },
     { "a counter overflows", test_overflow },
+    { "perf throttles a counter", test_throttled },
     { "what is not used goes back", test_lazy_release },
     { "the host takes counters and gives them back", test_reserve },
     { "the host has counters from the start", test_reserved_at_start },
