@@ -115,13 +115,18 @@ static void write_config(struct perf_event *event, u64 config)
 	}
 }
 
+static u64 counter_mask(void)
+{
+	return GENMASK_ULL(kvm_pmu_cap.bit_width_gp - 1, 0);
+}
+
 /*
  * As perf sets a period.  Not 1, which makes perf take an event of branches
  * for a request for BTS; @left of it may be.
  */
 static void write_period(struct perf_event *event, u64 left)
 {
-	u64 mask = GENMASK_ULL(kvm_pmu_cap.bit_width_gp - 1, 0);
+	u64 mask = counter_mask();
 	u64 loaded = min(left, mask >> 1);
 
 	event->attr.sample_period = max(left, 2ULL);
@@ -130,6 +135,18 @@ static void write_period(struct perf_event *event, u64 left)
 	local64_set(&event->hw.period_left, left);
 	local64_set(&event->hw.prev_count, -loaded);
 	wrmsrl(event->hw.event_base, -loaded & mask);
+}
+
+/*
+ * perf has a counter begin with 2 left at least, for some old processors.  If it
+ * moves one that has 1 left, the overflow would be an event late.
+ */
+static void correct_period(struct perf_event *event)
+{
+	if (unlikely(local64_read(&event->hw.period_left) == 1) &&
+	    !((local64_read(&event->hw.prev_count) + 2) & counter_mask()) &&
+	    is_plain(event))
+		write_period(event, 1);
 }
 
 bool kvm_vpmu_load(struct kvm_pmc *pmc)
@@ -222,6 +239,7 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 		}
 		running |= bit;
 		lost &= ~BIT_ULL(i);
+		correct_period(pmc->perf_event);
 		note_index(pmc);
 	}
 	msrs[0].guest &= ~(held & ~running);

@@ -784,6 +784,40 @@ static void test_host_events(void)
     pin(false);
 }
 
+/* perf moves a counter that is to overflow with the next instruction. */
+static void test_one_left(void)
+{
+    const unsigned later = 1 << 20;
+    struct kvm_vpmu_handover_map map;
+    unsigned result;
+    int before, fd;
+    VM vm;
+
+    pin(true);
+    create(&vm);
+    vm_write64(&vm, GUEST_REARM_MSR, MSR_PMC(0));
+    vm_write64(&vm, GUEST_REARM, start_of(later));
+    program(&vm, 0, EVENT_INSTRUCTIONS | EVTSEL_INT, start_of(1));
+    on(&vm, 1);
+    vm_execute(&vm);
+    vm_map(&vm, &map);
+    before = map.gp[0].ppmc;
+    fd = host_counter(-1, 0, true, EVENT_BRANCHES);
+    loop(&vm, TURNS);
+    on(&vm, 0);
+    result = vm_op(&vm, OP_RDMSR, MSR_PMC(0), 0);
+    vm_execute(&vm);
+    vm_map(&vm, &map);
+    TRUE(map.gp[0].ppmc != before);
+    EQUAL(vm_read32(&vm, GUEST_NMIS), 1);
+    if (!silicon) {
+        EQUAL(vm_result(&vm, result), start_of(later) + USER_INSNS(TURNS) - 1);
+    }
+    close(fd);
+    vm_destroy(&vm);
+    pin(false);
+}
+
 /* The vCPU's thread goes from one CPU to the other. */
 static void test_migration(void)
 {
@@ -1426,6 +1460,7 @@ static const struct {
     { "the host has counters from the start", test_reserved_at_start },
     { "a fixed counter does not become another one", test_fixed },
     { "events of the host come and go", test_host_events },
+    { "a counter that is about to overflow is moved", test_one_left },
     { "the vCPU goes to another CPU", test_migration },
     { "the host counts beside the guest", test_beside },
     { "a counter makes records", test_pebs, true },
