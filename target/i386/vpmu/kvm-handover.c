@@ -12,7 +12,6 @@
 #include <asm/kvm_vpmu_handover.h>
 #include "qapi/error.h"
 #include "qemu/error-report.h"
-#include "system/hw_accel.h"
 #include "system/kvm.h"
 #include "kvm/kvm_i386.h"
 #include "internal.h"
@@ -196,11 +195,58 @@ static void take_stats(CPUState *cs, HandoverStats *stats)
     }
 }
 
+/* Registers to read, and where to */
+typedef struct PMUMsrs {
+    uint64_t *to[3 + 2 * VPMU_NR_GP + VPMU_NR_FIXED];
+    struct kvm_msrs info;
+    struct kvm_msr_entry entries[3 + 2 * VPMU_NR_GP + VPMU_NR_FIXED];
+} PMUMsrs;
+
+static void want(PMUMsrs *msrs, uint32_t index, uint64_t *to)
+{
+    msrs->to[msrs->info.nmsrs] = to;
+    msrs->entries[msrs->info.nmsrs++].index = index;
+}
+
+/*
+ * The PMU's registers as the guest has them now.  cpu_synchronize_state() would
+ * bring them, too; but then QEMU writes all of the vCPU's state back, and if
+ * another CPU has sent it an INIT in between, KVM forgets that.
+ */
+static void take_registers(X86CPU *cpu)
+{
+    CPUX86State *env = &cpu->env;
+    PMUMsrs msrs = {};
+    int nr;
+
+    if (CPU(cpu)->vcpu_dirty) {
+        return; /* They are QEMU's own now. */
+    }
+    want(&msrs, MSR_CORE_PERF_FIXED_CTR_CTRL, &env->msr_fixed_ctr_ctrl);
+    want(&msrs, MSR_CORE_PERF_GLOBAL_CTRL, &env->msr_global_ctrl);
+    want(&msrs, MSR_CORE_PERF_GLOBAL_STATUS, &env->msr_global_status);
+    for (unsigned i = 0; i < VPMU_NR_GP && vpmu_exists(cpu, i); i++) {
+        want(&msrs, MSR_P6_EVNTSEL0 + i, &env->msr_gp_evtsel[i]);
+        want(&msrs, MSR_P6_PERFCTR0 + i, &env->msr_gp_counters[i]);
+    }
+    for (unsigned j = 0; j < VPMU_NR_FIXED; j++) {
+        if (vpmu_exists(cpu, VPMU_FIXED(j))) {
+            want(&msrs, MSR_CORE_PERF_FIXED_CTR0 + j,
+                 &env->msr_fixed_counters[j]);
+        }
+    }
+    nr = kvm_vcpu_ioctl(CPU(cpu), KVM_GET_MSRS, &msrs.info);
+    for (int i = 0; i < nr; i++) {
+        *msrs.to[i] = msrs.entries[i].data;
+    }
+    vpmu_kvm_get_msrs(cpu);
+}
+
 void kvm_handover_sync(CPUX86State *env)
 {
     VPMUState *s = &env->vpmu;
 
-    cpu_synchronize_state(env_cpu(env));
+    take_registers(env_archcpu(env));
     for (unsigned i = 0; i < VPMU_NR_GP; i++) {
         s->evtsel[i] = env->msr_gp_evtsel[i];
         s->parked[i].value = env->msr_gp_counters[i];
