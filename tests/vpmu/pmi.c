@@ -524,9 +524,36 @@ static void test_no_freeze(void)
     check(rdmsr(MSR_FIXED_CTR0), PATTERN_MAX + 2, "no freeze: counts on");
 }
 
+/* The other CPU restores its FPU's state, over and over. */
+static volatile bool restores = true;
+
+/* It has nothing to do with this one, whose NMIs are not to stay blocked. */
+static void test_nmis(void)
+{
+    const unsigned n = on_kvm ? 1000 : 100000;
+
+    prepare();
+    keep_counting = true;
+    apic_write(APIC_ICR2, apic_read(APIC_ID));
+    for (unsigned i = 0; i < n && hit.n == i; i++) {
+        apic_write(APIC_ICR, 0x4000 | APIC_NMI);
+        for (unsigned wait = 0; wait < 10000 && hit.n == i; wait++) {
+            asm volatile("" : : : "memory");
+        }
+    }
+    check(hit.n, n, "NMIs while another CPU restores its FPU");
+    restores = false;
+}
+
+/* Afterwards other CPUs only make instructions atomic across CPUs. */
 void ap_main(struct cpu *other)
 {
-    /* Other CPUs only make instructions atomic across CPUs. */
+    static uint8_t fpu[512] __attribute__((aligned(16)));
+
+    asm volatile("fxsave %0" : "=m"(fpu));
+    while (restores) {
+        asm volatile("fxrstor %0" : : "m"(fpu));
+    }
 }
 
 void main(void)
@@ -536,6 +563,7 @@ void main(void)
     set_syscall(h_sysret, 0);
     trap_hook = on_trap;
     start_cpus();
+    test_nmis();
     test_patterns();
     test_loop();
     test_cases();
