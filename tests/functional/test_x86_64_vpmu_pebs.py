@@ -11,7 +11,7 @@ has accessed, follows from the programs: every n-th event is known.
 from vpmu_test import VpmuTest
 
 # A nanosecond for an instruction.  Linux lets a counter whose thread comes back
-# with one event left run for two; without this that could happen in any run.
+# with one event left run for two; so the programs are short, and run alone.
 ICOUNT = ('-icount', 'shift=0,sleep=off')
 
 # A prime period: no pattern of a program can keep in step with it
@@ -37,8 +37,8 @@ class X86VpmuPebs(VpmuTest):
 
     def samples(self, guest, event, program, period=PERIOD, options=''):
         '''What perf records of a program in user mode: (ip, address) each'''
-        guest.run(f'perf record -q -d -e {event}pp --all-user -c {period} '
-                  f'{options} -o /tmp/data {program} 2>&1')
+        guest.run(f'alone perf record -q -d -e {event}pp --all-user '
+                  f'-c {period} {options} -o /tmp/data {program} 2>&1')
         script = guest.run('perf script -i /tmp/data -F ip,addr 2>&1 | '
                            'tr -s " " > /tmp/script; cat /tmp/script',
                            timeout=300)
