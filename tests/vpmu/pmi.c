@@ -563,7 +563,9 @@ void main(void)
     set_syscall(h_sysret, 0);
     trap_hook = on_trap;
     start_cpus();
-    test_nmis();
+    if (nr_cpus > 1) {
+        test_nmis();
+    }
     test_patterns();
     test_loop();
     test_cases();
