@@ -512,6 +512,18 @@ static void test_overflow(void)
     vm_destroy(&vm);
 }
 
+static unsigned read_number(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    unsigned number;
+
+    if (!file || fscanf(file, "%u", &number) != 1) {
+        die(path);
+    }
+    fclose(file);
+    return number;
+}
+
 /* A limit of perf's, /proc/sys/kernel/NAME, is @value from now on. */
 static unsigned set_limit(const char *name, unsigned value)
 {
@@ -520,11 +532,7 @@ static unsigned set_limit(const char *name, unsigned value)
     FILE *file;
 
     snprintf(path, sizeof(path), "/proc/sys/kernel/%s", name);
-    file = fopen(path, "r");
-    if (!file || fscanf(file, "%u", &before) != 1) {
-        die(path);
-    }
-    fclose(file);
+    before = read_number(path);
     file = fopen(path, "w");
     if (!file || fprintf(file, "%u\n", value) < 0 || fclose(file)) {
         die(path);
@@ -537,17 +545,12 @@ static int resumed_counter(void)
 {
     struct perf_event_attr attr = {
         .size = sizeof(attr), .type = PERF_TYPE_TRACEPOINT,
+        .config = read_number("/sys/kernel/debug/tracing/events/kvm_vpmu/"
+                              "kvm_vpmu_resumed/id"),
     };
-    FILE *file = fopen("/sys/kernel/debug/tracing/events/kvm_vpmu/"
-                       "kvm_vpmu_resumed/id", "r");
-    int id, fd;
+    int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1,
+                     PERF_FLAG_FD_CLOEXEC);
 
-    if (!file || fscanf(file, "%d", &id) != 1) {
-        die("trace event kvm_vpmu_resumed");
-    }
-    fclose(file);
-    attr.config = id;
-    fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
     if (fd < 0) {
         die("counter of kvm_vpmu_resumed");
     }
