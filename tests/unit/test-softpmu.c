@@ -359,7 +359,7 @@ static void configure(Test *t, unsigned i, const SoftPMUConfig *config)
     fold(t);
     softpmu_config(&t->pmu, i, config);
     t->model.config[i] = *config;
-    if (!config->on) {
+    if (!config->on || !config->edge || !config->rings) {
         t->model.high[i] = false;
     }
     refill(t);
@@ -619,24 +619,35 @@ static void test_rare(void)
     g_assert_cmpuint(t->expired, <=, 1);
 }
 
-/* An edge counter that was off starts low. */
+/*
+ * An edge counter starts low, whether it was off, counted in no ring or did
+ * not count edges before; even if nothing was charged then.
+ */
 static void test_edge_restart(void)
 {
-    g_autofree Test *t = g_new0(Test, 1);
-    SoftPMUConfig config = {
+    const Insn load = { .charge = SOFTPMU_CHARGE_INSN | SOFTPMU_CHARGE_LOAD };
+    const SoftPMUConfig edge = {
         .add = 1 << SOFTPMU_LOAD, .rings = 3, .edge = true, .on = true,
     };
-    const Insn load = { .charge = SOFTPMU_CHARGE_INSN | SOFTPMU_CHARGE_LOAD };
+    SoftPMUConfig before[] = { edge, edge, edge };
 
-    for (unsigned i = 1; i < 4; i++) {
-        config.on = true;
-        configure(t, 0, &config);
-        run_block(t, &load, 1, 1);
-        run_block(t, &load, 1, 1);
-        fold(t);
-        g_assert_cmpuint(t->pmu.counter[0].value, ==, i);
-        config.on = false;
-        configure(t, 0, &config);
+    before[0].on = false;
+    before[1].rings = 0;
+    before[2].edge = false;
+    for (unsigned k = 0; k < G_N_ELEMENTS(before); k++) {
+        g_autofree Test *t = g_new0(Test, 1);
+
+        for (unsigned i = 1; i < 4; i++) {
+            write_value(t, 0, 0);
+            configure(t, 0, &edge);
+            run_block(t, &load, 1, 1);
+            run_block(t, &load, 1, 1);
+            fold(t);
+            g_assert_cmpuint(t->pmu.counter[0].value, ==, 1);
+            configure(t, 0, &before[k]);
+            g_assert_false(softpmu_save(&t->pmu, 0).high);
+            run_block(t, &load, 1, i & 1);
+        }
     }
 }
 

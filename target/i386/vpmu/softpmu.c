@@ -263,13 +263,19 @@ void softpmu_load(SoftPMU *pmu, unsigned i, SoftPMUCounter counter)
     pmu->counter[i] = counter;
 }
 
+bool softpmu_counts_edges(const SoftPMUConfig *config)
+{
+    return config->on && config->edge && config->rings;
+}
+
 void softpmu_config(SoftPMU *pmu, unsigned i, const SoftPMUConfig *config)
 {
     const uint16_t base = BIT_OF(SOFTPMU_INSN) | BIT_OF(SOFTPMU_BRANCH) |
                           BIT_OF(SOFTPMU_HWINT);
 
     pmu->config[i] = *config;
-    if (!config->on) {
+    if (!softpmu_counts_edges(config)) {
+        /* With nothing on, there is nobody to see what becomes of its sum. */
         pmu->counter[i].high = false;
     }
 

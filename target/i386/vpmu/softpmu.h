@@ -171,10 +171,17 @@ typedef struct SoftPMUPlan {
 } SoftPMUPlan;
 
 /**
+ * softpmu_counts_edges: whether a counter counts edges now, in some ring
+ *
+ * The last sum of one that does not is forgotten: it starts low.
+ */
+bool softpmu_counts_edges(const SoftPMUConfig *config);
+
+/**
  * softpmu_config: set what counter @i counts
  *
  * Call softpmu_fold() before and softpmu_refill() after any number of these.
- * The value stays.
+ * The value stays; the last sum, if it counts edges before and after.
  */
 void softpmu_config(SoftPMU *pmu, unsigned i, const SoftPMUConfig *config);
 
@@ -258,8 +265,7 @@ void softpmu_write(SoftPMU *pmu, unsigned i, uint64_t value);
  * softpmu_save, softpmu_load: take the state of counter @i, or set it
  *
  * Call softpmu_fold() before and softpmu_refill() after any number of these.
- * Load first, then softpmu_config(), which forgets the last sum of a counter
- * that is off.
+ * Load first, then softpmu_config(), which may forget the last sum.
  */
 SoftPMUCounter softpmu_save(const SoftPMU *pmu, unsigned i);
 void softpmu_load(SoftPMU *pmu, unsigned i, SoftPMUCounter counter);

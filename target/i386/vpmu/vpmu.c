@@ -205,9 +205,10 @@ static VPMUCounterMask get_configs(CPUX86State *env,
         const VPMUEvent *event;
 
         configs[v] = vpmu_counter_config(env, v, &event);
-        if (!configs[v].on) {
-            /* As a counter does that is switched off. */
+        if (!softpmu_counts_edges(&configs[v])) {
             s->parked[v].high = false;
+        }
+        if (!configs[v].on) {
             continue;
         }
         enabled |= VPMU_MASK_OF(v);
