@@ -206,6 +206,7 @@ static VPMUCounterMask get_configs(CPUX86State *env,
 
         configs[v] = vpmu_counter_config(env, v, &event);
         if (!softpmu_counts_edges(&configs[v])) {
+            /* As softpmu_config() does with one that is not parked. */
             s->parked[v].high = false;
         }
         if (!configs[v].on) {
