@@ -284,7 +284,7 @@ static void check_translation(const Handover *h, unsigned format,
         }
     }
 
-    changed = handover_translate_record(h, format, translated, size);
+    changed = pebs_record_translate(h, format, translated, size);
     g_assert_cmpuint(changed, ==, physical == virtual ? 0 : 8);
     memcpy(&field, translated + at, 8);
     field = GUINT64_FROM_LE(field);
@@ -301,7 +301,7 @@ static void check_translation(const Handover *h, unsigned format,
     g_assert_cmphex(handover_reg_to_physical(h, field), ==, back);
 
     /* One byte of the field is not there. */
-    g_assert_cmpuint(handover_translate_record(h, format, cut, at + 7), ==, 0);
+    g_assert_cmpuint(pebs_record_translate(h, format, cut, at + 7), ==, 0);
     g_assert_cmpmem(cut, at + 7, record, at + 7);
 }
 

@@ -265,7 +265,7 @@ static void check_record(HandoverModel *m)
         }
     }
     rewritten = memcmp(expected, record, sizeof(record)) ? 8 : 0;
-    g_assert_cmpuint(handover_translate_record(&m->h, format, record, size),
+    g_assert_cmpuint(pebs_record_translate(&m->h, format, record, size),
                      ==, rewritten);
     g_assert_cmpmem(record, sizeof(record), expected, sizeof(expected));
 }

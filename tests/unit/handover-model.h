@@ -12,6 +12,7 @@
 
 #include <stddef.h>
 #include "handover.h"
+#include "pebs-record.h"
 
 typedef struct HandoverModel {
     Handover h;

@@ -708,14 +708,14 @@ static void check_record(const Handover *h, unsigned format, unsigned offset,
     /* Not all of the field is there. */
     memcpy(expected + offset, &field, 8);
     for (unsigned size = 0; size < offset + 8; size++) {
-        g_assert_cmpuint(handover_translate_record(h, format, record, size),
+        g_assert_cmpuint(pebs_record_translate(h, format, record, size),
                          ==, 0);
     }
     g_assert_cmpmem(record, sizeof(record), expected, sizeof(expected));
 
     virtual = GUINT64_TO_LE(virtual);
     memcpy(expected + offset, &virtual, 8);
-    g_assert_cmpuint(handover_translate_record(h, format, record, offset + 8),
+    g_assert_cmpuint(pebs_record_translate(h, format, record, offset + 8),
                      ==, result);
     g_assert_cmpmem(record, sizeof(record), expected, sizeof(expected));
 }

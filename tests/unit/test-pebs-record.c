@@ -279,13 +279,13 @@ static void check_translation(const Handover *h, unsigned format, uint64_t cfg,
     pebs_record_write(record_in(expected), format, cfg, &sample);
 
     /* Cut off before the end of the field. */
-    g_assert_cmpuint(handover_translate_record(h, format, record_in(buffer),
+    g_assert_cmpuint(pebs_record_translate(h, format, record_in(buffer),
                                                end - 1), ==, 0);
     g_assert_cmpmem(buffer, sizeof(*buffer), expected, sizeof(*expected));
 
     sample.counters = to;
     pebs_record_write(record_in(expected), format, cfg, &sample);
-    g_assert_cmpuint(handover_translate_record(h, format, record_in(buffer),
+    g_assert_cmpuint(pebs_record_translate(h, format, record_in(buffer),
                                                size), ==,
                      from == to ? 0 : 8);
     g_assert_cmpmem(buffer, sizeof(*buffer), expected, sizeof(*expected));

@@ -8,12 +8,12 @@
 #endif
 #include "handover.h"
 
-static bool has(VPMUCounterMask mask, unsigned i)
+static bool handover_has(VPMUCounterMask mask, unsigned i)
 {
     return mask >> i & 1;
 }
 
-static unsigned weight(VPMUCounterMask mask)
+static unsigned handover_weight(VPMUCounterMask mask)
 {
     unsigned n = 0;
 
@@ -23,50 +23,51 @@ static unsigned weight(VPMUCounterMask mask)
     return n;
 }
 
-static bool usable(const Handover *h, unsigned p)
+static bool handover_is_usable(const Handover *h, unsigned p)
 {
-    return has(h->counters & ~h->reserved, p);
+    return handover_has(h->counters & ~h->reserved, p);
 }
 
-static bool is_idle(const Handover *h, unsigned v)
+static bool handover_is_idle(const Handover *h, unsigned v)
 {
-    return !has(h->enabled, v);
+    return !handover_has(h->enabled, v);
 }
 
-/* pPMC @p is nobody's, or held by a vPMC that is not among @running. */
-static bool to_be_had(const Handover *h, unsigned p, VPMUCounterMask running)
+/* pPMC @p backs no vPMC, or a vPMC that is not among @running. */
+static bool handover_is_available(const Handover *h, unsigned p,
+                                  VPMUCounterMask running)
 {
-    return usable(h, p) &&
-           (h->virt[p] == HANDOVER_NONE || !has(running, h->virt[p]));
+    return handover_is_usable(h, p) &&
+           (h->virt[p] == HANDOVER_NONE || !handover_has(running, h->virt[p]));
 }
 
-static void take_away(Handover *h, unsigned v)
+static void handover_unbind(Handover *h, unsigned v)
 {
     h->virt[h->phys[v]] = HANDOVER_NONE;
     h->phys[v] = HANDOVER_NONE;
 }
 
-/* Give @p, which is to be had, to @v, which may have another. */
-static void give(Handover *h, unsigned v, unsigned p)
+/* Bind @v, which may have another pPMC, to pPMC @p, which is available. */
+static void handover_bind(Handover *h, unsigned v, unsigned p)
 {
     if (h->virt[p] != HANDOVER_NONE) {
-        take_away(h, h->virt[p]);
+        handover_unbind(h, h->virt[p]);
     }
     if (h->phys[v] != HANDOVER_NONE) {
-        take_away(h, v);
+        handover_unbind(h, v);
     }
     h->phys[v] = p;
     h->virt[p] = v;
 }
 
-/* Time has come to @now. */
-static void advance(Handover *h, int64_t now)
+/* Account for the time that has passed until @now. */
+static void handover_advance(Handover *h, int64_t now)
 {
     int64_t passed = now - h->now;
 
     for (unsigned v = 0; v < VPMU_NR; v++) {
         if (passed < 0) {
-            /* The clock was set back: what has passed by now stays so. */
+            /* The clock was set back: idle times stay as long as they were. */
             h->used[v] += passed;
         } else if (handover_path(h, v) == HANDOVER_STARVED) {
             h->stats.starved_ns += passed;
@@ -75,15 +76,18 @@ static void advance(Handover *h, int64_t now)
     h->now = now;
 }
 
-/* Returns: the vPMCs that have lost their pPMC so. */
-static VPMUCounterMask release_unused(Handover *h)
+/*
+ * Release the pPMCs of vPMCs that were idle for a slice.
+ * Returns: those vPMCs.
+ */
+static VPMUCounterMask handover_release_unused(Handover *h)
 {
     VPMUCounterMask released = 0;
 
     for (unsigned v = 0; v < VPMU_NR; v++) {
-        if (h->phys[v] != HANDOVER_NONE && is_idle(h, v) &&
+        if (h->phys[v] != HANDOVER_NONE && handover_is_idle(h, v) &&
             h->slice != HANDOVER_FOREVER && h->now - h->used[v] >= h->slice) {
-            take_away(h, v);
+            handover_unbind(h, v);
             released |= VPMU_MASK_OF(v);
             h->stats.lazy_releases++;
         }
@@ -91,8 +95,8 @@ static VPMUCounterMask release_unused(Handover *h)
     return released;
 }
 
-/* The pPMC for @v if that of its own index is not to be had. */
-static int find_other(const Handover *h, unsigned v)
+/* The pPMC for @v if the pPMC of its own index is not available. */
+static int handover_find_other(const Handover *h, unsigned v)
 {
     int idle = HANDOVER_NONE;
 
@@ -100,7 +104,7 @@ static int find_other(const Handover *h, unsigned v)
         return HANDOVER_NONE;
     }
     for (int p = VPMU_NR_GP - 1; p >= 0; p--) {
-        if (!to_be_had(h, p, h->enabled)) {
+        if (!handover_is_available(h, p, h->enabled)) {
             continue;
         }
         if (h->virt[p] == HANDOVER_NONE) {
@@ -113,85 +117,89 @@ static int find_other(const Handover *h, unsigned v)
     return idle;
 }
 
-/* Find pPMCs for those of @vpmcs that have none. */
-static void find_others(Handover *h, VPMUCounterMask vpmcs)
+/* Find pPMCs for those of @vpmcs that no pPMC backs. */
+static void handover_bind_others(Handover *h, VPMUCounterMask vpmcs)
 {
     for (unsigned v = 0; v < VPMU_NR; v++) {
         int p;
 
-        if (!has(vpmcs, v) || h->phys[v] != HANDOVER_NONE) {
+        if (!handover_has(vpmcs, v) || h->phys[v] != HANDOVER_NONE) {
             continue;
         }
-        p = find_other(h, v);
+        p = handover_find_other(h, v);
         if (p != HANDOVER_NONE) {
-            give(h, v, p);
+            handover_bind(h, v, p);
         }
     }
 }
 
 /*
  * Bring the map up to date with @h->enabled and @h->reserved.
- * @running: vPMCs that were enabled before, too
+ * @running: the vPMCs that were enabled before and still are
  */
-static void assign(Handover *h, VPMUCounterMask running)
+static void handover_assign(Handover *h, VPMUCounterMask running)
 {
     VPMUCounterMask displaced = 0;
 
     for (unsigned p = 0; p < VPMU_NR; p++) {
         int v = h->virt[p];
 
-        if (v != HANDOVER_NONE && !usable(h, p)) {
-            take_away(h, v);
+        if (v != HANDOVER_NONE && !handover_is_usable(h, p)) {
+            handover_unbind(h, v);
             displaced |= VPMU_MASK_OF(v) & running;
         }
     }
 
     /*
-     * First everybody who can have the pPMC of the same index; who goes there
-     * may have been on somebody else's...
+     * First, each vPMC that can have it gets the pPMC of its own index.  By
+     * moving there it may leave the pPMC of another vPMC's index, hence the
+     * repetition.
      */
     for (bool again = true; again;) {
         again = false;
         for (unsigned v = 0; v < VPMU_NR; v++) {
-            if (has(h->enabled, v) && h->phys[v] != (int)v &&
-                to_be_had(h, v, running)) {
-                give(h, v, v);
+            if (handover_has(h->enabled, v) && h->phys[v] != (int)v &&
+                handover_is_available(h, v, running)) {
+                handover_bind(h, v, v);
                 again = true;
             }
         }
     }
-    /* ...then the others, and first of them who has had one. */
-    find_others(h, displaced);
-    find_others(h, h->enabled);
+    /* Then the others: first the vPMCs that have just lost their pPMC. */
+    handover_bind_others(h, displaced);
+    handover_bind_others(h, h->enabled);
 }
 
 /*
- * Note what has become of @before, and count it.
- * @released: vPMCs that have lost their pPMC for not using it
+ * Describe in @change how @h differs from @before, and count it.
+ * @released: the vPMCs whose pPMC was released because they were idle
  */
-static void compare(Handover *h, const Handover *before,
+static void handover_compare(Handover *h, const Handover *before,
                     VPMUCounterMask released, HandoverChange *change)
 {
     change->vpmcs = 0;
     change->starved = 0;
+    change->rebound = released;
     for (unsigned v = 0; v < VPMU_NR; v++) {
-        bool had_one = before->phys[v] != HANDOVER_NONE && !has(released, v);
-        bool has_one = h->phys[v] != HANDOVER_NONE;
+        bool was_bound = before->phys[v] != HANDOVER_NONE &&
+                         !handover_has(released, v);
+        bool is_bound = h->phys[v] != HANDOVER_NONE;
         bool moved = h->phys[v] != before->phys[v];
 
         change->from[v] = before->phys[v];
         if (moved) {
             change->vpmcs |= VPMU_MASK_OF(v);
+            change->rebound = true;
         }
         if (handover_path(h, v) == HANDOVER_STARVED &&
             handover_path(before, v) != HANDOVER_STARVED) {
             change->starved |= VPMU_MASK_OF(v);
         }
-        h->stats.hand_overs += !had_one && has_one;
-        h->stats.evictions += had_one && !has_one;
-        h->stats.moves += had_one && has_one && moved;
-        h->stats.reuses += had_one && !moved &&
-                           has(h->enabled & ~before->enabled, v);
+        h->stats.hand_overs += !was_bound && is_bound;
+        h->stats.evictions += was_bound && !is_bound;
+        h->stats.moves += was_bound && is_bound && moved;
+        h->stats.reuses += was_bound && !moved &&
+                           handover_has(h->enabled & ~before->enabled, v);
     }
 }
 
@@ -204,37 +212,39 @@ void handover_init(Handover *h, VPMUCounterMask counters,
         .slice = slice,
     };
     for (unsigned i = 0; i < VPMU_NR; i++) {
-        bool mine = slice == HANDOVER_FOREVER && usable(h, i);
+        bool bound = slice == HANDOVER_FOREVER && handover_is_usable(h, i);
 
-        h->phys[i] = mine ? (int)i : HANDOVER_NONE;
+        h->phys[i] = bound ? (int)i : HANDOVER_NONE;
         h->virt[i] = h->phys[i];
     }
 }
 
-/* vPMCs that are enabled no more were used until @now. */
-static void note_use(Handover *h, VPMUCounterMask enabled, int64_t now)
+/* The vPMCs that are no longer among @enabled were used until @now. */
+static void handover_note_use(Handover *h, VPMUCounterMask enabled, int64_t now)
 {
     for (unsigned v = 0; v < VPMU_NR; v++) {
-        if (has(h->enabled & ~enabled, v)) {
+        if (handover_has(h->enabled & ~enabled, v)) {
             h->used[v] = now;
         }
     }
 }
 
 /*
- * What nearly every call finds: those that are or were enabled have the pPMC of
- * their index, and no other is to be released.  The map stays as it is.
+ * Nearly every call finds the map settled: each vPMC that is or was enabled has
+ * the pPMC of its own index, and nothing is due for release.  Then the map
+ * stays as it is.
  */
-static bool is_settled(const Handover *h, VPMUCounterMask enabled, int64_t now)
+static bool handover_is_settled(const Handover *h, VPMUCounterMask enabled,
+                                int64_t now)
 {
     if (now < h->now || h->slice <= 0) {
         return false;
     }
     for (unsigned v = 0; v < VPMU_NR; v++) {
-        if (has(enabled | h->enabled, v) && h->phys[v] != (int)v) {
+        if (handover_has(enabled | h->enabled, v) && h->phys[v] != (int)v) {
             return false;
         }
-        if (is_idle(h, v) && h->phys[v] != HANDOVER_NONE &&
+        if (handover_is_idle(h, v) && h->phys[v] != HANDOVER_NONE &&
             now - h->used[v] >= h->slice) {
             return false;
         }
@@ -248,21 +258,21 @@ void handover_enable(Handover *h, VPMUCounterMask enabled, int64_t now,
     Handover before;
     VPMUCounterMask released;
 
-    if (is_settled(h, enabled, now)) {
-        note_use(h, enabled, now);
-        h->stats.reuses += weight(enabled & ~h->enabled);
+    if (handover_is_settled(h, enabled, now)) {
+        handover_note_use(h, enabled, now);
+        h->stats.reuses += handover_weight(enabled & ~h->enabled);
         h->enabled = enabled;
         h->now = now;
         *change = (HandoverChange) { 0 };
         return;
     }
     before = *h;
-    advance(h, now);
-    note_use(h, enabled, now);
-    released = release_unused(h);
+    handover_advance(h, now);
+    handover_note_use(h, enabled, now);
+    released = handover_release_unused(h);
     h->enabled = enabled;
-    assign(h, enabled & before.enabled);
-    compare(h, &before, released, change);
+    handover_assign(h, enabled & before.enabled);
+    handover_compare(h, &before, released, change);
 }
 
 VPMUCounterMask handover_reserve(Handover *h, VPMUCounterMask reserved,
@@ -272,11 +282,11 @@ VPMUCounterMask handover_reserve(Handover *h, VPMUCounterMask reserved,
     Handover after = *h;
     VPMUCounterMask released;
 
-    advance(&after, now);
-    released = release_unused(&after);
+    handover_advance(&after, now);
+    released = handover_release_unused(&after);
     after.reserved = reserved;
-    assign(&after, after.enabled);
-    compare(&after, h, released, change);
+    handover_assign(&after, after.enabled);
+    handover_compare(&after, h, released, change);
     if (change->starved && !force) {
         VPMUCounterMask starved = change->starved;
 
@@ -287,11 +297,11 @@ VPMUCounterMask handover_reserve(Handover *h, VPMUCounterMask reserved,
     return change->starved;
 }
 
-/* Add from @from to @set, in order, until it has @nr. */
-static VPMUCounterMask fill(VPMUCounterMask set, VPMUCounterMask from,
+/* Add counters of @from to @set, in order, until @set has @nr of them. */
+static VPMUCounterMask handover_pick(VPMUCounterMask set, VPMUCounterMask from,
                             unsigned nr, bool low)
 {
-    for (unsigned i = 0; i < VPMU_NR_GP && weight(set) < nr; i++) {
+    for (unsigned i = 0; i < VPMU_NR_GP && handover_weight(set) < nr; i++) {
         set |= from & VPMU_MASK_OF(low ? i : VPMU_NR_GP - 1 - i);
     }
     return set;
@@ -305,9 +315,9 @@ VPMUCounterMask handover_choose(VPMUCounterMask counters,
     VPMUCounterMask set = 0;
 
     counters &= VPMU_MASK_GP;
-    set = fill(set, counters & reserved, nr, low);
-    set = fill(set, counters & ~avoid, nr, low);
-    return fill(set, counters, nr, low);
+    set = handover_pick(set, counters & reserved, nr, low);
+    set = handover_pick(set, counters & ~avoid, nr, low);
+    return handover_pick(set, counters, nr, low);
 }
 
 void handover_apply(const Handover *h, const HandoverChange *change,
@@ -316,12 +326,13 @@ void handover_apply(const Handover *h, const HandoverChange *change,
                     void *opaque)
 {
     for (unsigned v = 0; v < VPMU_NR; v++) {
-        if (has(change->vpmcs, v) && change->from[v] != HANDOVER_NONE) {
+        if (handover_has(change->vpmcs, v) &&
+            change->from[v] != HANDOVER_NONE) {
             save(opaque, v, change->from[v]);
         }
     }
     for (unsigned v = 0; v < VPMU_NR; v++) {
-        if (has(change->vpmcs, v) && h->phys[v] != HANDOVER_NONE) {
+        if (handover_has(change->vpmcs, v) && h->phys[v] != HANDOVER_NONE) {
             load(opaque, v, h->phys[v]);
         }
     }
@@ -329,7 +340,7 @@ void handover_apply(const Handover *h, const HandoverChange *change,
 
 HandoverPath handover_path(const Handover *h, unsigned v)
 {
-    return is_idle(h, v) ? HANDOVER_IDLE :
+    return handover_is_idle(h, v) ? HANDOVER_IDLE :
            h->phys[v] == HANDOVER_NONE ? HANDOVER_STARVED :
            h->phys[v] == (int)v ? HANDOVER_FAST : HANDOVER_SLOW;
 }
@@ -339,12 +350,13 @@ VPMUCounterMask handover_held(const Handover *h)
     return handover_to_physical(h, VPMU_MASK_ALL);
 }
 
-static VPMUCounterMask translate(const int8_t *map, VPMUCounterMask mask)
+static VPMUCounterMask handover_translate(const int8_t *map,
+                                          VPMUCounterMask mask)
 {
     VPMUCounterMask out = 0;
 
     for (unsigned i = 0; i < VPMU_NR; i++) {
-        if (has(mask, i) && map[i] != HANDOVER_NONE) {
+        if (handover_has(mask, i) && map[i] != HANDOVER_NONE) {
             out |= VPMU_MASK_OF(map[i]);
         }
     }
@@ -353,50 +365,28 @@ static VPMUCounterMask translate(const int8_t *map, VPMUCounterMask mask)
 
 VPMUCounterMask handover_to_physical(const Handover *h, VPMUCounterMask vpmcs)
 {
-    return translate(h->phys, vpmcs);
+    return handover_translate(h->phys, vpmcs);
 }
 
 VPMUCounterMask handover_to_virtual(const Handover *h, VPMUCounterMask ppmcs)
 {
-    return translate(h->virt, ppmcs);
+    return handover_translate(h->virt, ppmcs);
 }
 
-static uint64_t translate_reg(const int8_t *map, uint64_t reg)
+static uint64_t handover_translate_reg(const int8_t *map, uint64_t reg)
 {
     return (reg & ~vpmu_mask_to_reg(VPMU_MASK_ALL)) |
-           vpmu_mask_to_reg(translate(map, vpmu_mask_from_reg(reg)));
+           vpmu_mask_to_reg(handover_translate(map, vpmu_mask_from_reg(reg)));
 }
 
 uint64_t handover_reg_to_physical(const Handover *h, uint64_t reg)
 {
-    return translate_reg(h->phys, reg);
+    return handover_translate_reg(h->phys, reg);
 }
 
 uint64_t handover_reg_to_virtual(const Handover *h, uint64_t reg)
 {
-    return translate_reg(h->virt, reg);
-}
-
-unsigned handover_translate_record(const Handover *h, unsigned format,
-                                   uint8_t *record, unsigned size)
-{
-    unsigned offset = format >= 4 ? 0x10 : 0x90;
-    uint64_t physical = 0, virtual;
-
-    if (size < offset + sizeof(physical)) {
-        return 0;
-    }
-    for (unsigned i = 0; i < sizeof(physical); i++) {
-        physical |= (uint64_t)record[offset + i] << (8 * i);
-    }
-    virtual = handover_reg_to_virtual(h, physical);
-    if (virtual == physical) {
-        return 0;
-    }
-    for (unsigned i = 0; i < sizeof(virtual); i++) {
-        record[offset + i] = virtual >> (8 * i);
-    }
-    return sizeof(virtual);
+    return handover_translate_reg(h->virt, reg);
 }
 
 VPMUCounterMask handover_reset_slots(const Handover *h,

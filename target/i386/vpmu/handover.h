@@ -4,29 +4,31 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * This file and handover.c need nothing of QEMU, glib or libc: no allocation,
- * no lock, no clock.  They know indices, masks and time stamps that are handed
- * to them and touch no counter; who calls them moves the values as they say.
+ * no lock, no clock.  They handle indices, masks and time stamps that the
+ * caller passes, and touch no counter: the caller moves the values as told.
  *
  * Everything here belongs to one vCPU and is called by the thread that runs
- * it, or by anybody while that thread is stopped.
+ * it, or by any thread while that thread is stopped.
  *
  * The rules
  * ---------
- * A vPMC is given a pPMC when it is first enabled, and keeps it until it was
- * disabled for a whole slice.  It prefers the pPMC of its own index; a
- * general-purpose one makes do with another, the highest that is free.  A
- * fixed one counts an event of its own, so no other will do.  A vPMC that is
- * disabled yields at once to one that is enabled.  One that is enabled yields
- * to the host only.  Without a pPMC it is starved, until one is to be had.
+ * A vPMC is bound to a pPMC when it is first enabled, and keeps it until it was
+ * disabled for a whole slice.  It prefers the pPMC of its own index.  A
+ * general-purpose vPMC makes do with another pPMC, the highest that is free.
+ * A fixed counter counts an event of its own, so a fixed vPMC can only have
+ * the pPMC of its index.  A vPMC that is disabled yields its pPMC at once to a
+ * vPMC that is enabled.  A vPMC that is enabled yields to the host only.
+ * Without a pPMC it is starved until a pPMC becomes available.
  *
  * Invariants, which tests/unit/test-handover.c checks:
  * - A pPMC backs at most one vPMC, and a vPMC has at most one pPMC.
  * - A pPMC that is reserved, or does not exist, backs none.
- * - A vPMC is starved only while no pPMC that could back it is free or idle.
+ * - A vPMC is starved only while every pPMC that could back it is reserved or
+ *   backs an enabled vPMC.
  * - No count is lost or doubled, whatever the map does (handover_apply()).
- * - Without reservation, vPMC i has pPMC i or none, and every translation is
- *   the identity.  Otherwise there and back is the identity, for all that
- *   has a pPMC.
+ * - Without a reservation, vPMC i has pPMC i or none, and every translation is
+ *   the identity.  With one, translating there and back is the identity for
+ *   every vPMC that has a pPMC.
  * - No duration is negative, whatever the clock does.
  */
 #ifndef TARGET_I386_VPMU_HANDOVER_H
@@ -36,7 +38,7 @@
 
 /* No counter. */
 #define HANDOVER_NONE       (-1)
-/* For handover_init(): a pPMC never goes back by itself. */
+/* For handover_init(): an idle vPMC keeps its pPMC for ever. */
 #define HANDOVER_FOREVER    INT64_MAX
 
 typedef struct HandoverStats {
@@ -54,7 +56,7 @@ typedef struct Handover {
     /* The map: pPMC of a vPMC, vPMC of a pPMC, or HANDOVER_NONE. */
     int8_t phys[VPMU_NR];
     int8_t virt[VPMU_NR];
-    /* When a vPMC that is not enabled was last so, ns. */
+    /* When a vPMC that is disabled now was last enabled, ns. */
     int64_t used[VPMU_NR];
     /* The time of the last call and the length of a slice, ns. */
     int64_t now;
@@ -71,61 +73,65 @@ typedef enum HandoverPath {
 
 /**
  * HandoverChange: what a call has changed
- * @vpmcs: vPMCs that have another pPMC now, or none any more
- * @from: the pPMC that each of them had, or HANDOVER_NONE
- * @starved: vPMCs that were not starved before and are now
+ * @vpmcs: the vPMCs that have another pPMC than before, or have lost theirs
+ * @starved: the vPMCs that are starved and were not before
+ * @rebound: some vPMC was bound, moved or released.  It may be set without
+ *     @vpmcs: a vPMC that was released can get the same pPMC again at once
+ * @from: the pPMC that each vPMC had before, or HANDOVER_NONE
  */
 typedef struct HandoverChange {
     VPMUCounterMask vpmcs;
     VPMUCounterMask starved;
+    bool rebound;
     int8_t from[VPMU_NR];
 } HandoverChange;
 
 /**
  * handover_init: start with no vPMC enabled
  * @counters: pPMCs that exist
- * @reserved: those of them that are the host's
- * @slice: ns that a vPMC keeps its pPMC after it was disabled.
+ * @reserved: those of them that are reserved for the host
+ * @slice: how many ns a vPMC keeps its pPMC after it was disabled.
  *     HANDOVER_FOREVER: every vPMC has the pPMC of its index from the start
- *     (and @reserved is none); there is no policy then.
+ *     and keeps it; @reserved is empty, and there is no policy.
  */
 void handover_init(Handover *h, VPMUCounterMask counters,
                    VPMUCounterMask reserved, int64_t slice);
 
 /**
  * handover_enable: the guest has these vPMCs enabled, and no others
- * @enabled: vPMCs; each has a pPMC of its index (reserved or not)
- * @now: the time, ns, any epoch; slices and starved time run by it.  When it
+ * @enabled: vPMCs; for each of them there is a pPMC of its index, reserved or
+ *     not
+ * @now: the time in ns, of any epoch, for slices and starved time.  When it
  *     jumps back, as the virtual clock does in loadvm, no time has passed.
- * @change: what to do now, see handover_apply()
+ * @change: what the caller has to do next, see handover_apply()
  *
- * Also the way to bring everything up to date, with @enabled as it was: what
- * was unused for a slice is released, starved time is added up.
+ * Calling it with @enabled as it was brings everything up to date: it releases
+ * the pPMCs that were idle for a slice and adds up starved time.
  */
 void handover_enable(Handover *h, VPMUCounterMask enabled, int64_t now,
                      HandoverChange *change);
 
 /**
- * handover_reserve: keep these pPMCs, and no others, for the host
- * @force: also if vPMCs that count become starved by it
+ * handover_reserve: reserve these pPMCs, and no others, for the host
+ * @force: do it even if vPMCs that count become starved
  *
- * vPMCs that count go to other pPMCs with their values as long as there are
- * any.  Returns: the vPMCs that become starved.  If there are some, nothing
- * has changed unless @force is set.
+ * vPMCs that count move to other pPMCs with their values as long as pPMCs are
+ * available.  Returns: the vPMCs that become starved.  If there are any,
+ * nothing has changed unless @force is set.
  */
 VPMUCounterMask handover_reserve(Handover *h, VPMUCounterMask reserved,
                                  bool force, int64_t now,
                                  HandoverChange *change);
 
 /**
- * handover_choose: the general-purpose pPMCs for a reservation
+ * handover_choose: choose the general-purpose pPMCs of a reservation
  * @counters: pPMCs that exist
- * @avoid: those that guests count with
- * @reserved: the present reservation; what it has is kept
- * @nr: how many there shall be, at most as many as exist
- * @low: take the lowest indices first, not the highest
+ * @avoid: the pPMCs that guests count with; they are chosen last
+ * @reserved: the present reservation; its pPMCs are chosen first
+ * @nr: how many to choose, at most as many as exist
+ * @low: prefer the lowest indices, not the highest
  *
- * Those that nobody counts with come first.  Returns: @nr bits.
+ * Returns: @nr bits.
  */
 VPMUCounterMask handover_choose(VPMUCounterMask counters,
                                 VPMUCounterMask avoid,
@@ -133,12 +139,12 @@ VPMUCounterMask handover_choose(VPMUCounterMask counters,
                                 bool low);
 
 /**
- * handover_apply: carry out a change
- * @save: fetch vPMC @v's value from pPMC @p and stop that
+ * handover_apply: move the values of vPMCs as a change demands
+ * @save: fetch vPMC @v's value from pPMC @p, and stop that pPMC
  * @load: put vPMC @v's value into pPMC @p
  *
- * All values are fetched before the first is put: two vPMCs may have changed
- * places.  What shall count is set up afterwards by the caller.
+ * All values are fetched before the first is put, since two vPMCs may have
+ * changed places.  The caller sets up afterwards what each pPMC counts.
  */
 void handover_apply(const Handover *h, const HandoverChange *change,
                     void (*save)(void *opaque, unsigned v, unsigned p),
@@ -151,14 +157,14 @@ void handover_apply(const Handover *h, const HandoverChange *change,
 HandoverPath handover_path(const Handover *h, unsigned v);
 
 /**
- * handover_held: the pPMCs that the guest holds
+ * handover_held: the pPMCs that back vPMCs
  */
 VPMUCounterMask handover_held(const Handover *h);
 
 /**
  * handover_to_physical, handover_to_virtual: translate a set of counters
  *
- * A vPMC without a pPMC is dropped, and so is a pPMC that is not the guest's.
+ * A vPMC without a pPMC is dropped, and so is a pPMC that backs no vPMC.
  */
 VPMUCounterMask handover_to_physical(const Handover *h, VPMUCounterMask vpmcs);
 VPMUCounterMask handover_to_virtual(const Handover *h, VPMUCounterMask ppmcs);
@@ -168,29 +174,16 @@ VPMUCounterMask handover_to_virtual(const Handover *h, VPMUCounterMask ppmcs);
  * that has one bit a counter
  *
  * SDM volume 3: GLOBAL_CTRL, GLOBAL_STATUS, PEBS_ENABLE and the field
- * "applicable counters" of a PEBS record.  Bits that are no counter's stay.
+ * "applicable counters" of a PEBS record.  Bits that belong to no counter stay.
  */
 uint64_t handover_reg_to_physical(const Handover *h, uint64_t reg);
 uint64_t handover_reg_to_virtual(const Handover *h, uint64_t reg);
 
 /**
- * handover_translate_record: make a PEBS record name vPMCs
- * @format: PERF_CAPABILITIES.PEBS_REC_FMT, 3 or 4
- * @record: as the hardware wrote it, little endian
- * @size: bytes that are there
- *
- * SDM volume 3, "Processor Event Based Sampling": format 3 has the
- * applicable counters at 0x90, the basic group of format 4 at 0x10.
- * Returns: the bytes that were changed, 0 on the fast path or if the record
- * ends before the field.
- */
-unsigned handover_translate_record(const Handover *h, unsigned format,
-                                   uint8_t *record, unsigned size);
-
-/**
- * handover_reset_slots: which reset value the hardware reloads from which slot
- * @vslots: the DS area's reset slots as the guest filled them, by vPMC
- * @pslots: the slots by pPMC; only those of pPMCs that the guest holds are set
+ * handover_reset_slots: translate the counter reset slots of a DS area
+ * @vslots: the slots as the guest filled them, by vPMC
+ * @pslots: the slots as the hardware must see them, by pPMC; only the slots of
+ *     pPMCs that back a vPMC are set
  *
  * SDM volume 3, "Debug Store (DS) Mechanism": slot i for general purpose i,
  * 8 + j for fixed j.  Returns: the pPMCs whose slot has moved.

@@ -9,15 +9,19 @@
 #ifndef TARGET_I386_VPMU_PEBS_RECORD_H
 #define TARGET_I386_VPMU_PEBS_RECORD_H
 
-#include "counters.h"
+#include "handover.h"
 
-/* MSR_PEBS_DATA_CFG: groups of an adaptive record, in the order they come. */
+/* MSR_PEBS_DATA_CFG: groups of an adaptive record, in their order in memory */
 #define PEBS_CFG_MEMINFO        (UINT64_C(1) << 0)
 #define PEBS_CFG_GPRS           (UINT64_C(1) << 1)
 #define PEBS_CFG_XMMS           (UINT64_C(1) << 2)
 #define PEBS_CFG_LBRS           (UINT64_C(1) << 3)
 #define PEBS_CFG_LBR_SHIFT      24
 #define PEBS_CFG_MASK           UINT64_C(0xff00000f)
+
+/* Where "applicable counters" is, in format 3 and in the basic group */
+#define PEBS_FORMAT3_COUNTERS   0x90
+#define PEBS_BASIC_COUNTERS     0x10
 
 #define PEBS_BASIC_SIZE         32
 #define PEBS_MEMINFO_SIZE       32
@@ -38,9 +42,9 @@
  * @gprs: RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15
  * @xmms: XMM0 to XMM15, low half first
  * @tsc: time stamp counter
- * @counters: mask like GLOBAL_STATUS of those that overflowed at it
+ * @counters: mask like GLOBAL_STATUS of the counters that overflowed at it
  * @load, @store: linear addresses of its memory accesses, 0: it has none
- * @about_store: the record is about the store if there are both
+ * @about_store: if it loads and stores, the record is about the store
  * @source: data source encoding of the access
  * @latency: of the access, core cycles
  */
@@ -60,21 +64,32 @@ typedef struct PEBSSample {
 } PEBSSample;
 
 /**
- * pebs_record_size: how long a record is
+ * pebs_record_size: the length of a record
  * @format: PERF_CAPABILITIES.PEBS_REC_FMT, 3 or 4
- * @cfg: MSR_PEBS_DATA_CFG; 0 for a basic record; not looked at in format 3
+ * @cfg: MSR_PEBS_DATA_CFG; 0 for a basic record; ignored in format 3
  *
  * Returns: bytes, at most PEBS_RECORD_MAX.
  */
 unsigned pebs_record_size(unsigned format, uint64_t cfg);
 
 /**
- * pebs_record_write: make a record
+ * pebs_record_write: write a record, as the hardware does
  * @record: room for pebs_record_size() bytes
  *
  * Little endian.  LBR entries are zero: there is no LBR.
  */
 void pebs_record_write(uint8_t *record, unsigned format, uint64_t cfg,
                        const PEBSSample *sample);
+
+/**
+ * pebs_record_translate: have a record name vPMCs instead of pPMCs
+ * @record: as the hardware wrote it
+ * @size: the number of bytes that are there
+ *
+ * Returns: the number of bytes that were changed.  It is 0 on the fast path,
+ * and if the record ends before the field.
+ */
+unsigned pebs_record_translate(const Handover *h, unsigned format,
+                               uint8_t *record, unsigned size);
 
 #endif /* TARGET_I386_VPMU_PEBS_RECORD_H */

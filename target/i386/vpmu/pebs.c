@@ -132,7 +132,7 @@ bool vpmu_pebs(CPUX86State *env, VPMUCounterMask ppmcs)
     backend->sample(env, &sample);
     describe_access(env, vpmcs, &sample);
     pebs_record_write(record, format, cfg, &sample);
-    changed = handover_translate_record(&s->handover, format, record, size);
+    changed = pebs_record_translate(&s->handover, format, record, size);
     if (!put_record(env, &ds, record, size)) {
         stats->pebs_records_dropped++;
         trace_vpmu_pebs_drop(env_cpu(env)->cpu_index, ppmcs, ds.index);
