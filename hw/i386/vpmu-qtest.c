@@ -10,8 +10,8 @@
  *     csr vpmu-rdpmc CPU INDEX 0       the value
  *     csr vpmu-cpuid CPU LEAF N        EAX, EBX, ECX or EDX, by N
  *
- * and answers with a value, or with all ones for #GP: no register of the PMU
- * takes them.  While the machine is stopped.
+ * and answers with a value, or with all ones for #GP, which no register of the
+ * PMU can hold.  The machine must be stopped.
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
@@ -19,15 +19,16 @@
 #include "hw/core/cpu.h"
 #include "system/qtest.h"
 #include "system/runstate.h"
-#include "target/i386/vpmu/internal.h"
+#include "target/i386/vpmu/msr.h"
+#include "target/i386/vpmu/regs.h"
 
-static uint64_t access_msr(CPUX86State *env, bool write, uint32_t msr,
-                           uint64_t value)
+static uint64_t vpmu_access_msr(CPUX86State *env, bool write, uint32_t msr,
+                                uint64_t value)
 {
     VPMUAccess access = write ? vpmu_wrmsr(env, msr, value) :
                                 vpmu_rdmsr(env, msr, &value, 0);
 
-    /* Its other bits are not the PMU's, so it is read elsewhere. */
+    /* QEMU has this register, only some of its bits are the PMU's. */
     if (access == VPMU_NOT_MINE && msr == MSR_IA32_MISC_ENABLE) {
         return env->msr_ia32_misc_enable;
     }
@@ -57,9 +58,9 @@ static bool vpmu_command(CharBackend *chr, gchar **words)
                       &cpuid[3]);
         value = cpuid[value & 3];
     } else if (!strcmp(words[1], "vpmu-rdmsr")) {
-        value = access_msr(env, false, number, 0);
+        value = vpmu_access_msr(env, false, number, 0);
     } else if (!strcmp(words[1], "vpmu-wrmsr")) {
-        value = access_msr(env, true, number, value);
+        value = vpmu_access_msr(env, true, number, value);
     } else if (!strcmp(words[1], "vpmu-rdpmc")) {
         access = vpmu_rdpmc(env, number, &value, 0);
         value = access == VPMU_FAULT ? UINT64_MAX : value;

@@ -1,16 +1,16 @@
 /*
- * The virtual PMU's cumulative figures: query-stats, provider vpmu
+ * The virtual PMU's statistics: query-stats, provider vpmu
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One table, target/i386/vpmu/handover-stats.h.inc, has what there is.
+ * target/i386/vpmu/handover-stats.h.inc is the table of them.
  */
 #include "qemu/osdep.h"
 #include "hw/core/cpu.h"
 #include "qapi/qapi-types-stats.h"
 #include "qemu/module.h"
 #include "system/stats.h"
-#include "target/i386/vpmu/internal.h"
+#include "target/i386/vpmu/provider.h"
 
 typedef enum { COUNT, BYTES, NANOSECONDS } Unit;
 
@@ -18,42 +18,42 @@ static const struct {
     const char *name;
     Unit unit;
     size_t offset;
-} table[] = {
+} vpmu_stats_table[] = {
 #define HANDOVER_STAT(field_, name_, unit_, description_) \
     { name_, unit_, offsetof(HandoverStats, field_) },
 #include "target/i386/vpmu/handover-stats.h.inc"
 #undef HANDOVER_STAT
 };
 
-static uint64_t *figure(HandoverStats *stats, unsigned i)
+static uint64_t *vpmu_statistic(HandoverStats *stats, unsigned i)
 {
-    return (uint64_t *)((char *)stats + table[i].offset);
+    return (uint64_t *)((char *)stats + vpmu_stats_table[i].offset);
 }
 
-static void get_stats(CPUState *cs, run_on_cpu_data data)
+static void vpmu_do_get_stats(CPUState *cs, run_on_cpu_data data)
 {
     HandoverStats *stats = data.host_ptr;
 
-    vpmu_refresh(cpu_env(cs));
-    *stats = cpu_env(cs)->vpmu.handover.stats;
+    vpmu_provider()->refresh(cpu_env(cs));
+    *stats = cpu_env(cs)->vpmu_host.handover.stats;
 }
 
-static void add_result(StatsResultList **result, const char *path,
-                       HandoverStats *stats, strList *names)
+static void vpmu_add_result(StatsResultList **result, const char *path,
+                            HandoverStats *stats, strList *names)
 {
     StatsList *list = NULL, **tail = &list;
 
-    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+    for (unsigned i = 0; i < ARRAY_SIZE(vpmu_stats_table); i++) {
         Stats *entry;
 
-        if (!apply_str_list_filter(table[i].name, names)) {
+        if (!apply_str_list_filter(vpmu_stats_table[i].name, names)) {
             continue;
         }
         entry = g_new0(Stats, 1);
-        entry->name = g_strdup(table[i].name);
+        entry->name = g_strdup(vpmu_stats_table[i].name);
         entry->value = g_new0(StatsValue, 1);
         entry->value->type = QTYPE_QNUM;
-        entry->value->u.scalar = *figure(stats, i);
+        entry->value->u.scalar = *vpmu_statistic(stats, i);
         QAPI_LIST_APPEND(tail, entry);
     }
     if (list) {
@@ -61,8 +61,8 @@ static void add_result(StatsResultList **result, const char *path,
     }
 }
 
-/* Without a PMU whose figures there are, there is just no result. */
-static bool has_stats(void)
+/* Without a PMU that has statistics, the result is empty. */
+static bool vpmu_has_stats(void)
 {
     return first_cpu && X86_CPU(first_cpu)->vpmu.has_stats;
 }
@@ -73,7 +73,7 @@ static void vpmu_stats(StatsResultList **result, StatsTarget target,
     HandoverStats sum = {};
     CPUState *cs;
 
-    if (!has_stats() ||
+    if (!vpmu_has_stats() ||
         (target != STATS_TARGET_VM && target != STATS_TARGET_VCPU)) {
         return;
     }
@@ -85,32 +85,32 @@ static void vpmu_stats(StatsResultList **result, StatsTarget target,
             !apply_str_list_filter(path, targets)) {
             continue;
         }
-        run_on_cpu(cs, get_stats, RUN_ON_CPU_HOST_PTR(&stats));
+        run_on_cpu(cs, vpmu_do_get_stats, RUN_ON_CPU_HOST_PTR(&stats));
         if (target == STATS_TARGET_VCPU) {
-            add_result(result, path, &stats, names);
+            vpmu_add_result(result, path, &stats, names);
         }
-        for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
-            *figure(&sum, i) += *figure(&stats, i);
+        for (unsigned i = 0; i < ARRAY_SIZE(vpmu_stats_table); i++) {
+            *vpmu_statistic(&sum, i) += *vpmu_statistic(&stats, i);
         }
     }
     if (target == STATS_TARGET_VM) {
-        add_result(result, NULL, &sum, names);
+        vpmu_add_result(result, NULL, &sum, names);
     }
 }
 
-static StatsSchemaValueList *schema(void)
+static StatsSchemaValueList *vpmu_schema(void)
 {
     StatsSchemaValueList *list = NULL, **tail = &list;
 
-    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+    for (unsigned i = 0; i < ARRAY_SIZE(vpmu_stats_table); i++) {
         StatsSchemaValue *entry = g_new0(StatsSchemaValue, 1);
 
-        entry->name = g_strdup(table[i].name);
+        entry->name = g_strdup(vpmu_stats_table[i].name);
         entry->type = STATS_TYPE_CUMULATIVE;
-        entry->has_unit = table[i].unit != COUNT;
-        entry->unit = table[i].unit == BYTES ? STATS_UNIT_BYTES :
+        entry->has_unit = vpmu_stats_table[i].unit != COUNT;
+        entry->unit = vpmu_stats_table[i].unit == BYTES ? STATS_UNIT_BYTES :
                                                STATS_UNIT_SECONDS;
-        if (table[i].unit == NANOSECONDS) {
+        if (vpmu_stats_table[i].unit == NANOSECONDS) {
             entry->has_base = true;
             entry->base = 10;
             entry->exponent = -9;
@@ -122,11 +122,11 @@ static StatsSchemaValueList *schema(void)
 
 static void vpmu_schemas(StatsSchemaList **result, Error **errp)
 {
-    if (has_stats()) {
+    if (vpmu_has_stats()) {
         add_stats_schema(result, STATS_PROVIDER_VPMU, STATS_TARGET_VM,
-                         schema());
+                         vpmu_schema());
         add_stats_schema(result, STATS_PROVIDER_VPMU, STATS_TARGET_VCPU,
-                         schema());
+                         vpmu_schema());
     }
 }
 

@@ -9,12 +9,13 @@
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 #include "qapi/error.h"
-#include "qapi/qapi-visit-vpmu.h"
-#include "qapi/visitor.h"
-#include "hw/qdev-properties.h"
 #include "system/kvm.h"
 #include "system/tcg.h"
-#include "internal.h"
+#include "events.h"
+#include "properties.h"
+#include "provider.h"
+#include "regs.h"
+#include "reservation.h"
 
 #define VPMU_VERSION_MIN        2
 #define VPMU_VERSION_MAX        5
@@ -24,132 +25,9 @@
 #define VPMU_INTEL_MODEL        "a CPU model with vendor GenuineIntel, " \
                                 "for example Icelake-Server-v6"
 
-/* Properties */
-
-static void prop_pmu_get(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
-{
-    qdev_prop_bool.get(obj, v, name, opaque, errp);
-}
-
-static void prop_pmu_set(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
-{
-    qdev_prop_bool.set(obj, v, name, opaque, errp);
-    X86_CPU(obj)->vpmu.pmu_set = true;
-}
-
-static void prop_pmu_set_default(ObjectProperty *op, const Property *prop)
-{
-    object_property_set_default_bool(op, prop->defval.u);
-}
-
-/* A boolean that remembers that it was set, see VPMUConfig. */
-const PropertyInfo vpmu_prop_pmu = {
-    .type = "bool",
-    .description = "on/off",
-    .get = prop_pmu_get,
-    .set = prop_pmu_set,
-    .set_default_value = prop_pmu_set_default,
-};
-
-static char *fixed_list(uint8_t mask)
-{
-    GString *list = g_string_new(NULL);
-
-    for (unsigned j = 0; j < VPMU_NR_FIXED; j++) {
-        if (mask & (1u << j)) {
-            g_string_append_printf(list, "%s%u", list->len ? ":" : "", j);
-        }
-    }
-    return g_string_free(list, FALSE);
-}
-
-static void prop_fixed_get(Object *obj, Visitor *v, const char *name,
-                           void *opaque, Error **errp)
-{
-    uint8_t *mask = object_field_prop_ptr(obj, opaque);
-    g_autofree char *list = fixed_list(*mask);
-
-    visit_type_str(v, name, &list, errp);
-}
-
-static void prop_fixed_set(Object *obj, Visitor *v, const char *name,
-                           void *opaque, Error **errp)
-{
-    g_autofree char *list = NULL;
-    g_auto(GStrv) indices = NULL;
-    uint8_t mask = 0;
-
-    if (!visit_type_str(v, name, &list, errp)) {
-        return;
-    }
-    indices = g_strsplit(list, ":", -1);
-    for (char **index = indices; *index; index++) {
-        unsigned j = (*index)[0] - '0';
-
-        if (!(*index)[0] || (*index)[1] || j >= VPMU_NR_FIXED) {
-            error_setg(errp, "%s=%s: '%s' is no fixed counter: use the "
-                       "indices 0 to %u with colons between them, as in 0:2",
-                       name, list, *index, VPMU_NR_FIXED - 1);
-            return;
-        }
-        if (mask & (1u << j)) {
-            error_setg(errp, "%s=%s names fixed counter %u twice: name it "
-                       "once", name, list, j);
-            return;
-        }
-        mask |= 1u << j;
-    }
-    *(uint8_t *)object_field_prop_ptr(obj, opaque) = mask;
-}
-
-/* -cpu splits at commas, so a list in it has colons. */
-const PropertyInfo vpmu_prop_fixed = {
-    .type = "str",
-    .description = "indices of fixed counters, for example 0:2",
-    .get = prop_fixed_get,
-    .set = prop_fixed_set,
-};
-
-static void prop_enum_get(Object *obj, Visitor *v, const char *name,
-                          void *opaque, Error **errp)
-{
-    qdev_prop_on_off_auto.get(obj, v, name, opaque, errp);
-}
-
-static void prop_enum_set(Object *obj, Visitor *v, const char *name,
-                          void *opaque, Error **errp)
-{
-    qdev_prop_on_off_auto.set(obj, v, name, opaque, errp);
-}
-
-static void prop_enum_set_default(ObjectProperty *op, const Property *prop)
-{
-    qdev_prop_on_off_auto.set_default_value(op, prop);
-}
-
-const PropertyInfo vpmu_prop_order = {
-    .type = "VpmuHostOrder",
-    .description = "which counters the host gets first: high/low",
-    .enum_table = &VpmuHostOrder_lookup,
-    .get = prop_enum_get,
-    .set = prop_enum_set,
-    .set_default_value = prop_enum_set_default,
-};
-
-const PropertyInfo vpmu_prop_visible = {
-    .type = "VpmuVisible",
-    .description = "which counters the guest sees: all/granted",
-    .enum_table = &VpmuVisible_lookup,
-    .get = prop_enum_get,
-    .set = prop_enum_set,
-    .set_default_value = prop_enum_set_default,
-};
-
 /* What is asked for */
 
-static bool wants_passthrough(const X86CPU *cpu)
+static bool vpmu_wants_passthrough(const X86CPU *cpu)
 {
     return cpu->vpmu.passthrough != ON_OFF_AUTO_OFF;
 }
@@ -158,34 +36,37 @@ static bool wants_passthrough(const X86CPU *cpu)
  * CPU models that switch pmu on by themselves (max) must stay as they are,
  * so only what the user says counts.
  */
-static bool wants_software(const X86CPU *cpu)
+static bool vpmu_wants_software(const X86CPU *cpu)
 {
     return tcg_enabled() && IS_INTEL_CPU(&cpu->env) &&
-           ((cpu->enable_pmu && cpu->vpmu.pmu_set) || wants_passthrough(cpu));
+           ((cpu->enable_pmu && cpu->vpmu.pmu_set) ||
+            vpmu_wants_passthrough(cpu));
 }
 
-static bool wants_pebs(const X86CPU *cpu)
+static bool vpmu_wants_pebs(const X86CPU *cpu)
 {
-    return wants_software(cpu) && cpu->vpmu.pebs != ON_OFF_AUTO_OFF;
+    return vpmu_wants_software(cpu) && cpu->vpmu.pebs != ON_OFF_AUTO_OFF;
 }
 
-static unsigned pebs_format(const VPMUConfig *vpmu)
+static unsigned vpmu_pebs_format(const VPMUConfig *vpmu)
 {
     return vpmu->pebs_format ?: VPMU_PEBS_FORMAT_MAX;
 }
 
-static bool wants_baseline(const VPMUConfig *vpmu)
+static bool vpmu_wants_baseline(const VPMUConfig *vpmu)
 {
-    return vpmu->pebs_baseline != ON_OFF_AUTO_OFF && pebs_format(vpmu) >= 4;
+    return vpmu->pebs_baseline != ON_OFF_AUTO_OFF &&
+           vpmu_pebs_format(vpmu) >= 4;
 }
 
 /* PERF_CAPABILITIES of PEBS; @cpu: NULL for what is possible at all */
-static uint64_t pebs_capabilities(const X86CPU *cpu)
+static uint64_t vpmu_pebs_capabilities(const X86CPU *cpu)
 {
     return VPMU_CAP_PEBS_TRAP | VPMU_CAP_PEBS_ARCH_REG |
-           (cpu ? (uint64_t)pebs_format(&cpu->vpmu) <<
+           (cpu ? (uint64_t)vpmu_pebs_format(&cpu->vpmu) <<
                   VPMU_CAP_PEBS_FORMAT_SHIFT : VPMU_CAP_PEBS_FORMAT) |
-           (!cpu || wants_baseline(&cpu->vpmu) ? VPMU_CAP_PEBS_BASELINE : 0);
+           (!cpu || vpmu_wants_baseline(&cpu->vpmu) ?
+            VPMU_CAP_PEBS_BASELINE : 0);
 }
 
 static const int feature_words[] = {
@@ -193,7 +74,7 @@ static const int feature_words[] = {
 };
 
 /* The features in @word that go with these PERF_CAPABILITIES */
-static uint64_t features_of(uint64_t capabilities, int word)
+static uint64_t vpmu_features_of(uint64_t capabilities, int word)
 {
     bool pebs = capabilities & VPMU_CAP_PEBS_FORMAT;
 
@@ -210,24 +91,24 @@ static uint64_t features_of(uint64_t capabilities, int word)
 }
 
 /* Show them, but for what the user has set one by one. */
-static void show_features(CPUX86State *env, uint64_t capabilities)
+static void vpmu_show_features(CPUX86State *env, uint64_t capabilities)
 {
     for (int i = 0; i < ARRAY_SIZE(feature_words); i++) {
         int word = feature_words[i];
 
-        env->features[word] |= features_of(capabilities, word) &
+        env->features[word] |= vpmu_features_of(capabilities, word) &
                                ~env->user_features[word];
     }
     env->cpuid_min_level = MAX(env->cpuid_min_level, 0xa);
 }
 
 /* Has the user switched off some of them? */
-static bool is_switched_off(const CPUX86State *env, uint64_t capabilities)
+static bool vpmu_is_switched_off(const CPUX86State *env, uint64_t capabilities)
 {
     for (int i = 0; i < ARRAY_SIZE(feature_words); i++) {
         int word = feature_words[i];
 
-        if (features_of(capabilities, word) & env->user_features[word] &
+        if (vpmu_features_of(capabilities, word) & env->user_features[word] &
             ~env->features[word]) {
             return true;
         }
@@ -236,35 +117,41 @@ static bool is_switched_off(const CPUX86State *env, uint64_t capabilities)
 }
 
 /* The features in @word that only PEBS needs */
-static uint64_t pebs_features(int word)
+static uint64_t vpmu_pebs_features(int word)
 {
-    return features_of(VPMU_CAP_PEBS, word) & ~features_of(0, word);
+    return vpmu_features_of(VPMU_CAP_PEBS, word) & ~vpmu_features_of(0, word);
 }
 
-static void hide_pebs(CPUX86State *env)
+static void vpmu_hide_pebs(CPUX86State *env)
 {
     for (int i = 0; i < ARRAY_SIZE(feature_words); i++) {
-        env->features[feature_words[i]] &= ~pebs_features(feature_words[i]);
+        int word = feature_words[i];
+
+        env->features[word] &= ~vpmu_pebs_features(word);
     }
 }
 
 uint64_t vpmu_supported_features(X86CPU *cpu, int word)
 {
-    if (cpu && !wants_software(cpu)) {
+    uint64_t capabilities = VPMU_CAP_FW_WRITE;
+
+    if (cpu && !vpmu_wants_software(cpu)) {
         return 0;
     }
-    return features_of(VPMU_CAP_FW_WRITE | (!cpu || wants_pebs(cpu) ?
-                                            pebs_capabilities(cpu) : 0), word);
+    if (!cpu || vpmu_wants_pebs(cpu)) {
+        capabilities |= vpmu_pebs_capabilities(cpu);
+    }
+    return vpmu_features_of(capabilities, word);
 }
 
 /* Is there a PMU with counters that can be handed over? */
-static bool check_passthrough(X86CPU *cpu, Error **errp)
+static bool vpmu_check_passthrough(X86CPU *cpu, Error **errp)
 {
-    const VPMUBackend *backend = vpmu_backend();
+    const VPMUProvider *provider = vpmu_provider();
     const char *reason = "this accelerator has no virtual PMU";
     VpmuMode mode = VPMU_MODE_NONE;
 
-    if (!wants_passthrough(cpu)) {
+    if (!vpmu_wants_passthrough(cpu)) {
         return true;
     }
     if (cpu->vpmu.pmu_set && !cpu->enable_pmu) {
@@ -272,15 +159,15 @@ static bool check_passthrough(X86CPU *cpu, Error **errp)
                    "of them", OnOffAuto_str(cpu->vpmu.passthrough));
         return false;
     }
-    if (wants_software(cpu)) {
+    if (vpmu_wants_software(cpu)) {
         cpu->enable_pmu = true;
         return true;
     }
     if (tcg_enabled()) {
         reason = "under TCG it needs " VPMU_INTEL_MODEL;
-    } else if (backend) {
+    } else if (provider) {
         cpu->enable_pmu = true;
-        mode = backend->mode(cpu, &reason);
+        mode = provider->mode(cpu, &reason);
     }
     if (mode == VPMU_MODE_NONE && cpu->vpmu.passthrough == ON_OFF_AUTO_AUTO) {
         warn_report_once("pmu-passthrough=auto: the guest has no PMU: %s",
@@ -288,7 +175,7 @@ static bool check_passthrough(X86CPU *cpu, Error **errp)
     }
     if (cpu->vpmu.passthrough == ON_OFF_AUTO_ON &&
         (mode == VPMU_MODE_NONE || mode == VPMU_MODE_EMULATED)) {
-        error_setg(errp, "pmu-passthrough=on cannot be had: %s", reason);
+        error_setg(errp, "pmu-passthrough=on is not available: %s", reason);
         if (kvm_enabled()) {
             error_append_hint(errp, "It needs KVM's modules with counter "
                               "hand-over (kvm loaded with vpmu_handover=1), "
@@ -304,7 +191,7 @@ static bool check_passthrough(X86CPU *cpu, Error **errp)
 }
 
 /* The first property that is set and needs the software PMU, or the policy */
-static const char *software_property(const VPMUConfig *vpmu)
+static const char *vpmu_software_property(const VPMUConfig *vpmu)
 {
     return vpmu->version ? "pmu-version" :
            vpmu->nr_gp ? "pmu-gp-counters" :
@@ -313,7 +200,7 @@ static const char *software_property(const VPMUConfig *vpmu)
            vpmu->pebs_baseline == ON_OFF_AUTO_ON ? "pebs-baseline" : NULL;
 }
 
-static const char *policy_property(const VPMUConfig *vpmu)
+static const char *vpmu_policy_property(const VPMUConfig *vpmu)
 {
     return vpmu->host_gp ? "pmu-host-gp" :
            vpmu->host_fixed ? "pmu-host-fixed" :
@@ -323,29 +210,28 @@ static const char *policy_property(const VPMUConfig *vpmu)
 }
 
 /* Does a kernel hand counters over? */
-static bool has_handover(X86CPU *cpu)
+static bool vpmu_has_handover(X86CPU *cpu)
 {
-    const VPMUBackend *backend = vpmu_backend();
     const char *reason;
 
-    return backend && backend->mode(cpu, &reason) == VPMU_MODE_HANDOVER;
+    return vpmu_mode(cpu, &reason) == VPMU_MODE_HANDOVER;
 }
 
 /* Properties that ask for something that is not there. */
-static bool check_needed(X86CPU *cpu, Error **errp)
+static bool vpmu_check_needed(X86CPU *cpu, Error **errp)
 {
-    const char *software = software_property(&cpu->vpmu);
-    const char *policy = policy_property(&cpu->vpmu);
+    const char *software = vpmu_software_property(&cpu->vpmu);
+    const char *policy = vpmu_policy_property(&cpu->vpmu);
 
-    if (policy && !wants_passthrough(cpu)) {
+    if (policy && !vpmu_wants_passthrough(cpu)) {
         error_setg(errp, "%s needs pmu-passthrough: add pmu-passthrough=on "
                    "or remove %s", policy, policy);
         return false;
     }
-    if (wants_software(cpu)) {
+    if (vpmu_wants_software(cpu)) {
         return true;
     }
-    if (has_handover(cpu)) {
+    if (vpmu_has_handover(cpu)) {
         if (cpu->vpmu.host_order != VPMU_HOST_ORDER_HIGH) {
             error_setg(errp, "pmu-host-order: the host's kernel picks the "
                        "counters itself: remove pmu-host-order");
@@ -354,12 +240,12 @@ static bool check_needed(X86CPU *cpu, Error **errp)
         return true;
     }
     if (software && !tcg_enabled()) {
-        error_setg(errp, "%s needs the software PMU, which is TCG's: "
+        error_setg(errp, "%s needs the software PMU, which only TCG has: "
                    "add -accel tcg or remove %s", software, software);
         return false;
     }
     if (policy && !tcg_enabled()) {
-        error_setg(errp, "%s: this kernel cannot keep counters for the host: "
+        error_setg(errp, "%s: this kernel cannot reserve counters for the host: "
                    "load KVM's modules with counter hand-over, add -accel tcg "
                    "or remove %s", policy, policy);
         return false;
@@ -376,7 +262,7 @@ static bool check_needed(X86CPU *cpu, Error **errp)
     return true;
 }
 
-static bool check_range(const VPMUConfig *vpmu, Error **errp)
+static bool vpmu_check_range(const VPMUConfig *vpmu, Error **errp)
 {
     if (vpmu->version &&
         (vpmu->version < VPMU_VERSION_MIN ||
@@ -416,7 +302,7 @@ static bool check_range(const VPMUConfig *vpmu, Error **errp)
 }
 
 /* Now it is known how many there are. */
-static bool check_host_gp(const VPMUConfig *vpmu, Error **errp)
+static bool vpmu_check_host_gp(const VPMUConfig *vpmu, Error **errp)
 {
     unsigned total = vpmu->total_gp;
 
@@ -435,27 +321,27 @@ static bool check_host_gp(const VPMUConfig *vpmu, Error **errp)
     return true;
 }
 
-static bool expand_software(X86CPU *cpu, Error **errp)
+static bool vpmu_expand_software(X86CPU *cpu, Error **errp)
 {
     VPMUConfig *vpmu = &cpu->vpmu;
 
     /* What was not set, as it is now: model expansion shows it. */
     vpmu->version = vpmu->version ?: VPMU_VERSION_MAX;
     vpmu->nr_gp = vpmu->nr_gp ?: VPMU_NR_GP;
-    vpmu->pebs = wants_pebs(cpu) ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
-    vpmu->pebs_baseline = wants_baseline(vpmu) ? ON_OFF_AUTO_ON :
+    vpmu->pebs = vpmu_wants_pebs(cpu) ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
+    vpmu->pebs_baseline = vpmu_wants_baseline(vpmu) ? ON_OFF_AUTO_ON :
                                                  ON_OFF_AUTO_OFF;
-    vpmu->pebs_format = pebs_format(vpmu);
+    vpmu->pebs_format = vpmu_pebs_format(vpmu);
     vpmu->total_gp = vpmu->nr_gp;
     vpmu->nr_fixed = VPMU_NR_FIXED;
-    show_features(&cpu->env, vpmu_supported_features(cpu,
+    vpmu_show_features(&cpu->env, vpmu_supported_features(cpu,
                                                      FEAT_PERF_CAPABILITIES));
-    return check_host_gp(vpmu, errp);
+    return vpmu_check_host_gp(vpmu, errp);
 }
 
 /* Is a number that was asked for more than what the kernel has? */
-static bool check_number(const char *name, unsigned asked, unsigned offered,
-                         Error **errp)
+static bool vpmu_check_number(const char *name, unsigned asked,
+                              unsigned offered, Error **errp)
 {
     if (asked > offered) {
         error_setg(errp, "%s=%u is more than the %u that this kernel's KVM "
@@ -470,7 +356,7 @@ static bool check_number(const char *name, unsigned asked, unsigned offered,
  * The processor makes the records, so there is one kind or none.
  * @capabilities: PEBS as offered; 0: there is none, and this is @why
  */
-static bool check_pebs(const VPMUConfig *vpmu, uint64_t capabilities,
+static bool vpmu_check_pebs(const VPMUConfig *vpmu, uint64_t capabilities,
                        const char *why, Error **errp)
 {
     bool baseline = capabilities & VPMU_CAP_PEBS_BASELINE;
@@ -481,7 +367,7 @@ static bool check_pebs(const VPMUConfig *vpmu, uint64_t capabilities,
                          vpmu->pebs == ON_OFF_AUTO_ON ? "pebs=on" : NULL;
 
     if (!capabilities && wanted) {
-        error_setg(errp, "%s cannot be had: %s", wanted, why);
+        error_setg(errp, "%s is not available: %s", wanted, why);
         return false;
     }
     if (!capabilities || vpmu->pebs == ON_OFF_AUTO_OFF) {
@@ -499,7 +385,7 @@ static bool check_pebs(const VPMUConfig *vpmu, uint64_t capabilities,
 }
 
 /* What the kernel offers is the default and the limit of all properties. */
-static bool expand_handover(X86CPU *cpu, Error **errp)
+static bool vpmu_expand_handover(X86CPU *cpu, Error **errp)
 {
     CPUX86State *env = &cpu->env;
     VPMUConfig *vpmu = &cpu->vpmu;
@@ -507,17 +393,17 @@ static bool expand_handover(X86CPU *cpu, Error **errp)
     VPMUOffer offer;
     uint64_t pebs;
 
-    vpmu_backend()->offer(cpu, &offer);
+    vpmu_provider()->offer(cpu, &offer);
     pebs = offer.capabilities & VPMU_CAP_PEBS;
     if (!pebs) {
         why = offer.no_pebs;
-    } else if (is_switched_off(env, pebs)) {
+    } else if (vpmu_is_switched_off(env, pebs)) {
         why = "remove pdcm=off, ds=off and dtes64=off";
         pebs = 0;
     }
-    if (!check_number("pmu-version", vpmu->version, offer.version, errp) ||
-        !check_number("pmu-gp-counters", vpmu->nr_gp, offer.nr_gp, errp) ||
-        !check_pebs(vpmu, pebs, why, errp)) {
+    if (!vpmu_check_number("pmu-version", vpmu->version, offer.version, errp) ||
+        !vpmu_check_number("pmu-gp-counters", vpmu->nr_gp, offer.nr_gp, errp) ||
+        !vpmu_check_pebs(vpmu, pebs, why, errp)) {
         return false;
     }
     if (vpmu->pebs == ON_OFF_AUTO_OFF) {
@@ -531,53 +417,40 @@ static bool expand_handover(X86CPU *cpu, Error **errp)
     vpmu->pebs_format = extract64(pebs, VPMU_CAP_PEBS_FORMAT_SHIFT, 4);
     vpmu->pebs_baseline = pebs & VPMU_CAP_PEBS_BASELINE ? ON_OFF_AUTO_ON :
                                                           ON_OFF_AUTO_OFF;
-    hide_pebs(env);
+    vpmu_hide_pebs(env);
     if (offer.capabilities) {
-        show_features(env, pebs | (offer.capabilities & ~VPMU_CAP_PEBS));
+        vpmu_show_features(env, pebs | (offer.capabilities & ~VPMU_CAP_PEBS));
     }
-    return check_host_gp(vpmu, errp);
+    return vpmu_check_host_gp(vpmu, errp);
 }
 
 bool vpmu_expand_features(X86CPU *cpu, Error **errp)
 {
     const VPMUConfig *vpmu = &cpu->vpmu;
 
-    if (!check_range(vpmu, errp) || !check_passthrough(cpu, errp) ||
-        !check_needed(cpu, errp)) {
+    if (!vpmu_check_range(vpmu, errp) || !vpmu_check_passthrough(cpu, errp) ||
+        !vpmu_check_needed(cpu, errp)) {
         return false;
     }
-    if (wants_software(cpu)) {
-        return expand_software(cpu, errp);
+    if (vpmu_wants_software(cpu)) {
+        return vpmu_expand_software(cpu, errp);
     }
-    if (has_handover(cpu)) {
-        return expand_handover(cpu, errp);
+    if (vpmu_has_handover(cpu)) {
+        return vpmu_expand_handover(cpu, errp);
     }
     if (tcg_enabled() && cpu->enable_pmu && vpmu->pmu_set) {
         warn_report_once("pmu=on has no effect: the software PMU needs "
                          VPMU_INTEL_MODEL);
     }
     if (kvm_enabled() && vpmu->pebs == ON_OFF_AUTO_OFF) {
-        hide_pebs(&cpu->env);
+        vpmu_hide_pebs(&cpu->env);
     }
     return true;
 }
 
 /* What the properties come to */
 
-static VPMUCounterMask ppmcs(const VPMUConfig *vpmu)
-{
-    return ((1u << vpmu->total_gp) - 1) |
-           ((1u << vpmu->nr_fixed) - 1) << VPMU_NR_GP;
-}
-
-static VPMUCounterMask reserved_at_start(const VPMUConfig *vpmu)
-{
-    return handover_choose(ppmcs(vpmu), 0, 0, vpmu->host_gp,
-                           vpmu->host_order == VPMU_HOST_ORDER_LOW) |
-           vpmu->host_fixed << VPMU_NR_GP;
-}
-
-static VPMUCounterMask visible(const VPMUConfig *vpmu)
+static VPMUCounterMask vpmu_visible_vpmcs(const VPMUConfig *vpmu)
 {
     unsigned nr_gp = vpmu->nr_gp;
     unsigned fixed = (1u << vpmu->nr_fixed) - 1;
@@ -593,9 +466,9 @@ static VPMUCounterMask visible(const VPMUConfig *vpmu)
     return ((1u << nr_gp) - 1) | fixed << VPMU_NR_GP;
 }
 
-static char *describe(const VPMUConfig *vpmu)
+static char *vpmu_describe(const VPMUConfig *vpmu)
 {
-    g_autofree char *fixed = fixed_list(vpmu->host_fixed);
+    g_autofree char *fixed = vpmu_fixed_list(vpmu->host_fixed);
 
     return g_strdup_printf("pmu=%s,pmu-version=%u,pmu-gp-counters=%u,"
                            "pebs=%s,pebs-fmt=%u,pebs-baseline=%s,"
@@ -612,40 +485,27 @@ static char *describe(const VPMUConfig *vpmu)
                            VpmuVisible_str(vpmu->visible), vpmu->slice_ms);
 }
 
-bool vpmu_realize(X86CPU *cpu, Error **errp)
+static bool vpmu_check_same(const X86CPU *cpu, const X86CPU *first,
+                            Error **errp)
+{
+    g_autofree char *here = vpmu_describe(&cpu->vpmu);
+    g_autofree char *there = vpmu_describe(&first->vpmu);
+
+    if (!strcmp(here, there)) {
+        return true;
+    }
+    error_setg(errp, "all CPUs of a machine have the same PMU, but this CPU "
+               "has %s and CPU 0 has %s: give the PMU's properties in -cpu",
+               here, there);
+    return false;
+}
+
+/* Drop the features that only the software PMU has. */
+static void vpmu_drop_features(X86CPU *cpu)
 {
     CPUX86State *env = &cpu->env;
-    VPMUConfig *vpmu = &cpu->vpmu;
-    const VPMUBackend *backend = vpmu_backend();
 
-    vpmu->software = wants_software(cpu);
-    if (vpmu->software) {
-        vpmu->policy = wants_passthrough(cpu);
-        vpmu->has_map = true;
-        vpmu->has_stats = true;
-        handover_init(&env->vpmu.handover, ppmcs(vpmu),
-                      reserved_at_start(vpmu), !vpmu->policy ?
-                      HANDOVER_FOREVER : vpmu->slice_ms * (int64_t)SCALE_MS);
-    }
-    if (backend && backend->realize && !backend->realize(cpu, errp)) {
-        return false;
-    }
-    if (vpmu->software || vpmu->policy) {
-        vpmu->vpmcs = visible(vpmu);
-    }
-    if (first_cpu && CPU(cpu) != first_cpu) {
-        g_autofree char *mine = describe(vpmu);
-        g_autofree char *first = describe(&X86_CPU(first_cpu)->vpmu);
-
-        if (strcmp(mine, first)) {
-            error_setg(errp, "all CPUs of a machine have the same PMU: "
-                       "this one has %s, CPU 0 has %s; give the PMU's "
-                       "properties in -cpu", mine, first);
-            return false;
-        }
-        vpmu_plug(cpu, X86_CPU(first_cpu));
-    }
-    if (tcg_enabled() && !vpmu->software) {
+    if (!cpu->vpmu.software) {
         if (env->features[FEAT_1_ECX] & CPUID_EXT_PDCM) {
             warn_report_once("TCG has pdcm only with pmu=on and a CPU model "
                              "with vendor GenuineIntel");
@@ -653,7 +513,7 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
         env->features[FEAT_1_ECX] &= ~CPUID_EXT_PDCM;
         env->features[FEAT_PERF_CAPABILITIES] = 0;
     }
-    if (tcg_enabled() && !wants_pebs(cpu)) {
+    if (!vpmu_wants_pebs(cpu)) {
         if ((env->features[FEAT_1_EDX] & CPUID_DTS) ||
             (env->features[FEAT_1_ECX] & CPUID_EXT_DTES64)) {
             warn_report_once("TCG has ds and dtes64 only with pmu=on, without "
@@ -662,6 +522,38 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
         }
         env->features[FEAT_1_EDX] &= ~CPUID_DTS;
         env->features[FEAT_1_ECX] &= ~CPUID_EXT_DTES64;
+    }
+}
+
+bool vpmu_realize(X86CPU *cpu, Error **errp)
+{
+    VPMUConfig *vpmu = &cpu->vpmu;
+    const VPMUProvider *provider = vpmu_provider();
+
+    vpmu->software = vpmu_wants_software(cpu);
+    if (vpmu->software) {
+        vpmu->policy = vpmu_wants_passthrough(cpu);
+        vpmu->has_map = true;
+        vpmu->has_stats = true;
+    }
+    if (provider && provider->realize && !provider->realize(cpu, errp)) {
+        return false;
+    }
+    if (vpmu->software || vpmu->policy) {
+        vpmu->vpmcs = vpmu_visible_vpmcs(vpmu);
+    }
+    if (first_cpu && CPU(cpu) != first_cpu &&
+        !vpmu_check_same(cpu, X86_CPU(first_cpu), errp)) {
+        return false;
+    }
+    if (vpmu->policy) {
+        vpmu_reservation_plug(cpu);
+    } else if (vpmu->software) {
+        handover_init(&cpu->env.vpmu_host.handover, vpmu_ppmcs(cpu), 0,
+                      HANDOVER_FOREVER);
+    }
+    if (tcg_enabled()) {
+        vpmu_drop_features(cpu);
     }
     return true;
 }

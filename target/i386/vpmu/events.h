@@ -10,7 +10,7 @@
 
 #include "softpmu.h"
 
-/* Who has an event, for VPMUEvent.models: one model, all, no GP counter. */
+/* For VPMUEvent.models: one model, fixed counters only, all models */
 #define VPMU_MODEL_ICX      (1u << 0)   /* Ice Lake server */
 #define VPMU_MODEL_FIXED    (1u << 31)
 #define VPMU_MODEL_ALL      (~0u)

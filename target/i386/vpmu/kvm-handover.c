@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the kernel knows of a vCPU's counters is brought into the structures
- * that the software PMU has for it, so whoever shows them need not ask where
+ * What the kernel knows of a vCPU's counters is copied to the structures that
+ * the software PMU has for it.  So the code that shows them need not know where
  * they come from.
  */
 #include "qemu/osdep.h"
@@ -14,9 +14,10 @@
 #include "qemu/error-report.h"
 #include "system/kvm.h"
 #include "kvm/kvm_i386.h"
-#include "internal.h"
 #include "kvm-handover.h"
+#include "regs.h"
 #include "trace.h"
+#include "vpmc.h"
 
 /* Number of the first fixed counter in the kernel's map. */
 #define FIRST_FIXED   32
@@ -29,7 +30,7 @@ bool kvm_handover_has(unsigned feature)
 }
 
 /* Returns: 0 or -errno, as docs/specs/kvm-vpmu-handover.rst has it. */
-static int set_handover(unsigned gp, unsigned fixed, unsigned slice_ms,
+static int kvm_handover_set(unsigned gp, unsigned fixed, unsigned slice_ms,
                         bool force)
 {
     struct kvm_vpmu_handover args = {
@@ -49,23 +50,24 @@ static int set_handover(unsigned gp, unsigned fixed, unsigned slice_ms,
 bool kvm_handover_enable(X86CPU *cpu, Error **errp)
 {
     const VPMUConfig *vpmu = &cpu->vpmu;
-    int ret = set_handover(vpmu->host_gp, vpmu->host_fixed, vpmu->slice_ms,
+    int ret = kvm_handover_set(vpmu->host_gp, vpmu->host_fixed, vpmu->slice_ms,
                            false);
 
     if (ret == -ERANGE) {
-        error_setg(errp, "the host has not that many counters, or "
-                   "pmu-slice-ms is more than a minute: use less of "
-                   "pmu-host-gp=%u, pmu-host-fixed=0x%x, pmu-slice-ms=%u",
+        error_setg(errp, "the host has fewer counters than that, or "
+                   "pmu-slice-ms is more than a minute: use smaller values "
+                   "than pmu-host-gp=%u, pmu-host-fixed=0x%x, "
+                   "pmu-slice-ms=%u",
                    vpmu->host_gp, vpmu->host_fixed, vpmu->slice_ms);
     } else if (ret) {
-        error_setg_errno(errp, -ret, "KVM does not hand counters over; "
-                         "pmu-passthrough=off starts without");
+        error_setg_errno(errp, -ret, "KVM does not hand counters over: use "
+                         "pmu-passthrough=off to start without");
     }
     return !ret;
 }
 
-/* The processor makes the records, so KVM wants its model in CPUID. */
-static bool is_host_model(const CPUX86State *env)
+/* The processor makes the records, so KVM wants CPUID to show its model. */
+static bool kvm_handover_is_host_model(const CPUX86State *env)
 {
     uint32_t eax, ebx, ecx, edx;
 
@@ -86,9 +88,9 @@ void kvm_handover_offer(X86CPU *cpu, VPMUOffer *offer)
         kvm_arch_get_supported_msr_feature(kvm_state,
                                            MSR_IA32_PERF_CAPABILITIES);
     if (!(offer->capabilities & VPMU_CAP_PEBS_FORMAT)) {
-        offer->no_pebs = "KVM has none for this CPU model on this host";
+        offer->no_pebs = "KVM offers none for this CPU model on this host";
         offer->capabilities &= ~VPMU_CAP_PEBS;
-    } else if (!is_host_model(&cpu->env)) {
+    } else if (!kvm_handover_is_host_model(&cpu->env)) {
         offer->no_pebs = "it needs the host's CPU model: use -cpu host";
         offer->capabilities &= ~VPMU_CAP_PEBS;
     }
@@ -99,14 +101,14 @@ int kvm_handover_reserve(unsigned gp, unsigned fixed, bool force)
     if (!kvm_handover_has(KVM_VPMU_HANDOVER_HAS_RESERVE)) {
         return -ENOTSUP;
     }
-    return set_handover(gp, fixed, 0, force);
+    return kvm_handover_set(gp, fixed, 0, force);
 }
 
 /* One vPMC of the kernel's map. */
-static void take_vpmc(VPMUState *s, unsigned v,
-                      const struct kvm_vpmu_handover_vpmc *vpmc)
+static void kvm_handover_copy_vpmc(VPMUHost *host, unsigned v,
+                                   const struct kvm_vpmu_handover_vpmc *vpmc)
 {
-    Handover *h = &s->handover;
+    Handover *h = &host->handover;
     int p = vpmc->ppmc < 0 ? HANDOVER_NONE :
             vpmc->ppmc < FIRST_FIXED ? vpmc->ppmc :
             VPMU_FIXED(vpmc->ppmc - FIRST_FIXED);
@@ -122,13 +124,13 @@ static void take_vpmc(VPMUState *s, unsigned v,
         h->virt[p] = v;
     }
     if (vpmc->path == KVM_VPMU_PATH_SLOW && p == v) {
-        s->recordless |= VPMU_MASK_OF(v);
+        host->recordless |= VPMU_MASK_OF(v);
     }
 }
 
-static void take_map(CPUState *cs, VPMUState *s)
+static void kvm_handover_copy_map(CPUState *cs, VPMUHost *host)
 {
-    Handover *h = &s->handover;
+    Handover *h = &host->handover;
     struct kvm_vpmu_handover_map map = { .size = sizeof(map) };
     struct kvm_device_attr attr = {
         .group = KVM_VPMU_HANDOVER_ATTRS,
@@ -139,22 +141,23 @@ static void take_map(CPUState *cs, VPMUState *s)
     memset(h->phys, HANDOVER_NONE, sizeof(h->phys));
     memset(h->virt, HANDOVER_NONE, sizeof(h->virt));
     h->enabled = 0;
-    s->recordless = 0;
+    host->recordless = 0;
     if (!X86_CPU(cs)->vpmu.has_map ||
         kvm_vcpu_ioctl(cs, KVM_GET_DEVICE_ATTR, &attr)) {
         return;
     }
     for (unsigned i = 0; i < MIN(map.nr_gp, VPMU_NR_GP); i++) {
-        take_vpmc(s, i, &map.gp[i]);
+        kvm_handover_copy_vpmc(host, i, &map.gp[i]);
     }
     for (unsigned j = 0; j < MIN(map.nr_fixed, VPMU_NR_FIXED); j++) {
-        take_vpmc(s, VPMU_FIXED(j), &map.fixed[j]);
+        kvm_handover_copy_vpmc(host, VPMU_FIXED(j), &map.fixed[j]);
     }
     h->reserved = map.host_fixed << VPMU_NR_GP;
 }
 
-/* The figure of that name, if the kernel has it. */
-static void take_figure(HandoverStats *stats, const char *name, uint64_t value)
+/* Set the statistic of this name, if there is one. */
+static void kvm_handover_copy_statistic(HandoverStats *stats,
+                                        const char *name, uint64_t value)
 {
 #define HANDOVER_STAT(field_, name_, unit_, description_) \
     if (!strcmp(name, name_)) {                           \
@@ -165,7 +168,7 @@ static void take_figure(HandoverStats *stats, const char *name, uint64_t value)
 }
 
 /* The vCPU's binary statistics: a header, descriptors with names, values. */
-static void take_stats(CPUState *cs, HandoverStats *stats)
+static void kvm_handover_copy_stats(CPUState *cs, HandoverStats *stats)
 {
     int fd = cs->kvm_vcpu_stats_fd;
     struct kvm_stats_header header;
@@ -190,48 +193,53 @@ static void take_stats(CPUState *cs, HandoverStats *stats)
         if (desc->size == 1 &&
             pread(fd, &value, sizeof(value),
                   header.data_offset + desc->offset) == sizeof(value)) {
-            take_figure(stats, desc->name, value);
+            kvm_handover_copy_statistic(stats, desc->name, value);
         }
     }
 }
 
-/* Registers to read, and where to */
+/* The registers to read, and where to store each of them */
 typedef struct PMUMsrs {
     uint64_t *to[3 + 2 * VPMU_NR_GP + VPMU_NR_FIXED];
     struct kvm_msrs info;
     struct kvm_msr_entry entries[3 + 2 * VPMU_NR_GP + VPMU_NR_FIXED];
 } PMUMsrs;
 
-static void want(PMUMsrs *msrs, uint32_t index, uint64_t *to)
+static void kvm_handover_list_msr(PMUMsrs *msrs, uint32_t index, uint64_t *to)
 {
     msrs->to[msrs->info.nmsrs] = to;
     msrs->entries[msrs->info.nmsrs++].index = index;
 }
 
 /*
- * The PMU's registers as the guest has them now.  cpu_synchronize_state() would
- * bring them, too; but then QEMU writes all of the vCPU's state back, and if
- * another CPU has sent it an INIT in between, KVM forgets that.
+ * Read the PMU's registers as they are now.  cpu_synchronize_state() would do
+ * so, too, but then QEMU writes all of the vCPU's state back, and if another
+ * CPU has sent an INIT to it in between, KVM forgets the INIT.
  */
-static void take_registers(X86CPU *cpu)
+static void kvm_handover_copy_registers(X86CPU *cpu)
 {
     CPUX86State *env = &cpu->env;
     PMUMsrs msrs = {};
     int nr;
 
     if (CPU(cpu)->vcpu_dirty) {
-        return; /* They are QEMU's own now. */
+        return; /* QEMU has them at the moment. */
     }
-    want(&msrs, MSR_CORE_PERF_FIXED_CTR_CTRL, &env->msr_fixed_ctr_ctrl);
-    want(&msrs, MSR_CORE_PERF_GLOBAL_CTRL, &env->msr_global_ctrl);
-    want(&msrs, MSR_CORE_PERF_GLOBAL_STATUS, &env->msr_global_status);
+    kvm_handover_list_msr(&msrs, MSR_CORE_PERF_FIXED_CTR_CTRL,
+                          &env->msr_fixed_ctr_ctrl);
+    kvm_handover_list_msr(&msrs, MSR_CORE_PERF_GLOBAL_CTRL,
+                          &env->msr_global_ctrl);
+    kvm_handover_list_msr(&msrs, MSR_CORE_PERF_GLOBAL_STATUS,
+                          &env->msr_global_status);
     for (unsigned i = 0; i < VPMU_NR_GP && vpmu_exists(cpu, i); i++) {
-        want(&msrs, MSR_P6_EVNTSEL0 + i, &env->msr_gp_evtsel[i]);
-        want(&msrs, MSR_P6_PERFCTR0 + i, &env->msr_gp_counters[i]);
+        kvm_handover_list_msr(&msrs, MSR_P6_EVNTSEL0 + i,
+                              &env->msr_gp_evtsel[i]);
+        kvm_handover_list_msr(&msrs, MSR_P6_PERFCTR0 + i,
+                              &env->msr_gp_counters[i]);
     }
     for (unsigned j = 0; j < VPMU_NR_FIXED; j++) {
         if (vpmu_exists(cpu, VPMU_FIXED(j))) {
-            want(&msrs, MSR_CORE_PERF_FIXED_CTR0 + j,
+            kvm_handover_list_msr(&msrs, MSR_CORE_PERF_FIXED_CTR0 + j,
                  &env->msr_fixed_counters[j]);
         }
     }
@@ -242,27 +250,11 @@ static void take_registers(X86CPU *cpu)
     vpmu_kvm_get_msrs(cpu);
 }
 
-void kvm_handover_sync(CPUX86State *env)
+void kvm_handover_refresh(CPUX86State *env)
 {
-    VPMUState *s = &env->vpmu;
+    CPUState *cs = env_cpu(env);
 
-    take_registers(env_archcpu(env));
-    for (unsigned i = 0; i < VPMU_NR_GP; i++) {
-        s->evtsel[i] = env->msr_gp_evtsel[i];
-        s->parked[i].value = env->msr_gp_counters[i];
-    }
-    for (unsigned j = 0; j < VPMU_NR_FIXED; j++) {
-        s->parked[VPMU_FIXED(j)].value = env->msr_fixed_counters[j];
-    }
-    s->fixed_ctr_ctrl = env->msr_fixed_ctr_ctrl;
-    s->global_ctrl = env->msr_global_ctrl;
-    s->global_status = env->msr_global_status;
-    take_map(env_cpu(env), s);
-    take_stats(env_cpu(env), &s->handover.stats);
-}
-
-/* @p backs a vPMC; the value came with kvm_handover_sync(). */
-uint64_t kvm_handover_read(CPUX86State *env, unsigned p, uintptr_t retaddr)
-{
-    return env->vpmu.parked[env->vpmu.handover.virt[p]].value;
+    kvm_handover_copy_registers(X86_CPU(cs));
+    kvm_handover_copy_map(cs, &env->vpmu_host);
+    kvm_handover_copy_stats(cs, &env->vpmu_host.handover.stats);
 }

@@ -3,13 +3,13 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The policy is the kernel's; this asks for it and shows what it does.
- * docs/specs/kvm-vpmu-handover.rst says what both say to each other.
+ * The policy is the kernel's; this file asks for it and shows what it does.
+ * docs/specs/kvm-vpmu-handover.rst specifies the interface.
  */
 #ifndef TARGET_I386_VPMU_KVM_HANDOVER_H
 #define TARGET_I386_VPMU_KVM_HANDOVER_H
 
-#include "internal.h"
+#include "provider.h"
 
 /**
  * kvm_handover_has: whether this kernel has @feature, KVM_VPMU_HANDOVER_HAS_*
@@ -17,7 +17,7 @@
 bool kvm_handover_has(unsigned feature);
 
 /**
- * kvm_handover_enable: have it for the machine, with @cpu's properties
+ * kvm_handover_enable: enable it for the machine, with @cpu's properties
  *
  * Before the first vCPU is created.  Returns false with @errp set if the kernel
  * refuses.
@@ -25,12 +25,11 @@ bool kvm_handover_has(unsigned feature);
 bool kvm_handover_enable(X86CPU *cpu, Error **errp);
 
 /**
- * kvm_handover_offer, kvm_handover_sync, kvm_handover_read,
- * kvm_handover_reserve: see VPMUBackend
+ * kvm_handover_offer, kvm_handover_refresh, kvm_handover_reserve: see
+ * VPMUProvider
  */
 void kvm_handover_offer(X86CPU *cpu, VPMUOffer *offer);
-void kvm_handover_sync(CPUX86State *env);
-uint64_t kvm_handover_read(CPUX86State *env, unsigned p, uintptr_t retaddr);
+void kvm_handover_refresh(CPUX86State *env);
 int kvm_handover_reserve(unsigned gp, unsigned fixed, bool force);
 
 #endif /* TARGET_I386_VPMU_KVM_HANDOVER_H */

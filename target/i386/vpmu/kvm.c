@@ -1,10 +1,11 @@
 /*
- * Virtual PMU backend of KVM: what the kernel offers by itself
+ * KVM as the provider of the guest's PMU
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The kernel serves the guest's registers; there is only a mode to tell, and
- * to switch off what the guest shall not have.
+ * The kernel serves the guest's registers.  This file says in which mode it
+ * does so, switches off what the guest is not to have, and carries the registers
+ * that QEMU does not know.
  */
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
@@ -13,14 +14,15 @@
 #include "qemu/error-report.h"
 #include "system/kvm.h"
 #include "kvm/kvm_i386.h"
-#include "internal.h"
 #include "kvm-handover.h"
 #include "kvm-mode.h"
+#include "provider.h"
+#include "regs.h"
 #include "trace.h"
 
 #define SYS_MODULE "/sys/module"
 
-static VpmuMode kvm_mode(X86CPU *cpu, const char **reason)
+static VpmuMode kvm_vpmu_mode(X86CPU *cpu, const char **reason)
 {
     static const struct {
         VpmuMode mode;
@@ -70,12 +72,12 @@ static VpmuMode kvm_mode(X86CPU *cpu, const char **reason)
  * guests on AMD hosts have counters, and a mediated PMU is taken away from
  * the host for nothing.  The capability is the VM's, before its first vCPU.
  */
-static bool kvm_realize(X86CPU *cpu, Error **errp)
+static bool kvm_vpmu_realize(X86CPU *cpu, Error **errp)
 {
     const char *reason;
     int ret;
 
-    if (kvm_mode(cpu, &reason) == VPMU_MODE_HANDOVER) {
+    if (kvm_vpmu_mode(cpu, &reason) == VPMU_MODE_HANDOVER) {
         cpu->vpmu.policy = true;
         cpu->vpmu.has_map = kvm_handover_has(KVM_VPMU_HANDOVER_HAS_MAP);
         cpu->vpmu.has_stats = kvm_handover_has(KVM_VPMU_HANDOVER_HAS_STATS);
@@ -99,15 +101,16 @@ static bool kvm_realize(X86CPU *cpu, Error **errp)
 }
 
 /*
- * The PEBS registers that the guest has; the rest of the PMU's are QEMU's own
- * concern.  SDM volume 3, "Processor Event Based Sampling (PEBS) Facility".
+ * The PEBS registers that the guest has.  QEMU itself takes care of the PMU's
+ * other registers.  SDM volume 3, "Processor Event Based Sampling (PEBS)
+ * Facility".
  */
 typedef struct PEBSMsrs {
     struct kvm_msrs info;
     struct kvm_msr_entry entries[3];
 } PEBSMsrs;
 
-static void list_pebs_msrs(X86CPU *cpu, PEBSMsrs *msrs)
+static void kvm_vpmu_list_pebs_msrs(X86CPU *cpu, PEBSMsrs *msrs)
 {
     uint64_t pebs = vpmu_kernel_pebs(cpu);
     uint32_t n = 0;
@@ -120,18 +123,18 @@ static void list_pebs_msrs(X86CPU *cpu, PEBSMsrs *msrs)
     if (pebs & VPMU_CAP_PEBS_BASELINE) {
         msrs->entries[n++].index = MSR_PEBS_DATA_CFG;
     }
-    /* The last one puts the others to work. */
+    /* This register comes last, as it puts the others to work. */
     msrs->entries[n++].index = MSR_IA32_PEBS_ENABLE;
     msrs->info.nmsrs = n;
 }
 
-static uint64_t *pebs_msr(VPMUState *s, uint32_t msr)
+static uint64_t *kvm_vpmu_pebs_msr(VPMUState *s, uint32_t msr)
 {
     return msr == MSR_IA32_DS_AREA ? &s->ds_area :
            msr == MSR_PEBS_DATA_CFG ? &s->pebs_data_cfg : &s->pebs_enable;
 }
 
-static int access_pebs_msrs(X86CPU *cpu, PEBSMsrs *msrs, int ioctl)
+static int kvm_vpmu_access_pebs_msrs(X86CPU *cpu, PEBSMsrs *msrs, int ioctl)
 {
     int ret = kvm_vcpu_ioctl(CPU(cpu), ioctl, msrs);
 
@@ -149,13 +152,13 @@ int vpmu_kvm_get_msrs(X86CPU *cpu)
     PEBSMsrs msrs;
     int ret;
 
-    list_pebs_msrs(cpu, &msrs);
+    kvm_vpmu_list_pebs_msrs(cpu, &msrs);
     if (!msrs.info.nmsrs) {
         return 0;
     }
-    ret = access_pebs_msrs(cpu, &msrs, KVM_GET_MSRS);
+    ret = kvm_vpmu_access_pebs_msrs(cpu, &msrs, KVM_GET_MSRS);
     for (unsigned i = 0; !ret && i < msrs.info.nmsrs; i++) {
-        *pebs_msr(&cpu->env.vpmu, msrs.entries[i].index) =
+        *kvm_vpmu_pebs_msr(&cpu->env.vpmu, msrs.entries[i].index) =
             msrs.entries[i].data;
     }
     return ret;
@@ -165,22 +168,21 @@ int vpmu_kvm_put_msrs(X86CPU *cpu, int level)
 {
     PEBSMsrs msrs;
 
-    list_pebs_msrs(cpu, &msrs);
+    kvm_vpmu_list_pebs_msrs(cpu, &msrs);
     if (!msrs.info.nmsrs || level < KVM_PUT_RESET_STATE) {
         return 0;
     }
     for (unsigned i = 0; i < msrs.info.nmsrs; i++) {
-        msrs.entries[i].data = *pebs_msr(&cpu->env.vpmu,
+        msrs.entries[i].data = *kvm_vpmu_pebs_msr(&cpu->env.vpmu,
                                          msrs.entries[i].index);
     }
-    return access_pebs_msrs(cpu, &msrs, KVM_SET_MSRS);
+    return kvm_vpmu_access_pebs_msrs(cpu, &msrs, KVM_SET_MSRS);
 }
 
-const VPMUBackend vpmu_backend_kvm = {
-    .mode = kvm_mode,
-    .realize = kvm_realize,
+const VPMUProvider vpmu_provider_kvm = {
+    .mode = kvm_vpmu_mode,
+    .refresh = kvm_handover_refresh,
+    .realize = kvm_vpmu_realize,
     .offer = kvm_handover_offer,
-    .sync = kvm_handover_sync,
-    .read = kvm_handover_read,
     .reserve = kvm_handover_reserve,
 };

@@ -6,20 +6,23 @@
  * SDM volume 3, "Processor Event Based Sampling (PEBS)" and "Debug Store (DS)
  * Mechanism".  The hardware's side knows pPMCs: it makes the record and
  * reloads the counter.  The hand-over's side makes the guest see vPMCs: it
- * has the record name them, and lets the hardware reload from the slot that
- * the guest filled.
+ * has the record name vPMCs, and lets the hardware reload each pPMC from the
+ * slot that the guest filled for its vPMC.
  *
- * The guest names the DS area.  Every access to it goes through the guest's
- * page tables with supervisor rights and cannot fault: what is not RAM that
- * the guest may write costs the guest its record.  Nothing is read twice, and
- * nothing that is read decides about memory of the emulator.
+ * The guest chooses the address of the DS area.  Every access to it goes
+ * through the guest's page tables with supervisor rights and cannot fault.  If
+ * the memory is not RAM that the guest may write, the guest loses its record.
+ * Nothing is read twice, and no value from guest memory is used as an address
+ * or a size in the emulator's own memory.
  */
 #include "qemu/osdep.h"
-#include "internal.h"
+#include "pebs.h"
 #include "pebs-record.h"
+#include "tcg-vcpu.h"
 #include "trace.h"
+#include "vpmc.h"
 
-/* The DS area: 64-bit fields (CPUID DTES64), the PEBS part and reset slots. */
+/* The DS area has 64-bit fields (CPUID DTES64).  Its PEBS part begins here. */
 #define DS_PEBS_OFFSET          0x20
 #define DS_PEBS_INDEX_OFFSET    0x28
 
@@ -31,13 +34,13 @@ typedef struct DSPebs {
     uint64_t reset[VPMU_NR];
 } DSPebs;
 
-/* Little endian in memory, host endian here. */
-static bool read_ds(CPUX86State *env, DSPebs *ds)
+/* The fields are little endian in memory and host endian in @ds. */
+static bool pebs_read_ds(CPUX86State *env, DSPebs *ds)
 {
     uint64_t *field = (uint64_t *)ds;
 
-    if (!vpmu_backend()->access(env, env->vpmu.ds_area + DS_PEBS_OFFSET, ds,
-                                sizeof(*ds), false)) {
+    if (!vpmu_access(env, env->vpmu.ds_area + DS_PEBS_OFFSET, ds, sizeof(*ds),
+                     false)) {
         return false;
     }
     for (unsigned i = 0; i < sizeof(*ds) / sizeof(*field); i++) {
@@ -46,29 +49,23 @@ static bool read_ds(CPUX86State *env, DSPebs *ds)
     return true;
 }
 
-/* Groups are for counters whose control has the adaptive bit. */
-static uint64_t record_cfg(const CPUX86State *env, VPMUCounterMask vpmcs)
+/* A record has groups if one of its counters has the adaptive bit. */
+static uint64_t pebs_record_cfg(const CPUX86State *env, VPMUCounterMask vpmcs)
 {
-    const VPMUState *s = &env->vpmu;
-
     for (unsigned v = 0; v < VPMU_NR; v++) {
-        uint64_t adaptive = v < VPMU_NR_GP ?
-            s->evtsel[v] & VPMU_EVTSEL_ADAPTIVE :
-            s->fixed_ctr_ctrl & VPMU_FIXED_ADAPTIVE(vpmu_index_of(v));
-
-        if ((vpmcs & VPMU_MASK_OF(v)) && adaptive) {
-            return s->pebs_data_cfg;
+        if ((vpmcs & VPMU_MASK_OF(v)) && vpmu_is_adaptive(env, v)) {
+            return env->vpmu.pebs_data_cfg;
         }
     }
     return 0;
 }
 
 /*
- * TCG knows no caches: every access hits the first level, and every load
- * takes the same time (docs/system/i386/vpmu.rst).
+ * TCG has no caches: every access hits the first level, and every load takes
+ * the same time (docs/system/i386/vpmu.rst).
  */
-static void describe_access(CPUX86State *env, VPMUCounterMask vpmcs,
-                            PEBSSample *sample)
+static void pebs_describe_access(CPUX86State *env, VPMUCounterMask vpmcs,
+                                 PEBSSample *sample)
 {
     for (unsigned v = 0; v < VPMU_NR; v++) {
         const VPMUEvent *event;
@@ -82,31 +79,30 @@ static void describe_access(CPUX86State *env, VPMUCounterMask vpmcs,
     sample->latency = sample->load ? VPMU_LOAD_LATENCY : 0;
 }
 
-static bool put_record(CPUX86State *env, DSPebs *ds, const uint8_t *record,
-                       unsigned size)
+static bool pebs_store_record(CPUX86State *env, DSPebs *ds, uint8_t *record,
+                              unsigned size)
 {
     uint64_t index = ds->index;
 
     if (index < ds->base || index > ds->maximum ||
         ds->maximum - index < size ||
-        !vpmu_backend()->access(env, index, (void *)record, size, true)) {
+        !vpmu_access(env, index, record, size, true)) {
         return false;
     }
     ds->index = index + size;
     index = cpu_to_le64(ds->index);
-    return vpmu_backend()->access(env,
-                                  env->vpmu.ds_area + DS_PEBS_INDEX_OFFSET,
-                                  &index, sizeof(index), true);
+    return vpmu_access(env, env->vpmu.ds_area + DS_PEBS_INDEX_OFFSET, &index,
+                       sizeof(index), true);
 }
 
 bool vpmu_pebs(CPUX86State *env, VPMUCounterMask ppmcs)
 {
-    const VPMUBackend *backend = vpmu_backend();
-    VPMUState *s = &env->vpmu;
-    HandoverStats *stats = &s->handover.stats;
+    VPMUHost *host = &env->vpmu_host;
+    Handover *h = &host->handover;
+    HandoverStats *stats = &h->stats;
     unsigned format = env_archcpu(env)->vpmu.pebs_format;
-    VPMUCounterMask vpmcs = handover_to_virtual(&s->handover, ppmcs);
-    uint64_t cfg = record_cfg(env, vpmcs);
+    VPMUCounterMask vpmcs = handover_to_virtual(h, ppmcs);
+    uint64_t cfg = pebs_record_cfg(env, vpmcs);
     unsigned size = pebs_record_size(format, cfg);
     uint8_t record[PEBS_RECORD_MAX];
     uint64_t slots[VPMU_NR];
@@ -115,25 +111,26 @@ bool vpmu_pebs(CPUX86State *env, VPMUCounterMask ppmcs)
     unsigned changed;
     DSPebs ds;
 
-    if (!read_ds(env, &ds)) {
+    if (!pebs_read_ds(env, &ds)) {
         stats->pebs_records_dropped++;
-        trace_vpmu_pebs_drop(env_cpu(env)->cpu_index, ppmcs, s->ds_area);
+        trace_vpmu_pebs_drop(env_cpu(env)->cpu_index, ppmcs,
+                             env->vpmu.ds_area);
         return false;
     }
 
-    /* The counters count on from their reset values, come what may. */
-    moved = handover_reset_slots(&s->handover, ds.reset, slots) & ppmcs;
+    /* The counters are reloaded whatever becomes of the record. */
+    moved = handover_reset_slots(h, ds.reset, slots) & ppmcs;
     for (unsigned p = 0; p < VPMU_NR; p++) {
         if (ppmcs & VPMU_MASK_OF(p)) {
-            backend->write(env, p, slots[p] & SOFTPMU_VALUE_MASK);
+            softpmu_write(&host->hw, p, slots[p]);
         }
     }
 
-    backend->sample(env, &sample);
-    describe_access(env, vpmcs, &sample);
+    vpmu_sample(env, &sample);
+    pebs_describe_access(env, vpmcs, &sample);
     pebs_record_write(record, format, cfg, &sample);
-    changed = pebs_record_translate(&s->handover, format, record, size);
-    if (!put_record(env, &ds, record, size)) {
+    changed = pebs_record_translate(h, format, record, size);
+    if (!pebs_store_record(env, &ds, record, size)) {
         stats->pebs_records_dropped++;
         trace_vpmu_pebs_drop(env_cpu(env)->cpu_index, ppmcs, ds.index);
         return false;

@@ -45,7 +45,8 @@
 #define VPMU_CAP_PEBS_TRAP          (UINT64_C(1) << 6)
 #define VPMU_CAP_PEBS_ARCH_REG      (UINT64_C(1) << 7)
 #define VPMU_CAP_PEBS_FORMAT_SHIFT  8
-#define VPMU_CAP_PEBS_FORMAT        (UINT64_C(0xf) << VPMU_CAP_PEBS_FORMAT_SHIFT)
+#define VPMU_CAP_PEBS_FORMAT        (UINT64_C(0xf) << \
+                                     VPMU_CAP_PEBS_FORMAT_SHIFT)
 #define VPMU_CAP_PEBS_BASELINE      (UINT64_C(1) << 14)
 #define VPMU_CAP_PEBS               (VPMU_CAP_PEBS_TRAP | \
                                      VPMU_CAP_PEBS_ARCH_REG | \

@@ -61,9 +61,9 @@ uint64_t softpmu_charge_left(SoftPMUCharge charge)
             INSN_SHIFT) + softpmu_charge_class(charge, SOFTPMU_BRANCH);
 }
 
-/* Account for @charge @sign times. */
-static void account(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
-                    SoftPMUCharge charge, int sign)
+/* Account for @charge, or with @sign -1 take it back. */
+static void softpmu_account(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
+                            SoftPMUCharge charge, int sign)
 {
     if (level >= SOFTPMU_LEVEL_BASE) {
         pmu->left[ring] -= sign * softpmu_charge_left(charge);
@@ -78,17 +78,18 @@ static void account(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
 void softpmu_charge(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
                     SoftPMUCharge charge)
 {
-    account(pmu, ring, level, charge, 1);
+    softpmu_account(pmu, ring, level, charge, 1);
 }
 
 void softpmu_pay_back(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
                       SoftPMUCharge charge)
 {
-    account(pmu, ring, level, charge, -1);
+    softpmu_account(pmu, ring, level, charge, -1);
 }
 
 /* The sum that @config makes of one ring's classes. */
-static uint64_t sum(const SoftPMUConfig *config, const uint32_t *classes)
+static uint64_t softpmu_sum(const SoftPMUConfig *config,
+                            const uint32_t *classes)
 {
     uint64_t n = 0;
 
@@ -103,7 +104,7 @@ static uint64_t sum(const SoftPMUConfig *config, const uint32_t *classes)
     return n;
 }
 
-static void add_to(SoftPMU *pmu, unsigned i, uint64_t n)
+static void softpmu_add(SoftPMU *pmu, unsigned i, uint64_t n)
 {
     uint64_t value = pmu->counter[i].value + n;
 
@@ -113,8 +114,8 @@ static void add_to(SoftPMU *pmu, unsigned i, uint64_t n)
     pmu->counter[i].value = value & SOFTPMU_VALUE_MASK;
 }
 
-/* Count what @spent says that one ring has retired. */
-static void count(SoftPMU *pmu, unsigned ring, const uint32_t *spent)
+/* Count what one ring has retired, by class. */
+static void softpmu_count(SoftPMU *pmu, unsigned ring, const uint32_t *spent)
 {
     for (unsigned i = 0; i < VPMU_NR; i++) {
         const SoftPMUConfig *config = &pmu->config[i];
@@ -124,12 +125,12 @@ static void count(SoftPMU *pmu, unsigned ring, const uint32_t *spent)
             continue;
         }
         if (!config->edge) {
-            add_to(pmu, i, counts ? sum(config, spent) : 0);
+            softpmu_add(pmu, i, counts ? softpmu_sum(config, spent) : 0);
         } else if (spent[SOFTPMU_INSN]) {
-            /* pmu->stepping: this is one instruction. */
-            bool high = counts && sum(config, spent);
+            /* With pmu->stepping, this is a single instruction. */
+            bool high = counts && softpmu_sum(config, spent);
 
-            add_to(pmu, i, high && !pmu->counter[i].high);
+            softpmu_add(pmu, i, high && !pmu->counter[i].high);
             pmu->counter[i].high = high;
         }
     }
@@ -144,7 +145,7 @@ void softpmu_fold(SoftPMU *pmu)
         if (base) {
             spent[SOFTPMU_INSN] = base >> INSN_SHIFT;
             spent[SOFTPMU_BRANCH] = base & ((1 << INSN_SHIFT) - 1);
-            count(pmu, r, spent);
+            softpmu_count(pmu, r, spent);
         }
         for (unsigned c = 0; c < SOFTPMU_NR_CLASSES; c++) {
             spent[c] = 0;
@@ -153,8 +154,8 @@ void softpmu_fold(SoftPMU *pmu)
     }
 }
 
-/* How often counter @i can count before it overflows; at least 1. */
-static uint64_t until_overflow(const SoftPMU *pmu, unsigned i)
+/* How many events counter @i counts until it overflows, at least 1 */
+static uint64_t softpmu_until_overflow(const SoftPMU *pmu, unsigned i)
 {
     return SOFTPMU_VALUE_MASK - pmu->counter[i].value + 1;
 }
@@ -168,7 +169,7 @@ void softpmu_refill(SoftPMU *pmu, unsigned ring)
     }
     for (unsigned i = 0; i < VPMU_NR; i++) {
         const SoftPMUConfig *config = &pmu->config[i];
-        uint64_t room = until_overflow(pmu, i) - 1;
+        uint64_t room = softpmu_until_overflow(pmu, i) - 1;
         bool both = config->rings == (BIT_OF(SOFTPMU_KERNEL) |
                                       BIT_OF(SOFTPMU_USER));
 
@@ -199,14 +200,14 @@ SoftPMUPlan softpmu_plan(const SoftPMU *pmu, unsigned ring,
     for (unsigned i = 0; i < VPMU_NR; i++) {
         const SoftPMUConfig *config = &pmu->config[i];
         uint64_t most = 0;
-        uint64_t room = until_overflow(pmu, i);
+        uint64_t room = softpmu_until_overflow(pmu, i);
 
         if (!config->on || !(config->rings & BIT_OF(ring))) {
             continue;
         }
         for (unsigned c = 0; c < SOFTPMU_NR_CLASSES; c++) {
             if (config->add & BIT_OF(c)) {
-                /* Whether a conditional branch is taken is not known yet. */
+                /* It is not known yet whether a conditional branch is taken. */
                 most += softpmu_charge_class(charge, c == SOFTPMU_TAKEN ?
                                                      SOFTPMU_COND : c);
             }
@@ -219,7 +220,7 @@ SoftPMUPlan softpmu_plan(const SoftPMU *pmu, unsigned ring,
             continue;
         }
         if (config->precise && room > 1) {
-            /* First what is before it. */
+            /* Stop right before the instruction that overflows. */
             plan.look_after = false;
             plan.insns = room - 1;
         } else {
@@ -235,7 +236,7 @@ void softpmu_receive(SoftPMU *pmu, unsigned ring)
 {
     static const uint32_t one[SOFTPMU_NR_CLASSES] = { [SOFTPMU_HWINT] = 1 };
 
-    count(pmu, ring, one);
+    softpmu_count(pmu, ring, one);
 }
 
 uint64_t softpmu_read(const SoftPMU *pmu, unsigned i, unsigned ring,
@@ -275,7 +276,7 @@ void softpmu_config(SoftPMU *pmu, unsigned i, const SoftPMUConfig *config)
 
     pmu->config[i] = *config;
     if (!softpmu_counts_edges(config)) {
-        /* With nothing on, there is nobody to see what becomes of its sum. */
+        /* The sum is not watched while the counter does not count edges. */
         pmu->counter[i].high = false;
     }
 

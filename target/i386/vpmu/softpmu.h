@@ -8,13 +8,13 @@
  *
  * How a count comes about
  * -----------------------
- * Translated code spends an allowance: at the start of a translation block
+ * Translated code spends an allowance.  At the start of a translation block
  * (TB) it subtracts the block's instructions and branches from left[ring],
- * in one subtraction, and if that has become negative it calls the emulator
+ * in one subtraction.  If left[ring] has become negative, it calls the emulator
  * before the first instruction.  Classes that are asked for less often are
- * added to spent[ring][] in the same place.  An instruction that does not
- * retire pays back.  So at every instruction boundary given - left and
- * spent are exactly what was retired since the last softpmu_fold(), which
+ * added to spent[ring][] in the same place.  The charge of an instruction that
+ * does not retire is paid back.  So at every instruction boundary, given - left
+ * and spent are exactly what was retired since the last softpmu_fold(), which
  * moves them into the counters.
  *
  * No instruction counts more than once, whatever the event.  So an allowance
@@ -24,7 +24,7 @@
  * overflow happens.  The skid is 0.
  *
  * Everything here belongs to one vCPU and is called by the thread that runs
- * it, or by anybody while that thread is stopped.  No locks.
+ * it, or by any thread while that thread is stopped.  There are no locks.
  */
 #ifndef TARGET_I386_VPMU_SOFTPMU_H
 #define TARGET_I386_VPMU_SOFTPMU_H
@@ -104,8 +104,8 @@ typedef enum SoftPMULevel {
  *     always 0 or 1
  * @rings: mask of 1 << SOFTPMU_KERNEL, 1 << SOFTPMU_USER
  * @edge: count the transitions of the sum from 0 to 1, not its 1s
- * @precise: who makes it overflow must be known: that instruction is run by
- *     itself
+ * @precise: the instruction that makes it overflow must be known; it is run
+ *     in a TB of its own
  * @on: it counts now (all enables taken together)
  */
 typedef struct SoftPMUConfig {
@@ -149,11 +149,11 @@ typedef struct SoftPMU {
     uint32_t spent[SOFTPMU_NR_RINGS][SOFTPMU_NR_CLASSES];
     /* left as it was handed out. */
     uint64_t given[SOFTPMU_NR_RINGS];
-    /* Written by translated code with SOFTPMU_LEVEL_NOTE, and by who runs it */
+    /* Written by translated code with SOFTPMU_LEVEL_NOTE, and by its caller */
     SoftPMUNote note;
     SoftPMUCounter counter[VPMU_NR];
     SoftPMUConfig config[VPMU_NR];
-    /* Counters that have overflowed and were not yet asked about. */
+    /* Counters whose overflow was not handled yet */
     uint16_t overflowed;
     SoftPMULevel level;
     /* A counter with @edge is on: look at every single instruction. */
@@ -162,18 +162,18 @@ typedef struct SoftPMU {
 
 /* What to do with a TB, see softpmu_plan(). */
 typedef struct SoftPMUPlan {
-    /* Run at most so many instructions; the TB's own length: run it. */
+    /* Run at most this many instructions.  The TB's own length: run it. */
     unsigned insns;
-    /* A counter may overflow at the last of them: look when it is done. */
+    /* A counter may overflow at the last of them: look after it. */
     bool look_after;
-    /* One with @precise may, at the only one: use SOFTPMU_LEVEL_NOTE. */
+    /* It has @precise, and @insns is 1: use SOFTPMU_LEVEL_NOTE. */
     bool note;
 } SoftPMUPlan;
 
 /**
  * softpmu_counts_edges: whether a counter counts edges now, in some ring
  *
- * The last sum of one that does not is forgotten: it starts low.
+ * Otherwise the last sum is forgotten, and edges are counted from low on.
  */
 bool softpmu_counts_edges(const SoftPMUConfig *config);
 
@@ -181,7 +181,8 @@ bool softpmu_counts_edges(const SoftPMUConfig *config);
  * softpmu_config: set what counter @i counts
  *
  * Call softpmu_fold() before and softpmu_refill() after any number of these.
- * The value stays; the last sum, if it counts edges before and after.
+ * The value stays.  The last sum stays if the counter counts edges before and
+ * after.
  */
 void softpmu_config(SoftPMU *pmu, unsigned i, const SoftPMUConfig *config);
 

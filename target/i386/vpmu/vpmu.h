@@ -1,15 +1,10 @@
 /*
- * The virtual PMU that a guest sees: state, configuration, hooks
+ * The virtual PMU that a guest sees: configuration, state, hooks
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Layers, top down: hw/i386/vpmu.c (QMP, HMP), config.c (CPU properties,
- * CPUID), vpmu.c (MSRs, reset, migration), handover.c (which pPMC backs which
- * vPMC), one VPMUBackend per accelerator (tcg.c, kvm.c).
- * docs/devel/vpmu.rst has the map.
- *
- * cpu.h includes this file, so it has nothing that needs cpu.h: see
- * internal.h for what the files in this folder share.
+ * cpu.h includes this file, so nothing here needs cpu.h.  QEMU's own files call
+ * only what is declared here.  docs/devel/vpmu.rst describes the design.
  */
 #ifndef TARGET_I386_VPMU_H
 #define TARGET_I386_VPMU_H
@@ -21,37 +16,39 @@
 struct ArchCPU;
 struct CPUArchState;
 
-/* Of the unsupported events that a guest asked for, so many are kept. */
+/* How many of the unsupported events that a guest asked for are remembered */
 #define VPMU_NR_UNSUPPORTED 8
-/* Default of VPMUConfig.slice_ms. */
+/* Default of VPMUConfig.slice_ms */
 #define VPMU_SLICE_MS       10
 
 /**
  * VPMUConfig: what the guest's PMU has, from CPU properties
- * @pmu_set: pmu has the value that the user gave it, not its default or one
- *     that a CPU model (max) chose
+ * @pmu_set: the user has set pmu; its value is neither the default nor the
+ *     choice of a CPU model (max)
  * @version: architectural performance monitoring version; 0: unset
  * @nr_gp: general-purpose vPMCs, as far as there are pPMCs; 0: unset
  * @pebs: there is PEBS
  * @pebs_format: PEBS_REC_FMT, 3 or 4; 0: unset
  * @pebs_baseline: adaptive records, and PEBS on fixed counters
- * @passthrough: whether the hand-over policy is asked for
- * @host_gp: how many general-purpose pPMCs are the host's at start
- * @host_fixed: mask of fixed pPMCs that are, bit j for fixed j
- * @host_order: which general-purpose pPMCs those are
+ * @passthrough: whether the user asks for the hand-over policy
+ * @host_gp: how many general-purpose pPMCs are reserved at start
+ * @host_fixed: mask of the fixed pPMCs that are, bit j for fixed j
+ * @host_order: which general-purpose pPMCs are reserved first
  * @visible: which vPMCs the guest sees
- * @slice_ms: how long a vPMC keeps its pPMC unused
+ * @slice_ms: how long an idle vPMC keeps its pPMC
  *
- * Set when the CPU's features are expanded, what is unset as well:
+ * Set when the CPU's features are expanded, as are the fields above that the
+ * user left unset:
  * @total_gp, @nr_fixed: pPMCs
  *
  * Set when the CPU is realized:
  * @software: the software PMU is on
  * @policy: the hand-over policy is engaged
  * @has_map: it is known which pPMC backs which vPMC
- * @has_stats: there are figures of it
+ * @has_stats: there are statistics
  * @vpmcs: the vPMCs that the guest sees
- * @kept: what reset does not reset, while it is under way
+ *
+ * After that nothing here changes, and any thread may read it.
  */
 typedef struct VPMUConfig {
     bool pmu_set;
@@ -73,61 +70,96 @@ typedef struct VPMUConfig {
     bool has_map;
     bool has_stats;
     VPMUCounterMask vpmcs;
-    struct VPMUState *kept;
 } VPMUConfig;
 
 /**
- * VPMUState: the PMU of one vCPU
+ * VPMUIdentity: what a guest sees of its PMU, and a migration must not change
+ * @software: the software PMU provides it, not a kernel
+ * @version: architectural performance monitoring version; 0: there is no PMU
+ * @vpmcs: the counters
+ * @pebs: the PEBS bits of PERF_CAPABILITIES
+ */
+typedef struct VPMUIdentity {
+    bool software;
+    uint8_t version;
+    VPMUCounterMask vpmcs;
+    uint64_t pebs;
+} VPMUIdentity;
+
+/**
+ * VPMUState: the guest's half of a vCPU's PMU
  *
- * Lives in the part of CPUX86State that reset clears and INIT keeps (SDM
- * volume 3, "Processor State After Reset").  Only the vCPU's own thread, or
- * anybody while it is stopped, may touch it.
+ * These are the registers that QEMU has no field for.  The others are in
+ * CPUX86State.msr_fixed_ctr_ctrl, msr_global_ctrl, msr_global_status and
+ * msr_gp_evtsel.  The values of counters are in msr_gp_counters and
+ * msr_fixed_counters while they have no pPMC, see vpmc.h.
+ *
+ * It lies in the part of CPUX86State that reset clears and INIT keeps (SDM
+ * volume 3, "Processor State After Reset").  Only the vCPU's own thread may
+ * touch it, or any thread while that thread is stopped.
  */
 typedef struct VPMUState {
-    /* The host's side, which a reset of the guest keeps. */
-    SoftPMU hw;
-    Handover handover;
-    /* What the operator counts on reserved pPMCs; NULL: nothing. */
-    const struct VPMUEvent *host_event[VPMU_NR];
-    /* Last VPMU_COUNTER_STARVED: vPMCs, and when, ms of the host. */
-    VPMUCounterMask starved;
-    int64_t starved_ms;
-    /* vPMCs whose PEBS records KVM drops, whatever pPMC they have. */
-    VPMUCounterMask recordless;
-
-    /* The guest's registers. */
-    uint64_t evtsel[VPMU_NR_GP];
-    uint64_t fixed_ctr_ctrl;
-    uint64_t global_ctrl;
-    uint64_t global_status;
     uint64_t debugctl;
     uint64_t ds_area;
     uint64_t pebs_enable;
     uint64_t pebs_data_cfg;
     uint64_t pebs_ld_lat;
-    /* Its counters that have no pPMC. */
-    SoftPMUCounter parked[VPMU_NR];
-    /* Event codes that the guest asked for and that read 0; 0: none. */
+    /* SoftPMUCounter.high of vPMCs that have no pPMC */
+    bool high[VPMU_NR];
+    /* Codes of events that the guest asked for and that read 0; 0: none */
     uint16_t unsupported[VPMU_NR_UNSUPPORTED];
-
-    /* What migrates of the counters, see vmstate_vpmu. */
-    uint64_t saved_value[VPMU_NR];
-    bool saved_high[VPMU_NR];
-    uint8_t saved_version;
-    uint64_t saved_capabilities;
-    VPMUCounterMask saved_vpmcs;
+    /* Of the guest whose migration stream is being loaded or saved */
+    VPMUIdentity identity;
 } VPMUState;
+
+/**
+ * VPMUHost: the host's half of a vCPU's PMU
+ * @hw: the physical counters, under TCG
+ * @handover: the map and the statistics.  A kernel that hands counters over
+ *     has its own; this is a copy for those who show it
+ * @starved: the vPMCs that the last VPMU_COUNTER_STARVED named
+ * @starved_ms: when it was sent, ms of the host
+ * @recordless: vPMCs whose PEBS records KVM drops, whatever their pPMC
+ *
+ * It lies in the part of CPUX86State that a reset of the guest leaves alone.
+ * The same threads may touch it as VPMUState.
+ */
+typedef struct VPMUHost {
+    SoftPMU hw;
+    Handover handover;
+    VPMUCounterMask starved;
+    int64_t starved_ms;
+    VPMUCounterMask recordless;
+} VPMUHost;
 
 #ifdef CONFIG_USER_ONLY
 
 #define DEFINE_PROP_VPMU(name, state, field) \
     DEFINE_PROP_BOOL(name, state, field, false)
-#define vpmu_supported_features(cpu, word)      0
-#define vpmu_expand_features(cpu, errp)         true
-#define vpmu_realize(cpu, errp)                 true
-#define vpmu_cpuid(cpu, eax, ebx, ecx, edx)     do { } while (0)
-#define vpmu_before_reset(cpu)                  do { } while (0)
-#define vpmu_reset(cpu)                         do { } while (0)
+
+static inline uint64_t vpmu_supported_features(struct ArchCPU *cpu, int word)
+{
+    return 0;
+}
+
+static inline bool vpmu_expand_features(struct ArchCPU *cpu, Error **errp)
+{
+    return true;
+}
+
+static inline bool vpmu_realize(struct ArchCPU *cpu, Error **errp)
+{
+    return true;
+}
+
+static inline void vpmu_cpuid(struct ArchCPU *cpu, uint32_t *eax,
+                              uint32_t *ebx, uint32_t *ecx, uint32_t *edx)
+{
+}
+
+static inline void vpmu_reset(struct ArchCPU *cpu)
+{
+}
 
 #else
 
@@ -136,11 +168,10 @@ extern const PropertyInfo vpmu_prop_fixed;
 extern const PropertyInfo vpmu_prop_order;
 extern const PropertyInfo vpmu_prop_visible;
 extern const struct VMStateDescription vmstate_vpmu;
-extern const struct VMStateDescription vmstate_vpmu_kvm;
 
 /*
- * The property pmu: off unless it is set, and then VPMUConfig.pmu_set.  All
- * others are in properties.h.inc.
+ * The property pmu is off by default.  Setting it sets VPMUConfig.pmu_set, too.
+ * All other properties are in properties.h.inc.
  */
 #define DEFINE_PROP_VPMU(name, state, field) \
     DEFINE_PROP(name, state, field, vpmu_prop_pmu, bool, \
@@ -157,17 +188,17 @@ uint64_t vpmu_supported_features(struct ArchCPU *cpu, int word);
  * vpmu_expand_features: check the PMU properties, add what they imply
  *
  * Before feature dependencies are resolved.  Returns false with @errp set if
- * a property is out of range or cannot be had.
+ * a property is out of range or cannot be satisfied.
  */
 bool vpmu_expand_features(struct ArchCPU *cpu, Error **errp);
 
 /**
- * vpmu_realize: switch the PMU on, or drop what only it would back
+ * vpmu_realize: switch the PMU on, or drop the features that depend on it
  *
  * After features are filtered, before the first reset and before KVM creates
- * the vCPU.  A CPU that is plugged later has the machine's reservation.
+ * the vCPU.  A CPU that is plugged later gets the machine's reservation.
  * Returns false with @errp set if the machine's other CPUs have another PMU,
- * or if the accelerator cannot do what is asked.
+ * or if the accelerator cannot do what the properties ask for.
  */
 bool vpmu_realize(struct ArchCPU *cpu, Error **errp);
 
@@ -180,19 +211,28 @@ void vpmu_cpuid(struct ArchCPU *cpu, uint32_t *eax, uint32_t *ebx,
                 uint32_t *ecx, uint32_t *edx);
 
 /**
- * vpmu_before_reset, vpmu_reset: bring all PMU registers to their values
- * after reset, and leave the host's counters as they are
+ * vpmu_reset: give the guest's PMU its state after reset
  *
- * Called before and after the state is zeroed, while the vCPU does not run.
+ * Called after the state was zeroed, while the vCPU does not run.  The host's
+ * half goes on.  SDM volume 3, "Processor State After Reset".
  */
-void vpmu_before_reset(struct ArchCPU *cpu);
 void vpmu_reset(struct ArchCPU *cpu);
+
+/**
+ * vpmu_before_init, vpmu_after_init: around INIT
+ *
+ * INIT resets the CPU and puts back the registers that it keeps, those of the
+ * PMU among them.  The values of counters are brought among these registers
+ * before, and back to where they count afterwards.
+ */
+void vpmu_before_init(struct ArchCPU *cpu);
+void vpmu_after_init(struct ArchCPU *cpu);
 
 #endif /* !CONFIG_USER_ONLY */
 
 /**
  * vpmu_kvm_get_msrs, vpmu_kvm_put_msrs: PEBS registers from and to the kernel
- * @level: KVM_PUT_*; they are put on reset and when all is
+ * @level: KVM_PUT_*; they are put on reset, and when the full state is
  *
  * While the vCPU does not run.  Returns: 0, or a negative error if the kernel
  * does not know the registers that go with the guest's CPUID.
@@ -200,20 +240,21 @@ void vpmu_reset(struct ArchCPU *cpu);
 int vpmu_kvm_get_msrs(struct ArchCPU *cpu);
 int vpmu_kvm_put_msrs(struct ArchCPU *cpu, int level);
 
+/* Bits of CPUX86State.hflags that select a SoftPMULevel */
+#define HF_VPMU_SHIFT       29
+
 /*
- * Hooks of TCG.  User-mode emulation has no PMU: there they are nothing.
+ * Hooks of TCG.  User-mode emulation has no PMU: there they do nothing.
  */
 #if defined(CONFIG_TCG) && !defined(CONFIG_USER_ONLY)
 
-/* Bits of CPUX86State.hflags that select a SoftPMULevel. */
-#define HF_VPMU_SHIFT       29
 #define HF_VPMU_MASK        (3u << HF_VPMU_SHIFT)
 
 /**
  * vpmu_tcg_exec_enter, vpmu_tcg_exec_exit: around the execution loop
  *
- * Outside the loop all counters are up to date.  hflags keeps the level, for
- * cpu_exec_step_atomic() looks at it before it enters; INIT loses it, so it
+ * Outside the loop all counters are up to date.  hflags keeps the level, since
+ * cpu_exec_step_atomic() looks at it before it enters.  INIT loses it, so it
  * is set again on entry.  Either may be called twice in a row.
  */
 void vpmu_tcg_exec_enter(struct CPUArchState *env);
@@ -228,11 +269,11 @@ void vpmu_tcg_restore(struct CPUArchState *env, uint32_t flags,
                       SoftPMUCharge ahead);
 
 /**
- * vpmu_tcg_interrupt: look at the counters before interrupts are
+ * vpmu_tcg_interrupt: handle overflows before a pending interrupt is chosen
  * @request: CPUState.interrupt_request
  *
  * Called with the BQL held, at an instruction boundary.
- * Returns: @request with what overflows have raised.
+ * Returns: @request with the interrupts that overflows have raised.
  */
 int vpmu_tcg_interrupt(struct CPUArchState *env, int request);
 
@@ -269,11 +310,25 @@ bool vpmu_tcg_rdpmc(struct CPUArchState *env, uintptr_t retaddr);
 
 #else
 
-#define HF_VPMU_MASK                            0
-#define vpmu_tcg_exec_enter(env)                do { } while (0)
-#define vpmu_tcg_exec_exit(env)                 do { } while (0)
-#define vpmu_tcg_restore(env, flags, ahead)     do { } while (0)
-#define vpmu_tcg_rdpmc(env, retaddr)            false
+#define HF_VPMU_MASK        0
+
+static inline void vpmu_tcg_exec_enter(struct CPUArchState *env)
+{
+}
+
+static inline void vpmu_tcg_exec_exit(struct CPUArchState *env)
+{
+}
+
+static inline void vpmu_tcg_restore(struct CPUArchState *env, uint32_t flags,
+                                    SoftPMUCharge ahead)
+{
+}
+
+static inline bool vpmu_tcg_rdpmc(struct CPUArchState *env, uintptr_t retaddr)
+{
+    return false;
+}
 
 #endif
 

@@ -1,0 +1,314 @@
+/*
+ * A vCPU's virtual counters on its physical ones
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The hand-over core (handover.h) decides which pPMC backs which vPMC, and the
+ * software PMU (softpmu.h) counts.  This file moves the values as the core says,
+ * and tells the software PMU what each pPMC counts.
+ */
+#include "qemu/osdep.h"
+#include "qemu/timer.h"
+#include "counting.h"
+#include "pebs.h"
+#include "report.h"
+#include "tcg-vcpu.h"
+#include "trace.h"
+#include "vpmc.h"
+
+static const SoftPMUConfig vpmu_config_off;
+
+/* Values */
+
+uint64_t vpmu_read(CPUX86State *env, unsigned v, uintptr_t retaddr)
+{
+    int p = env->vpmu_host.handover.phys[v];
+
+    return p == HANDOVER_NONE ? *vpmu_value(env, v) :
+                                vpmu_read_ppmc(env, p, retaddr);
+}
+
+void vpmu_write(CPUX86State *env, unsigned v, uint64_t value)
+{
+    int p = env->vpmu_host.handover.phys[v];
+
+    if (p == HANDOVER_NONE) {
+        *vpmu_value(env, v) = value;
+    } else {
+        softpmu_write(&env->vpmu_host.hw, p, value);
+    }
+}
+
+static void vpmu_save_counter(CPUX86State *env, unsigned v, unsigned p)
+{
+    SoftPMUCounter counter = softpmu_save(&env->vpmu_host.hw, p);
+
+    *vpmu_value(env, v) = counter.value;
+    env->vpmu.high[v] = counter.high;
+}
+
+static void vpmu_load_counter(CPUX86State *env, unsigned v, unsigned p)
+{
+    SoftPMUCounter counter = {
+        .value = *vpmu_value(env, v),
+        .high = env->vpmu.high[v],
+    };
+
+    softpmu_load(&env->vpmu_host.hw, p, counter);
+}
+
+/* For handover_apply() */
+static void vpmu_unbind_counter(void *opaque, unsigned v, unsigned p)
+{
+    CPUX86State *env = opaque;
+
+    vpmu_save_counter(env, v, p);
+    softpmu_config(&env->vpmu_host.hw, p, &vpmu_config_off);
+}
+
+static void vpmu_bind_counter(void *opaque, unsigned v, unsigned p)
+{
+    vpmu_load_counter(opaque, v, p);
+}
+
+/* The map */
+
+static void vpmu_trace_change(CPUX86State *env, const HandoverChange *change)
+{
+    int cpu = env_cpu(env)->cpu_index;
+
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        int from = change->from[v];
+        int to = env->vpmu_host.handover.phys[v];
+
+        if (change->starved & VPMU_MASK_OF(v)) {
+            trace_vpmu_starved(cpu, v);
+        }
+        if (!(change->vpmcs & VPMU_MASK_OF(v))) {
+            continue;
+        }
+        if (from == HANDOVER_NONE) {
+            trace_vpmu_hand_over(cpu, v, to);
+        } else if (to == HANDOVER_NONE) {
+            trace_vpmu_release(cpu, v, from);
+        } else {
+            trace_vpmu_move(cpu, v, from, to);
+        }
+    }
+}
+
+static void vpmu_note_unsupported(VPMUState *s, uint16_t code)
+{
+    for (int i = 0; i < VPMU_NR_UNSUPPORTED; i++) {
+        if (!s->unsupported[i]) {
+            s->unsupported[i] = code;
+        }
+        if (s->unsupported[i] == code) {
+            return;
+        }
+    }
+    /* Full: forget the oldest. */
+    memmove(s->unsupported, s->unsupported + 1,
+            sizeof(s->unsupported) - sizeof(s->unsupported[0]));
+    s->unsupported[VPMU_NR_UNSUPPORTED - 1] = code;
+}
+
+/* What all vPMCs are set up to count.  Returns: the vPMCs that are enabled. */
+static VPMUCounterMask vpmu_get_configs(CPUX86State *env,
+                                        SoftPMUConfig configs[VPMU_NR])
+{
+    VPMUState *s = &env->vpmu;
+    VPMUCounterMask enabled = 0;
+
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        const VPMUEvent *event;
+
+        configs[v] = vpmu_counter_config(env, v, &event);
+        if (!softpmu_counts_edges(&configs[v])) {
+            /* softpmu_config() does the same for a vPMC that has a pPMC. */
+            s->high[v] = false;
+        }
+        if (!configs[v].on) {
+            continue;
+        }
+        enabled |= VPMU_MASK_OF(v);
+        if (v < VPMU_NR_GP && (!event || !event->add)) {
+            vpmu_note_unsupported(s, env->msr_gp_evtsel[v]);
+        }
+    }
+    return enabled;
+}
+
+/*
+ * Carry out a change of the map, and tell the software PMU what each pPMC
+ * counts.
+ */
+static void vpmu_apply_change(CPUX86State *env, const HandoverChange *change,
+                              const SoftPMUConfig configs[VPMU_NR])
+{
+    const Handover *h = &env->vpmu_host.handover;
+
+    vpmu_trace_change(env, change);
+    handover_apply(h, change, vpmu_unbind_counter, vpmu_bind_counter, env);
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        if (h->phys[v] != HANDOVER_NONE) {
+            softpmu_config(&env->vpmu_host.hw, h->phys[v], &configs[v]);
+        }
+    }
+    vpmu_commit(env);
+    if (change->starved) {
+        vpmu_report_starved(env, change->starved);
+    }
+}
+
+static int64_t vpmu_now(void)
+{
+    return qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+}
+
+bool vpmu_update(CPUX86State *env)
+{
+    SoftPMUConfig configs[VPMU_NR];
+    HandoverChange change;
+
+    handover_enable(&env->vpmu_host.handover, vpmu_get_configs(env, configs),
+                    vpmu_now(), &change);
+    vpmu_apply_change(env, &change, configs);
+    return change.rebound;
+}
+
+void vpmu_unload(CPUX86State *env)
+{
+    const Handover *h = &env->vpmu_host.handover;
+
+    vpmu_sync(env);
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        if (h->phys[v] != HANDOVER_NONE) {
+            vpmu_save_counter(env, v, h->phys[v]);
+        }
+    }
+}
+
+void vpmu_load(CPUX86State *env)
+{
+    const Handover *h = &env->vpmu_host.handover;
+
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        if (h->phys[v] != HANDOVER_NONE) {
+            vpmu_load_counter(env, v, h->phys[v]);
+        }
+    }
+    vpmu_update(env);
+}
+
+/* The host's counters */
+
+VPMUCounterMask vpmu_would_starve(CPUX86State *env, VPMUCounterMask reserved)
+{
+    Handover trial = env->vpmu_host.handover;
+    HandoverChange change;
+
+    return handover_reserve(&trial, reserved, true, vpmu_now(), &change);
+}
+
+VPMUCounterMask vpmu_reserve(CPUX86State *env, VPMUCounterMask reserved,
+                             bool force)
+{
+    Handover *h = &env->vpmu_host.handover;
+    VPMUCounterMask before = h->reserved;
+    VPMUCounterMask starved;
+    SoftPMUConfig configs[VPMU_NR];
+    HandoverChange change;
+
+    vpmu_sync(env);
+    starved = handover_reserve(h, reserved, force, vpmu_now(), &change);
+    if (starved && !force) {
+        return starved;
+    }
+    trace_vpmu_reserve(env_cpu(env)->cpu_index, reserved, starved);
+    for (unsigned p = 0; p < VPMU_NR; p++) {
+        if (before & ~reserved & VPMU_MASK_OF(p)) {
+            softpmu_config(&env->vpmu_host.hw, p, &vpmu_config_off);
+        }
+    }
+    vpmu_get_configs(env, configs);
+    vpmu_apply_change(env, &change, configs);
+    return starved;
+}
+
+void vpmu_host_count(CPUX86State *env, unsigned p, const VPMUEvent *event,
+                     uint8_t rings)
+{
+    SoftPMUConfig config = vpmu_event_config(0, event);
+
+    config.rings = rings;
+    config.on = event;
+    vpmu_sync(env);
+    softpmu_write(&env->vpmu_host.hw, p, 0);
+    softpmu_config(&env->vpmu_host.hw, p, &config);
+    vpmu_commit(env);
+}
+
+/* Overflow */
+
+/*
+ * SDM volume 3, "Freezing LBR and Performance Counters on PMI": streamlined
+ * from version 4 on, legacy before.
+ */
+static void vpmu_freeze(CPUX86State *env)
+{
+    if (env_archcpu(env)->vpmu.version >= 4) {
+        env->msr_global_status |= VPMU_STATUS_CTR_FRZ;
+    } else {
+        env->msr_global_ctrl = 0;
+    }
+    vpmu_update(env);
+}
+
+/*
+ * Physical counters have overflowed, at the instruction boundary that is
+ * reached now.  An overflow of a counter with PEBS makes a record, and sets no
+ * bit in GLOBAL_STATUS.
+ */
+static void vpmu_overflow(CPUX86State *env, VPMUCounterMask overflowed)
+{
+    Handover *h = &env->vpmu_host.handover;
+    VPMUCounterMask pebs = overflowed &
+        handover_to_physical(h, vpmu_mask_from_reg(env->vpmu.pebs_enable));
+    VPMUCounterMask vpmcs = handover_to_virtual(h, overflowed & ~pebs);
+    bool interrupt = false;
+
+    if (pebs && vpmu_pebs(env, pebs)) {
+        env->msr_global_status |= VPMU_STATUS_OVF_BUF;
+        interrupt = true;
+    }
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        if (vpmcs & VPMU_MASK_OF(v)) {
+            trace_vpmu_overflow(env_cpu(env)->cpu_index, v, env->eip);
+            env->msr_global_status |= vpmu_status_bit(v);
+            interrupt |= vpmu_interrupts(env, v);
+        }
+    }
+    if (!interrupt) {
+        return;
+    }
+    if (env->vpmu.debugctl & VPMU_DEBUGCTL_FREEZE_PMI) {
+        vpmu_freeze(env);
+    }
+    h->stats.pmis++;
+    vpmu_raise_pmi(env);
+}
+
+bool vpmu_sync(CPUX86State *env)
+{
+    SoftPMU *pmu = &env->vpmu_host.hw;
+    VPMUCounterMask overflowed;
+
+    softpmu_fold(pmu);
+    overflowed = pmu->overflowed;
+    pmu->overflowed = 0;
+    if (overflowed) {
+        vpmu_overflow(env, overflowed);
+    }
+    return overflowed;
+}

@@ -1,0 +1,175 @@
+/*
+ * Reset, INIT and migration of the guest's PMU
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The registers that QEMU has fields for migrate in its own subsection
+ * cpu/msr_architectural_pmu, which comes first.  Nothing of the host's half
+ * migrates: neither map nor reservation nor what the operator counts.
+ */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "migration/vmstate.h"
+#include "counting.h"
+#include "msr.h"
+#include "provider.h"
+#include "vpmc.h"
+
+/* Reset */
+
+static uint64_t vpmu_misc_enable(const X86CPU *cpu)
+{
+    return VPMU_MISC_EMON | VPMU_MISC_BTS_UNAVAIL |
+           (vpmu_has_pebs(cpu) ? 0 : VPMU_MISC_PEBS_UNAVAIL);
+}
+
+void vpmu_reset(X86CPU *cpu)
+{
+    CPUX86State *env = &cpu->env;
+
+    if (cpu->vpmu.software || cpu->vpmu.policy) {
+        env->msr_ia32_misc_enable |= vpmu_misc_enable(cpu);
+    }
+    if (cpu->vpmu.software) {
+        SoftPMU *pmu = &env->vpmu_host.hw;
+
+        /* The host's counters go on; overflows of the guest's are void. */
+        softpmu_fold(pmu);
+        pmu->overflowed = 0;
+        /* SDM volume 3: the general-purpose counters' bits are set. */
+        env->msr_global_ctrl = cpu->vpmu.vpmcs & VPMU_MASK_GP;
+        vpmu_load(env);
+    }
+}
+
+void vpmu_before_init(X86CPU *cpu)
+{
+    if (cpu->vpmu.software) {
+        vpmu_unload(&cpu->env);
+    }
+}
+
+void vpmu_after_init(X86CPU *cpu)
+{
+    if (cpu->vpmu.software) {
+        vpmu_load(&cpu->env);
+    }
+}
+
+/* Migration */
+
+static VPMUIdentity vpmu_identity(X86CPU *cpu)
+{
+    VPMUIdentity identity = { .software = cpu->vpmu.software };
+    uint8_t width;
+
+    if (identity.software) {
+        identity.version = cpu->vpmu.version;
+        identity.vpmcs = cpu->vpmu.vpmcs;
+        /* PEBS as the properties say, whatever the user has masked in CPUID */
+        identity.pebs =
+            vpmu_supported_features(cpu, FEAT_PERF_CAPABILITIES) &
+            (VPMU_CAP_PEBS_FORMAT | VPMU_CAP_PEBS_BASELINE);
+    } else if (cpu->enable_pmu) {
+        identity.vpmcs = vpmu_kernel_vpmcs(cpu, &identity.version, &width);
+        identity.pebs = vpmu_kernel_pebs(cpu);
+    }
+    return identity;
+}
+
+/* What a guest sees of a PMU, for the reader of an error */
+static char *vpmu_describe_identity(const VPMUIdentity *identity)
+{
+    if (!identity->version) {
+        return g_strdup("none");
+    }
+    return g_strdup_printf("version %u, %u general-purpose counters, fixed "
+                           "counters of mask 0x%x, PEBS 0x%" PRIx64
+                           ", provided by %s",
+                           identity->version,
+                           ctpop16(identity->vpmcs & VPMU_MASK_GP),
+                           identity->vpmcs >> VPMU_NR_GP, identity->pebs,
+                           identity->software ? "TCG" : "KVM");
+}
+
+static bool vpmu_is_identical(const VPMUIdentity *a, const VPMUIdentity *b)
+{
+    return a->software == b->software && a->version == b->version &&
+           a->vpmcs == b->vpmcs && a->pebs == b->pebs;
+}
+
+/* A kernel's PMU: without these, QEMU's own subsections have all there is. */
+static bool vpmu_needed(void *opaque)
+{
+    X86CPU *cpu = opaque;
+    const VPMUState *s = &cpu->env.vpmu;
+
+    return cpu->vpmu.software || cpu->vpmu.policy || s->ds_area ||
+           s->pebs_enable || s->pebs_data_cfg;
+}
+
+static int vpmu_pre_save(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    cpu->env.vpmu.identity = vpmu_identity(cpu);
+    if (cpu->vpmu.software) {
+        vpmu_unload(&cpu->env);
+    }
+    return 0;
+}
+
+static int vpmu_post_load(void *opaque, int version_id)
+{
+    X86CPU *cpu = opaque;
+    CPUX86State *env = &cpu->env;
+    const VPMUIdentity *theirs = &env->vpmu.identity;
+    VPMUIdentity ours = vpmu_identity(cpu);
+
+    if (!vpmu_is_identical(theirs, &ours)) {
+        g_autofree char *source = vpmu_describe_identity(theirs);
+        g_autofree char *here = vpmu_describe_identity(&ours);
+
+        error_report("vpmu: the source's guest sees a PMU with %s; on this "
+                     "side it would see %s: start it with the source's "
+                     "properties", source, here);
+        return -EINVAL;
+    }
+    if (!cpu->vpmu.software) {
+        return 0;
+    }
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        *vpmu_value(env, v) &= SOFTPMU_VALUE_MASK;
+    }
+    if (!vpmu_registers_are_valid(env)) {
+        error_report("vpmu: the migration stream has reserved bits in the "
+                     "PMU's registers: it is damaged");
+        return -EINVAL;
+    }
+    vpmu_load(env);
+    return 0;
+}
+
+const VMStateDescription vmstate_vpmu = {
+    .name = "cpu/vpmu",
+    .version_id = 2,
+    .minimum_version_id = 2,
+    .needed = vpmu_needed,
+    .pre_save = vpmu_pre_save,
+    .post_load = vpmu_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(env.vpmu.identity.software, X86CPU),
+        VMSTATE_UINT8(env.vpmu.identity.version, X86CPU),
+        VMSTATE_UINT16(env.vpmu.identity.vpmcs, X86CPU),
+        VMSTATE_UINT64(env.vpmu.identity.pebs, X86CPU),
+        VMSTATE_BOOL_ARRAY(env.vpmu.high, X86CPU, VPMU_NR),
+        VMSTATE_UINT64(env.vpmu.debugctl, X86CPU),
+        VMSTATE_UINT64(env.vpmu.ds_area, X86CPU),
+        VMSTATE_UINT64(env.vpmu.pebs_enable, X86CPU),
+        VMSTATE_UINT64(env.vpmu.pebs_data_cfg, X86CPU),
+        VMSTATE_UINT64(env.vpmu.pebs_ld_lat, X86CPU),
+        VMSTATE_UINT16_ARRAY(env.vpmu.unsupported, X86CPU,
+                             VPMU_NR_UNSUPPORTED),
+        VMSTATE_END_OF_LIST()
+    }
+};

@@ -1,0 +1,452 @@
+/*
+ * The registers of the guest's PMU
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * SDM volume 4 (the list of registers) and volume 3, "Performance Monitoring".
+ * The table at the end of this file has a row for each register: its number,
+ * which guests have it, which bits they can set, and what happens when they
+ * read and write it.
+ */
+#include "qemu/osdep.h"
+#include "counting.h"
+#include "msr.h"
+#include "pebs-record.h"
+#include "tcg-vcpu.h"
+#include "vpmc.h"
+
+typedef struct VPMURegister VPMURegister;
+
+/**
+ * VPMURegister: a register, or several of a kind with successive numbers
+ * @msr: the number of the first
+ * @nr: how many there may ever be, with those that this CPU lacks
+ * @exists: whether the guest has number @i of them
+ * @absent: what an access to one that it lacks comes to
+ * @bits: the bits that may be set; NULL: none
+ * @home: offset of the first in CPUX86State, 0: the value is elsewhere
+ * @read: the value
+ * @write: set it; @bits are checked.  NULL: read only.  Returns: false for #GP
+ */
+struct VPMURegister {
+    uint32_t msr;
+    uint32_t nr;
+    bool (*exists)(const X86CPU *cpu, unsigned i);
+    VPMUAccess absent;
+    uint64_t (*bits)(const X86CPU *cpu);
+    size_t home;
+    uint64_t (*read)(CPUX86State *env, const VPMURegister *reg, unsigned i,
+                     uintptr_t retaddr);
+    bool (*write)(CPUX86State *env, const VPMURegister *reg, unsigned i,
+                  uint64_t value);
+};
+
+/* Which guests have it */
+
+static bool vpmu_exists_always(const X86CPU *cpu, unsigned i)
+{
+    return true;
+}
+
+static bool vpmu_exists_gp(const X86CPU *cpu, unsigned i)
+{
+    return vpmu_exists(cpu, i);
+}
+
+static bool vpmu_exists_full_width(const X86CPU *cpu, unsigned i)
+{
+    return vpmu_exists(cpu, i) &&
+           (cpu->env.features[FEAT_PERF_CAPABILITIES] & VPMU_CAP_FW_WRITE);
+}
+
+static bool vpmu_exists_fixed(const X86CPU *cpu, unsigned i)
+{
+    return vpmu_exists(cpu, VPMU_FIXED(i));
+}
+
+static bool vpmu_exists_v4(const X86CPU *cpu, unsigned i)
+{
+    return cpu->vpmu.version >= 4;
+}
+
+static bool vpmu_exists_pdcm(const X86CPU *cpu, unsigned i)
+{
+    return cpu->env.features[FEAT_1_ECX] & CPUID_EXT_PDCM;
+}
+
+static bool vpmu_exists_pebs(const X86CPU *cpu, unsigned i)
+{
+    return vpmu_has_pebs(cpu);
+}
+
+static bool vpmu_exists_baseline(const X86CPU *cpu, unsigned i)
+{
+    return vpmu_has_baseline(cpu);
+}
+
+/* Which bits may be set */
+
+static uint64_t vpmu_bits_all(const X86CPU *cpu)
+{
+    return UINT64_MAX;
+}
+
+static uint64_t vpmu_bits_value(const X86CPU *cpu)
+{
+    return SOFTPMU_VALUE_MASK;
+}
+
+static uint64_t vpmu_bits_counters(const X86CPU *cpu)
+{
+    return vpmu_mask_to_reg(cpu->vpmu.vpmcs);
+}
+
+/* GLOBAL_STATUS, and what its reset register clears */
+static uint64_t vpmu_bits_status(const X86CPU *cpu)
+{
+    return vpmu_bits_counters(cpu) | VPMU_STATUS_OVF_BUF |
+           VPMU_STATUS_COND_CHGD |
+           (cpu->vpmu.version >= 4 ?
+            VPMU_STATUS_LBR_FRZ | VPMU_STATUS_CTR_FRZ : 0);
+}
+
+static uint64_t vpmu_bits_status_set(const X86CPU *cpu)
+{
+    return vpmu_bits_status(cpu) & ~VPMU_STATUS_COND_CHGD;
+}
+
+static uint64_t vpmu_bits_evtsel(const X86CPU *cpu)
+{
+    uint64_t bits = VPMU_EVTSEL_CODE | VPMU_EVTSEL_USR | VPMU_EVTSEL_OS |
+                    VPMU_EVTSEL_EDGE | VPMU_EVTSEL_PC | VPMU_EVTSEL_INT |
+                    VPMU_EVTSEL_EN | VPMU_EVTSEL_INV | VPMU_EVTSEL_CMASK;
+
+    /* AnyThread came with version 3 and is gone with version 5. */
+    if (cpu->vpmu.version >= 3 && cpu->vpmu.version < 5) {
+        bits |= VPMU_EVTSEL_ANY;
+    }
+    return bits | (vpmu_has_baseline(cpu) ? VPMU_EVTSEL_ADAPTIVE : 0);
+}
+
+static uint64_t vpmu_bits_fixed_ctrl(const X86CPU *cpu)
+{
+    uint64_t field = VPMU_FIXED_OS | VPMU_FIXED_USR | VPMU_FIXED_PMI;
+    uint64_t bits = 0;
+
+    if (cpu->vpmu.version >= 3 && cpu->vpmu.version < 5) {
+        field |= VPMU_FIXED_ANY;
+    }
+    for (unsigned j = 0; j < VPMU_NR_FIXED; j++) {
+        if (vpmu_exists(cpu, VPMU_FIXED(j))) {
+            bits |= field << (4 * j);
+            bits |= vpmu_has_baseline(cpu) ? VPMU_FIXED_ADAPTIVE(j) : 0;
+        }
+    }
+    return bits;
+}
+
+static uint64_t vpmu_bits_debugctl(const X86CPU *cpu)
+{
+    return VPMU_DEBUGCTL_FREEZE_PMI | VPMU_DEBUGCTL_IGNORED;
+}
+
+/* Fixed counters have PEBS with baseline only. */
+static uint64_t vpmu_bits_pebs_enable(const X86CPU *cpu)
+{
+    return vpmu_bits_counters(cpu) &
+           (vpmu_has_baseline(cpu) ? UINT64_MAX :
+                                     vpmu_mask_to_reg(VPMU_MASK_GP));
+}
+
+static uint64_t vpmu_bits_data_cfg(const X86CPU *cpu)
+{
+    return PEBS_CFG_MASK;
+}
+
+static uint64_t vpmu_bits_ld_lat(const X86CPU *cpu)
+{
+    return VPMU_LD_LAT_THRESHOLD;
+}
+
+/* Reading */
+
+static uint64_t *vpmu_home(const CPUX86State *env, const VPMURegister *reg,
+                           unsigned i)
+{
+    return (uint64_t *)((char *)env + reg->home) + i;
+}
+
+static uint64_t vpmu_read_home(CPUX86State *env, const VPMURegister *reg,
+                               unsigned i, uintptr_t retaddr)
+{
+    return *vpmu_home(env, reg, i);
+}
+
+static uint64_t vpmu_read_zero(CPUX86State *env, const VPMURegister *reg,
+                               unsigned i, uintptr_t retaddr)
+{
+    return 0;
+}
+
+static uint64_t vpmu_read_gp(CPUX86State *env, const VPMURegister *reg,
+                             unsigned i, uintptr_t retaddr)
+{
+    return vpmu_read(env, i, retaddr);
+}
+
+static uint64_t vpmu_read_fixed(CPUX86State *env, const VPMURegister *reg,
+                                unsigned i, uintptr_t retaddr)
+{
+    return vpmu_read(env, VPMU_FIXED(i), retaddr);
+}
+
+static uint64_t vpmu_read_inuse(CPUX86State *env, const VPMURegister *reg,
+                                unsigned i, uintptr_t retaddr)
+{
+    uint64_t mask = 0;
+
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        bool used = v < VPMU_NR_GP ? env->msr_gp_evtsel[v] & 0xff :
+            vpmu_fixed_ctrl(env, v) & (VPMU_FIXED_OS | VPMU_FIXED_USR);
+
+        mask |= used ? vpmu_status_bit(v) : 0;
+        mask |= vpmu_interrupts(env, v) ? VPMU_INUSE_PMI : 0;
+    }
+    return mask;
+}
+
+static uint64_t vpmu_read_capabilities(CPUX86State *env,
+                                       const VPMURegister *reg, unsigned i,
+                                       uintptr_t retaddr)
+{
+    return env->features[FEAT_PERF_CAPABILITIES];
+}
+
+/* Writing */
+
+static bool vpmu_write_counter(CPUX86State *env, unsigned v, uint64_t value)
+{
+    vpmu_sync(env);
+    vpmu_write(env, v, value);
+    vpmu_commit(env);
+    return true;
+}
+
+/* Writes to the old numbers are sign-extended from 32 bits. */
+static bool vpmu_write_legacy(CPUX86State *env, const VPMURegister *reg,
+                              unsigned i, uint64_t value)
+{
+    return vpmu_write_counter(env, i, (int32_t)value & SOFTPMU_VALUE_MASK);
+}
+
+static bool vpmu_write_gp(CPUX86State *env, const VPMURegister *reg,
+                          unsigned i, uint64_t value)
+{
+    return vpmu_write_counter(env, i, value);
+}
+
+static bool vpmu_write_fixed(CPUX86State *env, const VPMURegister *reg,
+                             unsigned i, uint64_t value)
+{
+    return vpmu_write_counter(env, VPMU_FIXED(i), value);
+}
+
+/* A control register: the map may change, which the statistics show. */
+static bool vpmu_write_control(CPUX86State *env, const VPMURegister *reg,
+                               unsigned i, uint64_t value)
+{
+    HandoverStats *stats = &env->vpmu_host.handover.stats;
+
+    vpmu_sync(env);
+    *vpmu_home(env, reg, i) = value;
+    if (vpmu_update(env)) {
+        stats->control_writes_reprogrammed++;
+    } else {
+        stats->control_writes_direct++;
+    }
+    return true;
+}
+
+static bool vpmu_write_pebs(CPUX86State *env, const VPMURegister *reg,
+                            unsigned i, uint64_t value)
+{
+    vpmu_sync(env);
+    *vpmu_home(env, reg, i) = value;
+    vpmu_update(env);
+    return true;
+}
+
+static bool vpmu_write_ds_area(CPUX86State *env, const VPMURegister *reg,
+                               unsigned i, uint64_t value)
+{
+    int shift = env->cr[4] & CR4_LA57_MASK ? 7 : 16;
+    bool canonical = (int64_t)(value << shift) >> shift == value;
+
+    return canonical && vpmu_write_pebs(env, reg, i, value);
+}
+
+static bool vpmu_write_status_reset(CPUX86State *env, const VPMURegister *reg,
+                                    unsigned i, uint64_t value)
+{
+    vpmu_sync(env);
+    env->msr_global_status &= ~value;
+    vpmu_update(env);
+    return true;
+}
+
+static bool vpmu_write_status_set(CPUX86State *env, const VPMURegister *reg,
+                                  unsigned i, uint64_t value)
+{
+    vpmu_sync(env);
+    env->msr_global_status |= value;
+    vpmu_update(env);
+    return true;
+}
+
+static bool vpmu_write_debugctl(CPUX86State *env, const VPMURegister *reg,
+                                unsigned i, uint64_t value)
+{
+    env->vpmu.debugctl = value & VPMU_DEBUGCTL_FREEZE_PMI;
+    return true;
+}
+
+static bool vpmu_write_misc_enable(CPUX86State *env, const VPMURegister *reg,
+                                   unsigned i, uint64_t value)
+{
+    env->msr_ia32_misc_enable =
+        (value & ~VPMU_MISC_READ_ONLY) |
+        (env->msr_ia32_misc_enable & VPMU_MISC_READ_ONLY);
+    return true;
+}
+
+#define HOME(field) offsetof(CPUX86State, field)
+
+static const VPMURegister vpmu_registers[] = {
+    { MSR_P6_PERFCTR0, VPMU_NR_GP, vpmu_exists_gp, VPMU_FAULT,
+      vpmu_bits_all, 0, vpmu_read_gp, vpmu_write_legacy },
+    { MSR_IA32_PMC0, VPMU_NR_GP, vpmu_exists_full_width, VPMU_FAULT,
+      vpmu_bits_value, 0, vpmu_read_gp, vpmu_write_gp },
+    /* There are four numbers, one more than the fixed counters of any CPU. */
+    { MSR_CORE_PERF_FIXED_CTR0, 4, vpmu_exists_fixed, VPMU_FAULT,
+      vpmu_bits_value, 0, vpmu_read_fixed, vpmu_write_fixed },
+    { MSR_P6_EVNTSEL0, VPMU_NR_GP, vpmu_exists_gp, VPMU_FAULT,
+      vpmu_bits_evtsel, HOME(msr_gp_evtsel), vpmu_read_home,
+      vpmu_write_control },
+    { MSR_CORE_PERF_FIXED_CTR_CTRL, 1, vpmu_exists_always, VPMU_FAULT,
+      vpmu_bits_fixed_ctrl, HOME(msr_fixed_ctr_ctrl), vpmu_read_home,
+      vpmu_write_control },
+    { MSR_CORE_PERF_GLOBAL_CTRL, 1, vpmu_exists_always, VPMU_FAULT,
+      vpmu_bits_counters, HOME(msr_global_ctrl), vpmu_read_home,
+      vpmu_write_control },
+    { MSR_CORE_PERF_GLOBAL_STATUS, 1, vpmu_exists_always, VPMU_FAULT,
+      vpmu_bits_status, HOME(msr_global_status), vpmu_read_home, NULL },
+    /* GLOBAL_STATUS_RESET from version 4 on */
+    { MSR_CORE_PERF_GLOBAL_OVF_CTRL, 1, vpmu_exists_always, VPMU_FAULT,
+      vpmu_bits_status, 0, vpmu_read_zero, vpmu_write_status_reset },
+    { MSR_IA32_PERF_GLOBAL_STATUS_SET, 1, vpmu_exists_v4, VPMU_FAULT,
+      vpmu_bits_status_set, 0, vpmu_read_zero, vpmu_write_status_set },
+    { MSR_IA32_PERF_GLOBAL_INUSE, 1, vpmu_exists_v4, VPMU_FAULT,
+      NULL, 0, vpmu_read_inuse, NULL },
+    { MSR_IA32_PERF_CAPABILITIES, 1, vpmu_exists_pdcm, VPMU_FAULT,
+      NULL, 0, vpmu_read_capabilities, NULL },
+    { MSR_IA32_DEBUGCTL, 1, vpmu_exists_always, VPMU_FAULT,
+      vpmu_bits_debugctl, HOME(vpmu.debugctl), vpmu_read_home,
+      vpmu_write_debugctl },
+    { MSR_IA32_DS_AREA, 1, vpmu_exists_pebs, VPMU_NOT_MINE,
+      vpmu_bits_all, HOME(vpmu.ds_area), vpmu_read_home, vpmu_write_ds_area },
+    { MSR_IA32_PEBS_ENABLE, 1, vpmu_exists_pebs, VPMU_NOT_MINE,
+      vpmu_bits_pebs_enable, HOME(vpmu.pebs_enable), vpmu_read_home,
+      vpmu_write_pebs },
+    { MSR_PEBS_DATA_CFG, 1, vpmu_exists_baseline, VPMU_NOT_MINE,
+      vpmu_bits_data_cfg, HOME(vpmu.pebs_data_cfg), vpmu_read_home,
+      vpmu_write_pebs },
+    { MSR_PEBS_LD_LAT, 1, vpmu_exists_pebs, VPMU_NOT_MINE,
+      vpmu_bits_ld_lat, HOME(vpmu.pebs_ld_lat), vpmu_read_home,
+      vpmu_write_pebs },
+    /* QEMU has the register; the PMU's bits in it are read-only. */
+    { MSR_IA32_MISC_ENABLE, 1, vpmu_exists_always, VPMU_NOT_MINE,
+      vpmu_bits_all, HOME(msr_ia32_misc_enable), NULL,
+      vpmu_write_misc_enable },
+};
+
+static const VPMURegister *vpmu_find_register(uint32_t msr)
+{
+    for (unsigned r = 0; r < ARRAY_SIZE(vpmu_registers); r++) {
+        if (msr - vpmu_registers[r].msr < vpmu_registers[r].nr) {
+            return &vpmu_registers[r];
+        }
+    }
+    return NULL;
+}
+
+VPMUAccess vpmu_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *value,
+                      uintptr_t retaddr)
+{
+    const VPMURegister *reg = vpmu_find_register(msr);
+
+    if (!reg || !reg->read) {
+        return VPMU_NOT_MINE;
+    }
+    if (!reg->exists(env_archcpu(env), msr - reg->msr)) {
+        return reg->absent;
+    }
+    *value = reg->read(env, reg, msr - reg->msr, retaddr);
+    return VPMU_DONE;
+}
+
+VPMUAccess vpmu_wrmsr(CPUX86State *env, uint32_t msr, uint64_t value)
+{
+    const X86CPU *cpu = env_archcpu(env);
+    const VPMURegister *reg = vpmu_find_register(msr);
+
+    if (!reg) {
+        return VPMU_NOT_MINE;
+    }
+    if (!reg->exists(cpu, msr - reg->msr)) {
+        return reg->absent;
+    }
+    if (!reg->write || (value & ~reg->bits(cpu)) ||
+        !reg->write(env, reg, msr - reg->msr, value)) {
+        return VPMU_FAULT;
+    }
+    return VPMU_DONE;
+}
+
+VPMUAccess vpmu_rdpmc(CPUX86State *env, uint32_t index, uint64_t *value,
+                      uintptr_t retaddr)
+{
+    unsigned v = index & ~(VPMU_RDPMC_FAST | VPMU_RDPMC_FIXED);
+
+    if (v >= VPMU_NR_GP) {
+        return VPMU_FAULT;
+    }
+    if (index & VPMU_RDPMC_FIXED) {
+        v = VPMU_FIXED(v);
+    }
+    if (!vpmu_exists(env_archcpu(env), v)) {
+        return VPMU_FAULT;
+    }
+    *value = vpmu_read(env, v, retaddr);
+    if (index & VPMU_RDPMC_FAST) {
+        *value = (uint32_t)*value;
+    }
+    return VPMU_DONE;
+}
+
+bool vpmu_registers_are_valid(const CPUX86State *env)
+{
+    const X86CPU *cpu = env_archcpu((CPUX86State *)env);
+
+    for (unsigned r = 0; r < ARRAY_SIZE(vpmu_registers); r++) {
+        const VPMURegister *reg = &vpmu_registers[r];
+
+        for (unsigned i = 0; reg->home && i < reg->nr; i++) {
+            uint64_t bits = reg->exists(cpu, i) ? reg->bits(cpu) : 0;
+
+            if (*vpmu_home(env, reg, i) & ~bits) {
+                return false;
+            }
+        }
+    }
+    return true;
+}

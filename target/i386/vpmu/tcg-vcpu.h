@@ -1,0 +1,98 @@
+/*
+ * What the software PMU needs of the vCPU that it counts for
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Everything here is called by the vCPU's own thread, or while it is stopped.
+ * Nothing here calls the layers above.
+ */
+#ifndef TARGET_I386_VPMU_TCG_VCPU_H
+#define TARGET_I386_VPMU_TCG_VCPU_H
+
+#include "cpu.h"
+#include "pebs-record.h"
+
+/**
+ * vpmu_ring: the ring that counts apart; @hflags as in CPUX86State
+ */
+static inline unsigned vpmu_ring(uint32_t hflags)
+{
+    return hflags & HF_CPL_MASK ? SOFTPMU_USER : SOFTPMU_KERNEL;
+}
+
+/**
+ * vpmu_level, vpmu_set_level: what translated code accounts for
+ */
+static inline SoftPMULevel vpmu_level(uint32_t hflags)
+{
+    return (hflags & HF_VPMU_MASK) >> HF_VPMU_SHIFT;
+}
+
+static inline void vpmu_set_level(CPUX86State *env, SoftPMULevel level)
+{
+    env->hflags = (env->hflags & ~HF_VPMU_MASK) | level << HF_VPMU_SHIFT;
+}
+
+/**
+ * vpmu_refill: hand out a new allowance to translated code
+ *
+ * Right after vpmu_sync(), or after the last of the changes that followed it.
+ */
+static inline void vpmu_refill(CPUX86State *env)
+{
+    softpmu_refill(&env->vpmu_host.hw, vpmu_ring(env->hflags));
+}
+
+/**
+ * vpmu_commit: put changes of configurations and values into effect
+ *
+ * After vpmu_sync() and the last of these changes.
+ */
+static inline void vpmu_commit(CPUX86State *env)
+{
+    vpmu_refill(env);
+    vpmu_set_level(env, env->vpmu_host.hw.level);
+}
+
+/**
+ * vpmu_linear_ip: the linear address of the next instruction
+ */
+static inline uint64_t vpmu_linear_ip(const CPUX86State *env)
+{
+    return env->segs[R_CS].base + env->eip;
+}
+
+/**
+ * vpmu_read_ppmc: the value of a physical counter, exact also in mid-block
+ * @p: numbered as in counters.h
+ * @retaddr: GETPC() of the helper that reads, 0 outside of translated code
+ */
+uint64_t vpmu_read_ppmc(CPUX86State *env, unsigned p, uintptr_t retaddr);
+
+/**
+ * vpmu_sample: describe the instruction that has made a counter with
+ * SoftPMUConfig.precise overflow, right after that instruction
+ *
+ * The fields that depend on the counter stay as they are.
+ */
+void vpmu_sample(CPUX86State *env, PEBSSample *sample);
+
+/**
+ * vpmu_access: access guest memory as the processor itself does
+ * @size: at most PEBS_RECORD_MAX
+ *
+ * The access has supervisor rights, goes through the guest's page tables and
+ * never faults.  It is RAM that is accessed or nothing.  Returns: false if the
+ * memory cannot be accessed; then nothing was written.
+ */
+bool vpmu_access(CPUX86State *env, uint64_t address, void *buffer,
+                 unsigned size, bool write);
+
+/**
+ * vpmu_raise_pmi: raise the guest's performance monitoring interrupt
+ *
+ * Takes the BQL if it is not held.
+ */
+void vpmu_raise_pmi(CPUX86State *env);
+
+#endif /* TARGET_I386_VPMU_TCG_VCPU_H */

@@ -1,0 +1,64 @@
+/*
+ * One virtual counter: what its registers make it count
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * SDM volume 3, "Architectural Performance Monitoring".
+ */
+#include "qemu/osdep.h"
+#include "vpmc.h"
+
+bool vpmu_interrupts(const CPUX86State *env, unsigned v)
+{
+    return v < VPMU_NR_GP ? env->msr_gp_evtsel[v] & VPMU_EVTSEL_INT :
+                            vpmu_fixed_ctrl(env, v) & VPMU_FIXED_PMI;
+}
+
+bool vpmu_is_adaptive(const CPUX86State *env, unsigned v)
+{
+    return v < VPMU_NR_GP ? env->msr_gp_evtsel[v] & VPMU_EVTSEL_ADAPTIVE :
+        env->msr_fixed_ctr_ctrl & VPMU_FIXED_ADAPTIVE(vpmu_index_of(v));
+}
+
+uint32_t vpmu_model(const CPUX86State *env)
+{
+    uint32_t version = env->cpuid_version;
+
+    return vpmu_event_model((version >> 8) & 0xf,
+                            ((version >> 12) & 0xf0) | ((version >> 4) & 0xf));
+}
+
+/* A fixed counter's control as an event select */
+static uint64_t vpmu_fixed_evtsel(const CPUX86State *env, unsigned v)
+{
+    unsigned ctrl = vpmu_fixed_ctrl(env, v);
+
+    return (ctrl & VPMU_FIXED_OS ? VPMU_EVTSEL_OS : 0) |
+           (ctrl & VPMU_FIXED_USR ? VPMU_EVTSEL_USR : 0) |
+           (ctrl & (VPMU_FIXED_OS | VPMU_FIXED_USR) ? VPMU_EVTSEL_EN : 0);
+}
+
+SoftPMUConfig vpmu_counter_config(const CPUX86State *env, unsigned v,
+                                  const VPMUEvent **event)
+{
+    SoftPMUConfig config;
+    uint64_t evtsel;
+
+    if (v < VPMU_NR_GP) {
+        evtsel = env->msr_gp_evtsel[v];
+        *event = vpmu_event_find(evtsel & VPMU_EVTSEL_CODE, vpmu_model(env));
+    } else {
+        evtsel = vpmu_fixed_evtsel(env, v);
+        *event = vpmu_event_fixed(v);
+    }
+    config = vpmu_event_config(evtsel, *event);
+    config.on = (evtsel & VPMU_EVTSEL_EN) &&
+                (env->msr_global_ctrl & vpmu_status_bit(v)) &&
+                !(env->msr_global_status & VPMU_STATUS_CTR_FRZ);
+    config.precise = env->vpmu.pebs_enable & vpmu_status_bit(v);
+    if (*event && vpmu_event_code(*event) == VPMU_EVENT_LOAD_LATENCY &&
+        env->vpmu.pebs_ld_lat >= VPMU_LOAD_LATENCY) {
+        config.add = 0;
+    }
+    return config;
+}

@@ -1,0 +1,88 @@
+/*
+ * One virtual counter: where its registers are, and what it counts
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Everything here is called by the vCPU's own thread, or while it is stopped.
+ */
+#ifndef TARGET_I386_VPMU_VPMC_H
+#define TARGET_I386_VPMU_VPMC_H
+
+#include "cpu.h"
+#include "events.h"
+#include "regs.h"
+
+/**
+ * vpmu_exists: whether the guest's PMU has counter @v
+ */
+static inline bool vpmu_exists(const X86CPU *cpu, unsigned v)
+{
+    return v < VPMU_NR && (cpu->vpmu.vpmcs & VPMU_MASK_OF(v));
+}
+
+/**
+ * vpmu_has_pebs, vpmu_has_baseline: whether the guest's PMU has PEBS, and
+ * adaptive records
+ */
+static inline bool vpmu_has_pebs(const X86CPU *cpu)
+{
+    return cpu->vpmu.pebs == ON_OFF_AUTO_ON;
+}
+
+static inline bool vpmu_has_baseline(const X86CPU *cpu)
+{
+    return vpmu_has_pebs(cpu) && cpu->vpmu.pebs_baseline == ON_OFF_AUTO_ON;
+}
+
+/**
+ * vpmu_status_bit: the bit of counter @v in GLOBAL_CTRL and GLOBAL_STATUS
+ */
+static inline uint64_t vpmu_status_bit(unsigned v)
+{
+    return vpmu_mask_to_reg(VPMU_MASK_OF(v));
+}
+
+/**
+ * vpmu_value: the place of vPMC @v's value, 48 bits
+ *
+ * It is valid while @v has no pPMC, and otherwise after VPMUProvider.refresh()
+ * and vpmu_unload().
+ */
+static inline uint64_t *vpmu_value(CPUX86State *env, unsigned v)
+{
+    return v < VPMU_NR_GP ? &env->msr_gp_counters[v] :
+                            &env->msr_fixed_counters[vpmu_index_of(v)];
+}
+
+/**
+ * vpmu_fixed_ctrl: the four bits of fixed vPMC @v in FIXED_CTR_CTRL
+ */
+static inline unsigned vpmu_fixed_ctrl(const CPUX86State *env, unsigned v)
+{
+    return env->msr_fixed_ctr_ctrl >> (4 * vpmu_index_of(v)) & 0xf;
+}
+
+/**
+ * vpmu_interrupts: whether an overflow of vPMC @v is to raise an interrupt
+ */
+bool vpmu_interrupts(const CPUX86State *env, unsigned v);
+
+/**
+ * vpmu_is_adaptive: whether PEBS records of vPMC @v have the groups of
+ * MSR_PEBS_DATA_CFG
+ */
+bool vpmu_is_adaptive(const CPUX86State *env, unsigned v);
+
+/**
+ * vpmu_model: the bit of the CPU's model in VPMUEvent.models
+ */
+uint32_t vpmu_model(const CPUX86State *env);
+
+/**
+ * vpmu_counter_config: what vPMC @v is set up to count
+ * @event: the event, NULL if it is not a supported one
+ */
+SoftPMUConfig vpmu_counter_config(const CPUX86State *env, unsigned v,
+                                  const VPMUEvent **event);
+
+#endif /* TARGET_I386_VPMU_VPMC_H */
