@@ -36,12 +36,12 @@ static void stop_and_save(void *opaque, unsigned v, unsigned p)
     g_assert_cmpint(m->before.phys[v], ==, p);
     m->saved |= VPMU_MASK_OF(v);
     m->parked[v] = m->value[p];
-    /* Whoever reads this now has come too late. */
+    /* Reading the counter is too late now. */
     m->value[p] = next_random(m);
     m->on &= ~VPMU_MASK_OF(p);
 }
 
-static void load(void *opaque, unsigned v, unsigned p)
+static void load_value(void *opaque, unsigned v, unsigned p)
 {
     HandoverModel *m = opaque;
 
@@ -52,8 +52,8 @@ static void load(void *opaque, unsigned v, unsigned p)
     m->parked[v] = next_random(m);
 }
 
-/* Have those counters count that shall. */
-static void program(HandoverModel *m)
+/* Switch on the counters that must count, and only those. */
+static void program_counters(HandoverModel *m)
 {
     memset(m->event, NONE, sizeof(m->event));
     for (unsigned v = 0; v < VPMU_NR; v++) {
@@ -65,12 +65,12 @@ static void program(HandoverModel *m)
 }
 
 /* Carry out @m->change as a caller does. */
-static void apply(HandoverModel *m)
+static void apply_change(HandoverModel *m)
 {
     VPMUCounterMask save = 0, put = 0;
 
     m->saved = m->loaded = 0;
-    handover_apply(&m->h, &m->change, stop_and_save, load, m);
+    handover_apply(&m->h, &m->change, stop_and_save, load_value, m);
     for (unsigned v = 0; v < VPMU_NR; v++) {
         if (in(m->change.vpmcs, v)) {
             save |= m->before.phys[v] != NONE ? VPMU_MASK_OF(v) : 0;
@@ -79,7 +79,7 @@ static void apply(HandoverModel *m)
     }
     g_assert_cmphex(m->saved, ==, save);
     g_assert_cmphex(m->loaded, ==, put);
-    program(m);
+    program_counters(m);
 }
 
 /* What must be true at any time */
@@ -110,7 +110,7 @@ static void check_map(const HandoverModel *m)
         if (v != NONE) {
             g_assert_cmpint(h->phys[v], ==, i);
         }
-        /* A fixed counter counts what it counts. */
+        /* Fixed counters are not interchangeable. */
         if (i >= VPMU_NR_GP) {
             g_assert_true(p == NONE || p == i);
             g_assert_true(v == NONE || v == i);
@@ -128,7 +128,7 @@ static void check_map(const HandoverModel *m)
     }
     g_assert_cmphex(handover_held(h), ==, held);
 
-    /* Nobody starves next to a pPMC that does nothing. */
+    /* No vPMC starves while a pPMC that it could use is idle. */
     for (int v = 0; v < VPMU_NR; v++) {
         if (!in(m->enabled, v) || h->phys[v] != NONE) {
             continue;
@@ -196,7 +196,7 @@ static void check_translation(HandoverModel *m)
     g_assert_cmphex(handover_reg_to_physical(h, reg), ==, to_p | others);
     g_assert_cmphex(handover_reg_to_virtual(h, reg), ==, to_v | others);
 
-    /* There and back, for what has a counterpart. */
+    /* There and back, for counters with a counterpart. */
     g_assert_cmphex(handover_to_virtual(h, handover_to_physical(h, mask)), ==,
                     mask & backed);
     g_assert_cmphex(handover_to_physical(h, handover_to_virtual(h, mask)), ==,
@@ -234,7 +234,7 @@ static void check_record(HandoverModel *m)
         memcpy(record + i, &random, 8);
     }
     if (next_random(m) % 2) {
-        /* As hardware would write it: nothing but what the guest holds. */
+        /* As hardware would write it: only counters that the guest holds. */
         memset(record + offset, 0, 8);
         for (unsigned p = 0; p < VPMU_NR; p++) {
             if (m->h.virt[p] != NONE && next_random(m) % 2) {
@@ -304,7 +304,7 @@ static void check_all(HandoverModel *m)
 
 /* What must be true of a change */
 
-/* @m->change says what is different between @m->before and @m->h. */
+/* @m->change has the difference between @m->before and @m->h. */
 static void check_change(const HandoverModel *m)
 {
     const HandoverChange *change = &m->change;
@@ -337,7 +337,45 @@ static int rank(const HandoverModel *m, int p, VPMUCounterMask released)
 }
 
 /*
- * The rules, for who has what after a change.
+ * The rules for cross-mapped vPMCs.
+ * @placed: vPMCs with a new pPMC that is not the one of their index
+ * @displaced: vPMCs that ran and whose pPMC has been reserved
+ * @starved: enabled vPMCs without a pPMC
+ */
+static void check_placed(const HandoverModel *m, VPMUCounterMask released,
+                         VPMUCounterMask placed, VPMUCounterMask displaced,
+                         VPMUCounterMask starved)
+{
+    VPMUCounterMask mine = m->counters & ~m->reserved;
+
+    for (int v = 0; v < VPMU_NR; v++) {
+        int r;
+
+        if (!in(placed, v)) {
+            continue;
+        }
+        r = rank(m, m->h.phys[v], released);
+        for (int p = 0; p < VPMU_NR_GP; p++) {
+            /* Every better pPMC belongs to an enabled vPMC. */
+            if (in(mine, p) && rank(m, p, released) > r) {
+                g_assert_true(in(m->enabled, m->h.virt[p]));
+            }
+        }
+        if (in(displaced, v)) {
+            continue;
+        }
+        /* The displaced vPMCs come first. */
+        g_assert_cmphex(displaced & starved & VPMU_MASK_GP, ==, 0);
+        for (int w = 0; w < VPMU_NR; w++) {
+            if (in(displaced & placed, w)) {
+                g_assert_cmpint(rank(m, m->h.phys[w], released), >, r);
+            }
+        }
+    }
+}
+
+/*
+ * The rules about which vPMC has which pPMC after a change.
  * @released: vPMCs that have not used their pPMC for a slice
  */
 static void check_rules(const HandoverModel *m, VPMUCounterMask released)
@@ -352,7 +390,7 @@ static void check_rules(const HandoverModel *m, VPMUCounterMask released)
         int has = h->phys[v];
 
         if (!in(m->enabled, v)) {
-            /* Idle: it keeps what it had unless an enabled one wants it. */
+            /* An idle vPMC keeps its pPMC unless an enabled one wants it. */
             g_assert_true(has == had || has == NONE);
             if (has != had) {
                 g_assert_true(!in(mine, had) ||
@@ -361,7 +399,7 @@ static void check_rules(const HandoverModel *m, VPMUCounterMask released)
             continue;
         }
         if (has != v && in(mine, v)) {
-            /* Only one that counts already keeps it from its own pPMC. */
+            /* Its own pPMC belongs to a vPMC that counted before. */
             g_assert_true(in(running, h->virt[v]));
             g_assert_cmpint(before->phys[h->virt[v]], ==, v);
         }
@@ -369,7 +407,7 @@ static void check_rules(const HandoverModel *m, VPMUCounterMask released)
             if (!in(mine, had)) {
                 displaced |= in(running, v) ? VPMU_MASK_OF(v) : 0;
             } else {
-                /* It did not count yet; the vPMC of that index came first. */
+                /* It did not count yet; the vPMC of that index has priority. */
                 g_assert_false(in(running, v));
                 g_assert_cmpint(h->virt[had], ==, had);
             }
@@ -381,30 +419,7 @@ static void check_rules(const HandoverModel *m, VPMUCounterMask released)
         }
     }
 
-    for (int v = 0; v < VPMU_NR; v++) {
-        int r;
-
-        if (!in(placed, v)) {
-            continue;
-        }
-        r = rank(m, h->phys[v], released);
-        for (int p = 0; p < VPMU_NR_GP; p++) {
-            /* Whatever would have been better belongs to an enabled one. */
-            if (in(mine, p) && rank(m, p, released) > r) {
-                g_assert_true(in(m->enabled, h->virt[p]));
-            }
-        }
-        if (in(displaced, v)) {
-            continue;
-        }
-        /* Those that had one come first. */
-        g_assert_cmphex(displaced & starved & VPMU_MASK_GP, ==, 0);
-        for (int w = 0; w < VPMU_NR; w++) {
-            if (in(displaced & placed, w)) {
-                g_assert_cmpint(rank(m, h->phys[w], released), >, r);
-            }
-        }
-    }
+    check_placed(m, released, placed, displaced, starved);
 
     /* Nothing happens for no reason. */
     if (m->enabled == before->enabled && m->reserved == before->reserved) {
@@ -457,12 +472,12 @@ static void count_change(HandoverModel *m, VPMUCounterMask released)
     }
 }
 
-static void conclude(HandoverModel *m, VPMUCounterMask released)
+static void finish_change(HandoverModel *m, VPMUCounterMask released)
 {
     check_change(m);
     check_rules(m, released);
     count_change(m, released);
-    apply(m);
+    apply_change(m);
     check_all(m);
 }
 
@@ -481,14 +496,14 @@ void model_init(HandoverModel *m, VPMUCounterMask counters,
     for (unsigned i = 0; i < VPMU_NR; i++) {
         m->truth[i] = m->parked[i] = m->value[i] = next_random(m);
     }
-    /* Must not depend on what was there. */
+    /* handover_init() must not depend on the previous contents. */
     memset(&m->h, 0xa5, sizeof(m->h));
     handover_init(&m->h, counters, reserved, slice);
-    /* Nobody is given one before it is wanted. */
+    /* No vPMC is given a pPMC before it wants one. */
     g_assert_cmphex(handover_held(&m->h), ==,
                     slice == HANDOVER_FOREVER ? counters : 0);
     m->before = m->h;
-    program(m);
+    program_counters(m);
     check_all(m);
 }
 
@@ -501,7 +516,7 @@ void model_enable(HandoverModel *m, VPMUCounterMask enabled)
     handover_enable(&m->h, enabled, m->clock, &m->change);
     released = let_pass(m);
     m->enabled = enabled;
-    conclude(m, released);
+    finish_change(m, released);
 }
 
 VPMUCounterMask model_reserve(HandoverModel *m, VPMUCounterMask reserved,
@@ -516,7 +531,7 @@ VPMUCounterMask model_reserve(HandoverModel *m, VPMUCounterMask reserved,
     starved = handover_reserve(&m->h, reserved, force, m->clock, &m->change);
     g_assert_cmphex(handover_reserve(&other, reserved, !force, m->clock,
                                      &change), ==, starved);
-    /* One of the two was refused, or they are alike. */
+    /* One of the two calls was refused, or they have the same result. */
     g_assert_cmphex(starved & ~m->enabled, ==, 0);
     if (starved && !force) {
         g_assert_cmpmem(&m->h, sizeof(m->h), &m->before, sizeof(m->before));
@@ -538,7 +553,7 @@ VPMUCounterMask model_reserve(HandoverModel *m, VPMUCounterMask reserved,
     g_assert_cmphex(m->change.starved, ==, starved);
     m->reserved = reserved;
     m->ever_reserved |= reserved;
-    conclude(m, let_pass(m));
+    finish_change(m, let_pass(m));
     return starved;
 }
 
@@ -571,7 +586,7 @@ VPMUCounterMask model_choose(VPMUCounterMask counters, VPMUCounterMask avoid,
     check_first(kept, chosen, low);
     check_first(quiet, chosen, low);
     check_first(rest, chosen, low);
-    /* None of a class before all of the one that comes first. */
+    /* No member of a class is chosen before all of the preceding class. */
     g_assert_true(!(chosen & (quiet | rest)) || !(kept & ~chosen));
     g_assert_true(!(chosen & rest) || !(quiet & ~chosen));
     return chosen;
@@ -597,7 +612,7 @@ void model_count(HandoverModel *m)
             g_assert_cmpint(m->event[p], !=, NONE);
             m->value[p] += happened[m->event[p]];
         } else if (m->event[p] == NONE) {
-            /* The host does what it likes with those it has. */
+            /* The host does as it likes with its counters. */
             m->value[p] += next_random(m);
         }
     }
@@ -636,7 +651,7 @@ static VPMUCounterMask get_mask(Stream *s)
     return (low | get_byte(s) << 8) & VPMU_MASK_ALL;
 }
 
-static void start(HandoverModel *m, Stream *s)
+static void start_model(HandoverModel *m, Stream *s)
 {
     static const int64_t slices[] = {
         10000000, 1, 0, 3, 1000, INT64_C(1) << 40, 100, HANDOVER_FOREVER,
@@ -686,7 +701,7 @@ static void reserve_some(HandoverModel *m, VPMUCounterMask reserved,
     tally->forced += starved && force;
 }
 
-static void look(const HandoverModel *m, HandoverTally *tally)
+static void tally_paths(const HandoverModel *m, HandoverTally *tally)
 {
     for (int v = 0; v < VPMU_NR; v++) {
         int p = m->h.phys[v], w;
@@ -701,16 +716,29 @@ static void look(const HandoverModel *m, HandoverTally *tally)
     }
 }
 
-static void step(HandoverModel *m, Stream *s, HandoverTally *tally)
+/* As the operator does: reserve a number of counters. */
+static void reserve_number(HandoverModel *m, unsigned nr, uint8_t arg,
+                           HandoverTally *tally)
 {
-    uint8_t op = get_byte(s), arg, nr;
-    VPMUCounterMask mask, gp = m->counters & VPMU_MASK_GP;
+    VPMUCounterMask mask =
+        model_choose(m->counters, handover_to_physical(&m->h, m->enabled),
+                     m->reserved, nr, arg & 1);
+
+    mask |= ((arg >> 2) << VPMU_NR_GP) & VPMU_MASK_FIXED;
+    reserve_some(m, mask, arg & 2, tally);
+}
+
+static void run_step(HandoverModel *m, Stream *s, HandoverTally *tally)
+{
+    uint8_t op = get_byte(s), arg;
+    VPMUCounterMask mask;
+    unsigned nr = (op >> 4) % (count_bits(m->counters & VPMU_MASK_GP) + 1);
 
     switch (op & 15) {
     case 0:
     case 1:
     case 2:
-        /* One more, or one less. */
+        /* One counter more, or one less. */
         mask = VPMU_MASK_OF((op >> 4) % VPMU_NR);
         model_enable(m, (m->enabled ^ mask) & m->counters);
         break;
@@ -730,14 +758,7 @@ static void step(HandoverModel *m, Stream *s, HandoverTally *tally)
         break;
     case 7:
     case 8:
-        /* As the operator does. */
-        arg = get_byte(s);
-        nr = (op >> 4) % (count_bits(gp) + 1);
-        mask = model_choose(m->counters,
-                            handover_to_physical(&m->h, m->enabled),
-                            m->reserved, nr, arg & 1);
-        mask |= ((arg >> 2) << VPMU_NR_GP) & VPMU_MASK_FIXED;
-        reserve_some(m, mask, arg & 2, tally);
+        reserve_number(m, nr, get_byte(s), tally);
         break;
     case 9:
         reserve_some(m, get_mask(s), op & 0x10, tally);
@@ -759,13 +780,12 @@ static void step(HandoverModel *m, Stream *s, HandoverTally *tally)
         model_write(m, (op >> 4) % VPMU_NR, next_random(m));
         break;
     case 15:
-        /* Anything, for who chooses. */
+        /* Anything, for the function that chooses. */
         mask = get_mask(s);
-        model_choose(m->counters, mask, get_mask(s),
-                     (op >> 4) % (count_bits(gp) + 1), op & 0x80);
+        model_choose(m->counters, mask, get_mask(s), nr, op & 0x80);
         break;
     }
-    look(m, tally);
+    tally_paths(m, tally);
     model_count(m);
 }
 
@@ -774,10 +794,10 @@ void model_run(const uint8_t *data, size_t size, HandoverTally *tally)
     Stream s = { data, size };
     HandoverModel m;
 
-    start(&m, &s);
-    /* So many that sums of time stay far from the ends of 64 bits. */
+    start_model(&m, &s);
+    /* The limit keeps sums of time far from the ends of 64 bits. */
     for (unsigned steps = 0; s.left && steps < 4096; steps++) {
-        step(&m, &s, tally);
+        run_step(&m, &s, tally);
     }
 #define HANDOVER_STAT(field, name, unit, description) \
     tally->stats.field += m.stats.field;

@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The model knows the rules in handover.h, not how handover.c follows them.
- * It does what a caller does, on counters of its own, and checks after every
- * step all that must be true.  The unit test and the fuzzer share it.
+ * It does what a caller does, on counters of its own, and after every step it
+ * checks everything that must be true.  The unit test and the fuzzer share it.
  */
 #ifndef TESTS_UNIT_HANDOVER_MODEL_H
 #define TESTS_UNIT_HANDOVER_MODEL_H
@@ -20,7 +20,7 @@ typedef struct HandoverModel {
     HandoverChange change;
     Handover before;
 
-    /* What was asked for. */
+    /* What the operator and the guest have asked for. */
     VPMUCounterMask counters;
     VPMUCounterMask reserved;
     VPMUCounterMask enabled;
@@ -31,24 +31,24 @@ typedef struct HandoverModel {
     int64_t last;
     /* For how long each vPMC has not been enabled. */
     int64_t unused[VPMU_NR];
-    /* The figures as they must be. */
+    /* The statistics as they must be. */
     HandoverStats stats;
 
-    /* The physical counters: what they count, and whether they do. */
+    /* The physical counters: values, the vPMC they count for, and which run. */
     uint64_t value[VPMU_NR];
     int8_t event[VPMU_NR];
     VPMUCounterMask on;
-    /* Values of vPMCs without a pPMC, and what every value must be. */
+    /* Values of vPMCs without a pPMC, and the right value of each vPMC. */
     uint64_t parked[VPMU_NR];
     uint64_t truth[VPMU_NR];
 
-    /* Calls of save and load. */
+    /* The vPMCs for which save and load were called. */
     VPMUCounterMask saved;
     VPMUCounterMask loaded;
     uint64_t random;
 } HandoverModel;
 
-/* What streams have led to, so that a test can tell that they reach it. */
+/* What happened in streams, by which a test sees that they reach all cases. */
 typedef struct HandoverTally {
     HandoverStats stats;
     uint64_t refused;
@@ -75,7 +75,7 @@ VPMUCounterMask model_reserve(HandoverModel *m, VPMUCounterMask reserved,
                               bool force);
 
 /**
- * model_choose: call handover_choose() and check what it says
+ * model_choose: call handover_choose() and check its answer
  */
 VPMUCounterMask model_choose(VPMUCounterMask counters, VPMUCounterMask avoid,
                              VPMUCounterMask reserved, unsigned nr, bool low);
@@ -96,8 +96,8 @@ void model_count(HandoverModel *m);
 void model_write(HandoverModel *m, unsigned v, uint64_t value);
 
 /**
- * model_run: do what a stream of bytes says
- * @tally: what has come of it is added here
+ * model_run: carry out the steps that a stream of bytes encodes
+ * @tally: what happens is added here
  */
 void model_run(const uint8_t *data, size_t size, HandoverTally *tally);
 

@@ -33,7 +33,7 @@ static void enable(HandoverModel *m, VPMUCounterMask enabled)
     model_count(m);
 }
 
-/* As model_reserve(); it must go without starving anybody. */
+/* As model_reserve(); no vPMC may starve because of it. */
 static void reserve(HandoverModel *m, VPMUCounterMask reserved)
 {
     g_assert_cmphex(model_reserve(m, reserved, false), ==, 0);
@@ -52,7 +52,7 @@ static void enable_after(HandoverModel *m, int64_t ns,
     g_assert_cmpint(handover_path(&(m)->h, v), ==, path)
 #define assert_stat(m, field, n) g_assert_cmpuint((m)->h.stats.field, ==, n)
 
-/* Who gets which */
+/* Which pPMC a vPMC gets */
 
 static void test_same_index(void)
 {
@@ -70,7 +70,7 @@ static void test_same_index(void)
     assert_stat(m, moves, 0);
     g_assert_cmphex(handover_held(&m->h), ==, ALL);
 
-    /* Also in a PMU that does not have them all. */
+    /* Also in a PMU that has fewer counters. */
     model_init(m, 0x3 | F(1), 0, SLICE, 0);
     enable(m, 0x3 | F(1));
     assert_phys(m, 1, 1);
@@ -91,13 +91,13 @@ static void test_highest_free(void)
     assert_phys(m, 1, 4);
     assert_stat(m, hand_overs, 3);
 
-    /* Also where the highest general purpose one is not number 7. */
+    /* Also where the highest general-purpose counter is not number 7. */
     model_init(m, 0xf | VPMU_MASK_FIXED, M(0), SLICE, 0);
     enable(m, M(0));
     assert_phys(m, 0, 3);
 }
 
-/* 0 makes do with another, but not with one that is enabled along with it. */
+/* vPMC 0 takes a pPMC of another index, unless that vPMC is enabled with it. */
 static void test_two_passes(void)
 {
     g_autofree HandoverModel *m = new_pmu(ALL, M(0), SLICE);
@@ -107,7 +107,7 @@ static void test_two_passes(void)
     assert_phys(m, 6, 6);
     assert_phys(m, 0, 5);
 
-    /* Not even if it holds that one already, from before. */
+    /* Not even if it has held that pPMC before. */
     enable(m, 0);
     enable_after(m, SLICE, 0);
     enable(m, M(0));
@@ -122,7 +122,7 @@ static void test_two_passes(void)
     assert_stat(m, moves, 1);
     assert_stat(m, evictions, 0);
 
-    /* One that counts is another matter. */
+    /* A vPMC that counts keeps its pPMC. */
     enable(m, 0);
     enable_after(m, SLICE, 0);
     enable(m, M(0));
@@ -131,7 +131,7 @@ static void test_two_passes(void)
     assert_phys(m, 7, 6);
 }
 
-/* All that is free comes before what an idle one holds. */
+/* Free pPMCs come before those that idle vPMCs hold. */
 static void test_idle_yields(void)
 {
     g_autofree HandoverModel *m = new_pmu(0x7, M(0), SLICE);
@@ -152,7 +152,7 @@ static void test_idle_yields(void)
     assert_stat(m, evictions, 1);
     assert_stat(m, lazy_releases, 0);
 
-    /* At once means also in the write that disables the holder. */
+    /* It also yields in the very write that disables it. */
     model_init(m, GP, M(0), SLICE, 0);
     enable(m, M(0));
     assert_phys(m, 0, 7);
@@ -160,7 +160,7 @@ static void test_idle_yields(void)
     assert_phys(m, 7, 7);
     assert_phys(m, 0, NONE);
 
-    /* Of those that idle ones hold, the highest. */
+    /* Of the pPMCs that idle vPMCs hold, the highest is taken. */
     model_init(m, 0xf, M(0), SLICE, 0);
     enable(m, M(1) | M(2) | M(3));
     enable(m, 0);
@@ -168,7 +168,7 @@ static void test_idle_yields(void)
     assert_phys(m, 0, 3);
 }
 
-/* An idle one's pPMC goes to the vPMC of its index, if that wants it. */
+/* An idle vPMC's pPMC goes to the vPMC of its index, if that wants it. */
 static void test_idle_yields_to_own(void)
 {
     g_autofree HandoverModel *m = new_pmu(0xf, M(0), SLICE);
@@ -180,7 +180,7 @@ static void test_idle_yields_to_own(void)
     assert_phys(m, 3, 3);
     assert_phys(m, 0, NONE);
 
-    /* Both want pPMC 3: who has its index gets it. */
+    /* Both want pPMC 3: the vPMC of that index gets it. */
     model_init(m, 0xf, M(0), SLICE, 0);
     enable(m, M(0));
     enable(m, M(1) | M(2));
@@ -191,7 +191,7 @@ static void test_idle_yields_to_own(void)
     assert_stat(m, evictions, 1);
 }
 
-/* An enabled one yields to no other guest's wish. */
+/* An enabled vPMC yields to no other vPMC. */
 static void test_enabled_stays(void)
 {
     g_autofree HandoverModel *m = new_pmu(0x3, M(0), SLICE);
@@ -204,7 +204,7 @@ static void test_enabled_stays(void)
     g_assert_cmphex(m->change.starved, ==, M(1));
     g_assert_cmphex(m->change.vpmcs, ==, 0);
 
-    /* It starves until that is to be had. */
+    /* It starves until that pPMC is available. */
     enable_after(m, 100, M(0) | M(1));
     g_assert_cmphex(m->change.starved, ==, 0);
     enable_after(m, 10, M(1));
@@ -214,7 +214,7 @@ static void test_enabled_stays(void)
     assert_stat(m, hand_overs, 2);
 }
 
-/* Back home, as soon as home is to be had. */
+/* A vPMC goes to the pPMC of its index as soon as that is available. */
 static void test_home(void)
 {
     g_autofree HandoverModel *m = new_pmu(ALL, M(0), SLICE);
@@ -227,7 +227,7 @@ static void test_home(void)
     g_assert_cmpint(m->change.from[0], ==, 7);
     assert_stat(m, moves, 1);
 
-    /* 5 is in 0's place; when 5 may go home, so may 0, in one go. */
+    /* 5 has pPMC 0; when 5 may go home, so may 0, in the same change. */
     model_init(m, 0x3f, 0x3e, SLICE, 0);
     enable(m, M(5));
     assert_phys(m, 5, 0);
@@ -239,7 +239,7 @@ static void test_home(void)
     enable(m, M(5) | M(0));
     g_assert_cmphex(m->change.vpmcs, ==, 0);
 
-    /* The same if 0 is not starved but elsewhere. */
+    /* The same if 0 does not starve but has another pPMC. */
     model_init(m, 0x3f, 0x2e, SLICE, 0);
     enable(m, M(5));
     assert_phys(m, 5, 4);
@@ -268,7 +268,7 @@ static void test_fixed(void)
     reserve(m, 0);
     assert_path(m, VPMU_FIXED(1), HANDOVER_FAST);
 
-    /* Nor does a general purpose one make do with a fixed one. */
+    /* Nor does a general-purpose vPMC take a fixed pPMC. */
     model_init(m, M(0) | VPMU_MASK_FIXED, M(0), SLICE, 0);
     enable(m, M(0));
     assert_path(m, 0, HANDOVER_STARVED);
@@ -296,7 +296,7 @@ static void test_forever(void)
                     UINT64_MAX);
 }
 
-/* For how long */
+/* How long a vPMC keeps its pPMC */
 
 static void test_reuse(void)
 {
@@ -311,7 +311,7 @@ static void test_reuse(void)
         g_assert_cmphex(m->change.vpmcs, ==, 0);
         assert_stat(m, reuses, 2 * i);
     }
-    /* To be enabled all the time is no reuse. */
+    /* A vPMC that stays enabled is no reuse. */
     enable(m, M(0) | M(3));
     assert_stat(m, reuses, 10);
     assert_stat(m, hand_overs, 2);
@@ -319,7 +319,7 @@ static void test_reuse(void)
     assert_phys(m, 0, 7);
 }
 
-/* Who comes back to another pPMC has not reused its own. */
+/* A vPMC that comes back to another pPMC has not reused its own. */
 static void test_no_reuse(void)
 {
     g_autofree HandoverModel *m = new_pmu(ALL, M(0), SLICE);
@@ -343,7 +343,7 @@ static void test_lazy_release(void)
     enable_after(m, SLICE - 1, M(4));
     assert_phys(m, 2, 2);
     model_pass(m, 1);
-    /* Nobody has called yet. */
+    /* There was no call yet. */
     assert_phys(m, 2, 2);
     enable(m, M(4));
     assert_phys(m, 2, NONE);
@@ -351,7 +351,7 @@ static void test_lazy_release(void)
     g_assert_cmpint(m->change.from[2], ==, 2);
     assert_stat(m, lazy_releases, 1);
     assert_stat(m, evictions, 0);
-    /* An enabled one stays, however long. */
+    /* An enabled vPMC keeps its pPMC, however long. */
     assert_phys(m, 4, 4);
 
     /* The slice begins anew each time. */
@@ -360,7 +360,7 @@ static void test_lazy_release(void)
     enable(m, 0);
     enable_after(m, SLICE - 1, 0);
     assert_phys(m, 4, 4);
-    /* Too late: it is given back and handed over, though the same. */
+    /* Too late: the pPMC is released, and the same is handed over anew. */
     enable_after(m, 1, M(4));
     assert_phys(m, 4, 4);
     g_assert_cmphex(m->change.vpmcs, ==, 0);
@@ -402,7 +402,7 @@ static void test_backwards(void)
     enable_after(m, 30, M(0) | M(1));
     assert_stat(m, starved_ns, 530);
 
-    /* Of the slice, what has passed has passed, and no more. */
+    /* What has passed of the slice stays passed, and no more has. */
     enable(m, 0);
     enable_after(m, SLICE / 2, 0);
     enable_after(m, -100 * SLICE, 0);
@@ -422,7 +422,7 @@ static void test_backwards(void)
 
 /* The host's share */
 
-/* What counts goes on elsewhere, from where it was. */
+/* A counter goes on with another pPMC, from the value that it had. */
 static void test_move(void)
 {
     g_autofree HandoverModel *m = new_pmu(ALL, 0, SLICE);
@@ -444,7 +444,7 @@ static void test_move(void)
     assert_stat(m, hand_overs, 2);
     assert_stat(m, evictions, 0);
 
-    /* One that is idle does not go elsewhere, it just loses its pPMC. */
+    /* An idle vPMC does not get another; it just loses its pPMC. */
     enable(m, M(3));
     value = m->truth[5];
     reserve(m, M(3) | M(5));
@@ -454,7 +454,7 @@ static void test_move(void)
     assert_stat(m, evictions, 1);
 }
 
-/* 1 goes home from 7, where 5 goes; 5 was at 1's home. */
+/* vPMC 1 goes from pPMC 7 to 1, and vPMC 5 from pPMC 1 to 7. */
 static void test_swap(void)
 {
     g_autofree HandoverModel *m = new_pmu(ALL, 0x7f, SLICE);
@@ -462,7 +462,7 @@ static void test_swap(void)
     enable(m, M(1));
     assert_phys(m, 1, 7);
     reserve(m, 0x7d);
-    /* Home again.  Get 5 there first, then. */
+    /* It went home.  So give that pPMC to 5 first. */
     assert_phys(m, 1, 1);
     enable(m, 0);
     enable_after(m, SLICE, 0);
@@ -503,7 +503,7 @@ static void note_load(void *opaque, unsigned v, unsigned p)
     g_array_append_val(opaque, call);
 }
 
-/* All that is fetched is fetched before anything is put. */
+/* All values are saved before the first is loaded. */
 static void test_apply(void)
 {
     static const Call expected[] = {
@@ -530,7 +530,7 @@ static void test_apply(void)
     }
 }
 
-/* Without force: says who is in the way, and changes nothing. */
+/* Without force: the call says which vPMCs are in the way, changing nothing. */
 static void test_refused(void)
 {
     g_autofree HandoverModel *m = new_pmu(0xf | VPMU_MASK_FIXED, 0, SLICE);
@@ -545,7 +545,7 @@ static void test_refused(void)
     g_assert_cmphex(model_reserve(m, ALL, false), ==, 0x7 | F(0) | F(2));
     g_assert_cmpmem(&m->h, sizeof(m->h), &before, sizeof(before));
 
-    /* What is idle is not in the way. */
+    /* An idle vPMC is not in the way. */
     enable(m, M(1) | F(0));
     reserve(m, 0x7 | F(2));
     assert_phys(m, 1, 3);
@@ -567,20 +567,20 @@ static void test_forced(void)
     assert_stat(m, evictions, 2);
     assert_stat(m, moves, 0);
 
-    /* Who starves already is not named again. */
+    /* A vPMC that starves already is not named again. */
     model_pass(m, 1000);
     g_assert_cmphex(model_reserve(m, 0xe | F(0), true), ==, M(1));
     assert_stat(m, starved_ns, 2000);
     g_assert_cmphex(model_reserve(m, 0xe | F(0), false), ==, 0);
 
-    /* Given again when the host wants less... */
+    /* It gets one again when the host wants fewer... */
     model_pass(m, 1);
     reserve(m, 0x6);
     assert_phys(m, 1, 3);
     assert_phys(m, VPMU_FIXED(0), VPMU_FIXED(0));
     assert_path(m, 2, HANDOVER_STARVED);
     assert_stat(m, starved_ns, 2003);
-    /* ...or another one is disabled. */
+    /* ...or when another vPMC is disabled. */
     enable(m, M(1) | M(2) | F(0));
     assert_phys(m, 2, 0);
     assert_phys(m, 0, NONE);
@@ -589,7 +589,7 @@ static void test_forced(void)
     assert_stat(m, starved_ns, 2003);
 }
 
-/* One that counted keeps on, one that starves goes on starving. */
+/* A displaced vPMC gets a pPMC before one that starves already. */
 static void test_displaced_first(void)
 {
     g_autofree HandoverModel *m = new_pmu(GP, 0xf8, SLICE);
@@ -604,7 +604,7 @@ static void test_displaced_first(void)
     assert_path(m, 3, HANDOVER_STARVED);
     assert_path(m, 4, HANDOVER_STARVED);
 
-    /* Also if the one that starves has the lower index. */
+    /* Also if the starved vPMC has the lower index. */
     model_init(m, 0xff, 0xdf, SLICE, 0);
     enable(m, M(5));
     enable(m, M(5) | M(0) | M(1));
@@ -618,21 +618,21 @@ static void test_choose(void)
 {
     VPMUCounterMask all = ALL;
 
-    /* Free ones, from the end that was asked for. */
+    /* Free counters, from the end that was asked for. */
     g_assert_cmphex(model_choose(all, 0, 0, 0, false), ==, 0);
     g_assert_cmphex(model_choose(all, 0, 0, 2, false), ==, 0xc0);
     g_assert_cmphex(model_choose(all, 0, 0, 2, true), ==, 0x03);
     g_assert_cmphex(model_choose(all, 0, 0, 8, true), ==, 0xff);
     g_assert_cmphex(model_choose(0x0f | F(0), 0, 0, 1, false), ==, 0x08);
 
-    /* Those that nobody counts with come first. */
+    /* Counters with which no guest counts come first. */
     g_assert_cmphex(model_choose(all, 0x81, 0, 2, false), ==, 0x60);
     g_assert_cmphex(model_choose(all, 0x81, 0, 2, true), ==, 0x06);
     g_assert_cmphex(model_choose(all, 0xfe, 0, 2, false), ==, 0x81);
     g_assert_cmphex(model_choose(all, 0x7f, 0, 2, true), ==, 0x81);
     g_assert_cmphex(model_choose(all, 0xff, 0, 3, true), ==, 0x07);
 
-    /* What is reserved stays so, whoever else is there. */
+    /* Reserved counters stay reserved. */
     g_assert_cmphex(model_choose(all, 0, 0x10, 2, false), ==, 0x90);
     g_assert_cmphex(model_choose(all, 0, 0x10, 2, true), ==, 0x11);
     g_assert_cmphex(model_choose(all, 0x10, 0x10, 2, true), ==, 0x11);
@@ -705,7 +705,7 @@ static void check_record(const Handover *h, unsigned format, unsigned offset,
     field = GUINT64_TO_LE(field);
     memcpy(record + offset, &field, 8);
 
-    /* Not all of the field is there. */
+    /* The record ends within the field. */
     memcpy(expected + offset, &field, 8);
     for (unsigned size = 0; size < offset + 8; size++) {
         g_assert_cmpuint(pebs_record_translate(h, format, record, size),
@@ -740,11 +740,11 @@ static void test_record(void)
 
         check_record(&slow->h, format, offset, 0x80, 0x01);
         check_record(&slow->h, format, offset, 0x82 | f0, 0x03 | f0);
-        /* Of a counter that is where it would be anyway. */
+        /* A counter that is not cross-mapped */
         check_record(&slow->h, format, offset, 0x02 | f0, 0x02 | f0);
-        /* Of a counter that is not the guest's (any more). */
+        /* A counter that is not the guest's (any more) */
         check_record(&slow->h, format, offset, 0x82 | f2, 0x03);
-        /* Bits that are no counter's, up to the last byte. */
+        /* Bits that belong to no counter, up to the last byte */
         check_record(&slow->h, format, offset, UINT64_C(0x8000000000000180),
                      UINT64_C(0x8000000000000101));
     }
@@ -780,7 +780,7 @@ static void test_reset_slots(void)
     g_assert_cmpmem(pslots, sizeof(pslots), vslots, sizeof(vslots));
 }
 
-/* The figures that docs/system/i386/vpmu.rst promises. */
+/* The statistics that docs/system/i386/vpmu.rst promises. */
 static void test_stats_table(void)
 {
     static const char *const expected[] = {
@@ -845,7 +845,7 @@ static void test_random(void)
     HandoverTally tally = { };
 
     run_streams(3000, -1, &tally);
-    /* They come round to everything. */
+    /* The streams reach everything. */
     g_assert_cmpuint(tally.stats.hand_overs, >, 1000);
     g_assert_cmpuint(tally.stats.reuses, >, 1000);
     g_assert_cmpuint(tally.stats.lazy_releases, >, 1000);

@@ -7,7 +7,7 @@
 #include <glib/gstdio.h>
 #include "kvm-mode.h"
 
-/* What modules there are and which parameters; NULL: no such file. */
+/* The parameters of KVM's modules; NULL: there is no such file. */
 typedef struct Modules {
     const char *enable_pmu;
     const char *intel_mediated;
@@ -59,7 +59,7 @@ static void test_modes(void)
         unsigned version;
         VPMUKvmMode mode;
     } table[] = {
-        /* No such file at all: kernels before the parameters. */
+        /* There is no such file at all: older kernels. */
         { { NULL, NULL, NULL }, false, 0, VPMU_KVM_NONE },
         { { NULL, NULL, NULL }, false, 2, VPMU_KVM_EMULATED },
         { { NULL, NULL, NULL }, true, 0, VPMU_KVM_EMULATED },
@@ -69,7 +69,7 @@ static void test_modes(void)
         { { "N\n", "N\n", NULL }, false, 0, VPMU_KVM_DISABLED },
         { { "N\n", "Y\n", NULL }, true, 5, VPMU_KVM_DISABLED },
         { { "N\n", NULL, "Y\n" }, true, 2, VPMU_KVM_DISABLED },
-        /* Allowed, and the host has none. */
+        /* KVM allows a PMU, and the host has none. */
         { { "Y\n", NULL, NULL }, false, 0, VPMU_KVM_NONE },
         { { "Y\n", "Y\n", NULL }, false, 0, VPMU_KVM_NONE },
         { { "Y\n", NULL, "Y\n" }, false, 0, VPMU_KVM_NONE },
@@ -84,7 +84,7 @@ static void test_modes(void)
         { { "Y\n", "Y", NULL }, true, 2, VPMU_KVM_MEDIATED },
         { { "Y\n", "N\n", "Y\n" }, true, 2, VPMU_KVM_MEDIATED },
         { { NULL, "Y\n", NULL }, true, 4, VPMU_KVM_MEDIATED },
-        /* What cannot be understood is not there. */
+        /* A value that makes no sense is as good as none. */
         { { "", "", "" }, true, 2, VPMU_KVM_EMULATED },
         { { "\n", "?\n", NULL }, true, 2, VPMU_KVM_EMULATED },
     };

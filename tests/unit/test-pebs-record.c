@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What is expected comes from tables of offsets, copied from the SDM.  Every
+ * The expected records come from tables of offsets, copied from the SDM.  Every
  * field of the sample has a value of its own, and so has every byte of it.
  */
 #include <glib.h>
@@ -82,7 +82,7 @@ static const struct {
 };
 
 #define GROUPS          16
-/* Around the record, and what is there. */
+/* Bytes before and behind the record, and their value */
 #define GUARD           64
 #define CANARY          0xc5
 
@@ -143,9 +143,9 @@ static unsigned put_fields(Buffer *buffer, unsigned offset,
 #define PUT(buffer, offset, fields) \
     put_fields(buffer, offset, fields, G_N_ELEMENTS(fields))
 
-/* What must be there; returns the size. */
-static unsigned expect(Buffer *buffer, unsigned format, uint64_t cfg,
-                       unsigned entries)
+/* Write the expected record; returns its size. */
+static unsigned expect_record(Buffer *buffer, unsigned format, uint64_t cfg,
+                              unsigned entries)
 {
     unsigned size;
 
@@ -171,8 +171,9 @@ static unsigned expect(Buffer *buffer, unsigned format, uint64_t cfg,
     return size;
 }
 
-static void check(unsigned format, uint64_t cfg, const PEBSSample *sample,
-                  const Buffer *expected, unsigned size)
+static void check_record(unsigned format, uint64_t cfg,
+                         const PEBSSample *sample, const Buffer *expected,
+                         unsigned size)
 {
     g_autofree Buffer *buffer = g_new(Buffer, 1);
 
@@ -189,9 +190,9 @@ static void test_format3(void)
     const PEBSSample sample = new_sample();
     g_autofree Buffer *expected = g_new(Buffer, 1);
 
-    g_assert_cmpuint(expect(expected, 3, 0, 0), ==, 200);
+    g_assert_cmpuint(expect_record(expected, 3, 0, 0), ==, 200);
     for (unsigned i = 0; i < G_N_ELEMENTS(cfgs); i++) {
-        check(3, cfgs[i], &sample, expected, 200);
+        check_record(3, cfgs[i], &sample, expected, 200);
     }
 }
 
@@ -207,20 +208,21 @@ static void test_format4(void)
     for (unsigned groups = 0; groups < GROUPS; groups++) {
         for (unsigned i = 0; i < G_N_ELEMENTS(lbrs); i++) {
             uint64_t cfg = groups | lbrs[i].field;
-            unsigned size = expect(expected, 4, cfg, lbrs[i].entries);
+            unsigned size = expect_record(expected, 4, cfg, lbrs[i].entries);
 
             g_assert_cmpuint(size, ==, sizes[groups] +
                              (groups & 8 ? lbrs[i].entries * 24 : 0));
-            check(4, cfg, &sample, expected, size);
-            /* Bits that are no group's mean nothing. */
-            check(4, cfg | ~UINT64_C(0xff00000f), &sample, expected, size);
+            check_record(4, cfg, &sample, expected, size);
+            /* Bits that belong to no group mean nothing. */
+            check_record(4, cfg | ~UINT64_C(0xff00000f), &sample, expected,
+                         size);
         }
     }
     /* The largest record there is. */
     g_assert_cmpuint(pebs_record_size(4, 0xff00000f), ==, PEBS_RECORD_MAX);
 }
 
-/* Which access a record is about: there is room for one. */
+/* A record has room for the address of one access: which is it? */
 static void test_address(void)
 {
     enum { LOAD = 0x1111, STORE = 0x2222 };
@@ -248,21 +250,21 @@ static void test_address(void)
         sample.store = table[i].store;
         sample.about_store = table[i].about_store;
 
-        size = expect(expected, 3, 0, 0);
+        size = expect_record(expected, 3, 0, 0);
         put(expected, 0x98, table[i].expected);
-        check(3, 0, &sample, expected, size);
+        check_record(3, 0, &sample, expected, size);
 
         for (unsigned groups = 0; groups < GROUPS; groups++) {
-            size = expect(expected, 4, groups, 1);
+            size = expect_record(expected, 4, groups, 1);
             if (groups & 0x1) {
                 put(expected, 0x20, table[i].expected);
             }
-            check(4, groups, &sample, expected, size);
+            check_record(4, groups, &sample, expected, size);
         }
     }
 }
 
-/* A record of @from becomes one of @to, and nothing else of it changes. */
+/* The counters @from become @to, and nothing else in the record changes. */
 static void check_translation(const Handover *h, unsigned format, uint64_t cfg,
                               uint64_t from, uint64_t to)
 {
@@ -278,7 +280,7 @@ static void check_translation(const Handover *h, unsigned format, uint64_t cfg,
     pebs_record_write(record_in(buffer), format, cfg, &sample);
     pebs_record_write(record_in(expected), format, cfg, &sample);
 
-    /* Cut off before the end of the field. */
+    /* The record ends within the field. */
     g_assert_cmpuint(pebs_record_translate(h, format, record_in(buffer),
                                                end - 1), ==, 0);
     g_assert_cmpmem(buffer, sizeof(*buffer), expected, sizeof(*expected));
@@ -308,7 +310,7 @@ static void test_translate(void)
     HandoverChange change;
     Handover h;
 
-    /* vPMC 0 at 7, 3 at 6, 1 and fixed 0 at home. */
+    /* vPMC 0 has pPMC 7, 3 has 6; 1 and fixed 0 have their own. */
     handover_init(&h, VPMU_MASK_ALL, 0x09, 1000);
     handover_enable(&h, 0x1, 0, &change);
     handover_enable(&h, 0xb | VPMU_MASK_OF(VPMU_FIXED(0)), 0, &change);
@@ -320,7 +322,7 @@ static void test_translate(void)
     check_translations(&h, 0x02 | f0, 0x02 | f0);
     check_translations(&h, others | f0, others | f0);
     check_translations(&h, others | 0x80, others | 0x01);
-    /* Not the guest's. */
+    /* Counters that are not the guest's */
     check_translations(&h, 0x19 | f1, 0);
 
     /* Without a reservation nothing changes. */

@@ -3,11 +3,12 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Random blocks are run as target/i386/vpmu/tcg.c and the code it translates
- * do it: charge, call the emulator when overspent, pay back what does not
- * retire.  At every instruction boundary all counters must have the model's
- * values, and an overflow must be reported at the very instruction.  What is
- * noted when a precise counter overflows must be about that instruction.
+ * Random blocks are run as target/i386/vpmu/tcg.c and translated code run
+ * them: charge the block, call the emulator if that is more than is left, pay
+ * back what does not retire.  At every instruction boundary all counters must
+ * have the model's values, and an overflow must be reported at the very
+ * instruction.  The note that is made when a precise counter overflows must be
+ * about that instruction.
  */
 #include <glib.h>
 #include <string.h>
@@ -25,7 +26,7 @@ typedef struct Model {
     SoftPMUConfig config[VPMU_NR];
     bool high[VPMU_NR];
     uint16_t overflowed;
-    /* What happened last; overflowed is folded before anything else does. */
+    /* What happened last; an overflow is folded before anything else. */
     SoftPMUNote last;
 } Model;
 
@@ -55,6 +56,7 @@ static bool one_in(unsigned n)
 
 /* The model */
 
+/* The classes of an instruction that retires, as a mask. */
 static unsigned classes_of(const Insn *insn)
 {
     unsigned mask = 0;
@@ -80,7 +82,7 @@ static void model_add(Model *m, unsigned i)
     }
 }
 
-/* What there is to be noted of an instruction at @ip. */
+/* What a record says of an instruction at @ip. */
 static SoftPMUNote note_of(const Insn *insn, uint64_t ip)
 {
     unsigned mask = classes_of(insn);
@@ -169,7 +171,7 @@ static void record(Test *t, unsigned counters)
     }
 }
 
-/* At an instruction boundary: everything must be known now. */
+/* At an instruction boundary, where every overflow must be known. */
 static void fold(Test *t)
 {
     softpmu_fold(&t->pmu);
@@ -196,9 +198,9 @@ static SoftPMUCharge charge_of(const Insn *insns, unsigned n)
 }
 
 /*
- * A plan, counter by counter: none may overflow earlier in the TB than at its
- * end, a precise one only in a TB of one instruction; and a TB is no shorter
- * than that takes.
+ * Check a plan, counter by counter: none may overflow before the end of the
+ * block, a precise one only in a block of one instruction; and the block is no
+ * shorter than these rules demand.
  */
 static void check_plan(const Test *t, SoftPMUPlan plan, SoftPMUCharge charge,
                        unsigned insns)
@@ -231,69 +233,89 @@ static void check_plan(const Test *t, SoftPMUPlan plan, SoftPMUCharge charge,
 }
 
 /*
- * Run a block of @n instructions, of which the first @retire do; the next
- * one, if there is one, faults or is a REP that goes round again.
+ * What translated code does at the start of a block of @n instructions: charge
+ * it and, if that is more than is left, ask the emulator for a plan, which may
+ * be a shorter block.  Returns: how many instructions run.
+ */
+static unsigned start_block(Test *t, const Insn *insns, unsigned n,
+                            SoftPMULevel *level, SoftPMUPlan *plan)
+{
+    unsigned run = n;
+
+    for (;;) {
+        SoftPMUCharge charge = charge_of(insns, run);
+
+        *plan = (SoftPMUPlan) { .look_after = false };
+        softpmu_charge(&t->pmu, t->ring, *level, charge);
+        if (*level == SOFTPMU_LEVEL_OFF ||
+            (int64_t)t->pmu.left[t->ring] >= 0) {
+            return run;
+        }
+        t->expired++;
+        softpmu_pay_back(&t->pmu, t->ring, *level, charge);
+        fold(t);
+        *plan = softpmu_plan(&t->pmu, t->ring, charge, run);
+        refill(t);
+        check_plan(t, *plan, charge, run);
+        if (plan->insns == run &&
+            (!plan->note || *level == SOFTPMU_LEVEL_NOTE)) {
+            softpmu_charge(&t->pmu, t->ring, *level, charge);
+            if (plan->note) {
+                t->pmu.note = (SoftPMUNote) { .ip = t->ip };
+                t->noted++;
+            }
+            return run;
+        }
+        run = plan->insns;
+        *level = plan->note ? SOFTPMU_LEVEL_NOTE : t->pmu.level;
+    }
+}
+
+/* What translated code does at run time for an instruction at @ip. */
+static void run_insn(Test *t, const Insn *insn, uint64_t ip,
+                     SoftPMULevel level)
+{
+    SoftPMUNote note = note_of(insn, ip);
+
+    if (level >= SOFTPMU_LEVEL_FULL) {
+        /* These are known only when the instruction runs. */
+        t->pmu.spent[t->ring][SOFTPMU_TAKEN] += insn->taken;
+        if (insn->none) {
+            for (unsigned c = SOFTPMU_LOAD; c <= SOFTPMU_STORE; c++) {
+                t->pmu.spent[t->ring][c] -=
+                    softpmu_charge_class(insn->charge, c);
+            }
+        }
+    }
+    if (level == SOFTPMU_LEVEL_NOTE) {
+        t->pmu.note.load = note.load ?: t->pmu.note.load;
+        t->pmu.note.store = note.store ?: t->pmu.note.store;
+    }
+    model_retire(&t->model, t->ring, insn, ip);
+}
+
+/*
+ * Run a block of @n instructions, of which the first @retire retire; if there
+ * is another, it faults or is a REP that goes round again.
  */
 static void run_block(Test *t, const Insn *insns, unsigned n, unsigned retire)
 {
     SoftPMULevel level = t->pmu.level;
-    SoftPMUPlan plan = { .look_after = false };
-    unsigned run = n;
+    SoftPMUPlan plan;
+    unsigned run;
 
     t->blocks++;
     if (level != SOFTPMU_LEVEL_OFF && one_in(20)) {
-        /* An interrupt came before the one instruction of which to note. */
+        /* An interrupt came just before a single instruction with a note. */
         level = SOFTPMU_LEVEL_NOTE;
     }
-    for (;;) {
-        SoftPMUCharge charge = charge_of(insns, run);
-
-        softpmu_charge(&t->pmu, t->ring, level, charge);
-        if (level == SOFTPMU_LEVEL_OFF || (int64_t)t->pmu.left[t->ring] >= 0) {
-            break;
-        }
-        t->expired++;
-        softpmu_pay_back(&t->pmu, t->ring, level, charge);
-        fold(t);
-        plan = softpmu_plan(&t->pmu, t->ring, charge, run);
-        refill(t);
-        check_plan(t, plan, charge, run);
-        if (plan.insns == run &&
-            (!plan.note || level == SOFTPMU_LEVEL_NOTE)) {
-            softpmu_charge(&t->pmu, t->ring, level, charge);
-            if (plan.note) {
-                t->pmu.note = (SoftPMUNote) { .ip = t->ip };
-                t->noted++;
-            }
-            break;
-        }
-        run = plan.insns;
-        level = plan.note ? SOFTPMU_LEVEL_NOTE : t->pmu.level;
-        plan = (SoftPMUPlan) { .look_after = false };
-    }
-
+    run = start_block(t, insns, n, &level, &plan);
     retire = MIN(retire, run);
     for (unsigned i = 0; i < retire; i++) {
-        SoftPMUNote note = note_of(&insns[i], t->ip + i);
-
         if (one_in(8)) {
             compare(t, t->ring, level, charge_of(insns + i, run - i));
         }
-        if (level >= SOFTPMU_LEVEL_FULL) {
-            /* Translated code knows these only when it is there. */
-            t->pmu.spent[t->ring][SOFTPMU_TAKEN] += insns[i].taken;
-            if (insns[i].none) {
-                for (unsigned c = SOFTPMU_LOAD; c <= SOFTPMU_STORE; c++) {
-                    t->pmu.spent[t->ring][c] -=
-                        softpmu_charge_class(insns[i].charge, c);
-                }
-            }
-        }
-        if (level == SOFTPMU_LEVEL_NOTE) {
-            t->pmu.note.load = note.load ?: t->pmu.note.load;
-            t->pmu.note.store = note.store ?: t->pmu.note.store;
-        }
-        model_retire(&t->model, t->ring, &insns[i], note.ip);
+        run_insn(t, &insns[i], t->ip + i, level);
         if (t->model.overflowed) {
             /* Skid 0: the emulator comes right after this instruction. */
             g_assert_cmpuint(i, ==, run - 1);
@@ -313,7 +335,7 @@ static void run_block(Test *t, const Insn *insns, unsigned n, unsigned retire)
         refill(t);
     }
     if (retire == run && run < n) {
-        /* The rest of what was cut. */
+        /* The rest of a block that was shortened. */
         run_block(t, insns + run, n - run, n - run);
     }
 }
@@ -586,7 +608,7 @@ static void test_rings(void)
     }
 }
 
-/* Far from an overflow the emulator is hardly ever called. */
+/* Far from an overflow, the emulator is rarely called. */
 static void test_rare(void)
 {
     g_autofree Test *t = g_new0(Test, 1);
@@ -610,7 +632,7 @@ static void test_rare(void)
     }
     g_assert_cmpuint(t->expired, <=, 20);
 
-    /* Nor is it near one, as long as there is room in the ring that runs. */
+    /* Nor near an overflow, as long as the ring that runs has some left. */
     write_value(t, 0, SOFTPMU_VALUE_MASK - 3000);
     t->expired = 0;
     for (unsigned i = 0; i < 29; i++) {
@@ -651,7 +673,7 @@ static void test_edge_restart(void)
     }
 }
 
-/* The state of an edge counter goes along with its value. */
+/* The state of an edge counter is saved and loaded with its value. */
 static void test_save_load(void)
 {
     g_autofree Test *t = g_new0(Test, 1);
@@ -676,7 +698,7 @@ static void test_save_load(void)
     /* It is a copy. */
     g_assert_cmphex(softpmu_save(&t->pmu, 2).value, ==, 101);
 
-    /* It is high still in counter 9, and low when it comes back. */
+    /* It is still high as counter 9, and low when it comes back. */
     swap(t, 2, 9);
     g_assert_cmphex(softpmu_save(&t->pmu, 9).value, ==, 101);
     g_assert_cmphex(softpmu_save(&t->pmu, 2).value, ==, 0);
@@ -692,7 +714,7 @@ static void test_save_load(void)
     fold(t);
     g_assert_cmphex(softpmu_save(&t->pmu, 2).value, ==, 102);
 
-    /* One that is off is low, and keeps its value. */
+    /* A counter that is off is low, and keeps its value. */
     softpmu_load(&t->pmu, 4, counter);
     g_assert_true(softpmu_save(&t->pmu, 4).high);
     softpmu_config(&t->pmu, 4, &stopped);
@@ -702,7 +724,7 @@ static void test_save_load(void)
     softpmu_config(&t->pmu, 4, &off);
     g_assert_false(softpmu_save(&t->pmu, 4).high);
 
-    /* A value that is written leaves it as it is. */
+    /* Writing the value does not change the state. */
     softpmu_write(&t->pmu, 2, 7);
     g_assert_cmphex(softpmu_save(&t->pmu, 2).value, ==, 7);
     g_assert_true(softpmu_save(&t->pmu, 2).high);
@@ -710,7 +732,7 @@ static void test_save_load(void)
 
 /* Precise counters */
 
-/* Blocks of @n plain instructions, loads all of them. */
+/* A block of @n instructions, all of them loads. */
 static void plain_block(Insn *insns, unsigned n)
 {
     memset(insns, 0, n * sizeof(*insns));
@@ -719,15 +741,55 @@ static void plain_block(Insn *insns, unsigned n)
     }
 }
 
-/* What is before it, then it, and the rest: to the letter. */
+/*
+ * The plan for a block of @insns instructions, when two precise counters and
+ * one that is not overflow after so many of them; 0: the counter is off
+ */
+typedef struct PlanCase {
+    unsigned precise, precise2, other;
+    unsigned insns;
+    SoftPMUPlan expected;
+} PlanCase;
+
+/* @order: which counter is which */
+static void check_precise_plan(const PlanCase *plan_case,
+                               const unsigned order[3])
+{
+    const unsigned rooms[] = {
+        plan_case->precise, plan_case->precise2, plan_case->other,
+    };
+    g_autofree SoftPMU *pmu = g_new0(SoftPMU, 1);
+    unsigned insns = plan_case->insns;
+    SoftPMUPlan plan;
+
+    for (unsigned c = 0; c < 3; c++) {
+        const SoftPMUConfig config = {
+            .add = 1 << SOFTPMU_INSN, .rings = 1 << SOFTPMU_USER,
+            .precise = c < 2, .on = rooms[c],
+        };
+
+        softpmu_write(pmu, order[c], SOFTPMU_VALUE_MASK + 1 - rooms[c]);
+        softpmu_config(pmu, order[c], &config);
+    }
+    plan = softpmu_plan(pmu, SOFTPMU_USER, insns, insns);
+    g_assert_cmpuint(plan.insns, ==, plan_case->expected.insns);
+    g_assert_cmpint(plan.look_after, ==, plan_case->expected.look_after);
+    g_assert_cmpint(plan.note, ==, plan_case->expected.note);
+
+    /* Not in the ring in which they do not count. */
+    plan = softpmu_plan(pmu, SOFTPMU_KERNEL, insns, insns);
+    g_assert_cmpuint(plan.insns, ==, insns);
+    g_assert_false(plan.look_after);
+    g_assert_false(plan.note);
+}
+
+/*
+ * A block ends before the instruction that overflows a precise counter, which
+ * is then a block of its own; the rest is another.
+ */
 static void test_precise_plan(void)
 {
-    static const struct {
-        /* How often each counts until it overflows, 0: it is off. */
-        unsigned precise, precise2, other;
-        unsigned insns;
-        SoftPMUPlan expected;
-    } table[] = {
+    static const PlanCase table[] = {
         { 1, 0, 0, 1, { 1, true, true } },
         { 1, 0, 0, 8, { 1, true, true } },
         { 2, 0, 0, 1, { 1, false, false } },
@@ -736,7 +798,7 @@ static void test_precise_plan(void)
         { 8, 0, 0, 8, { 7, false, false } },
         { 8, 0, 0, 255, { 7, false, false } },
         { 9, 0, 0, 8, { 8, false, false } },
-        /* Together with another: at the same, before, after. */
+        /* Together with the other: at the same, before, after. */
         { 1, 0, 1, 8, { 1, true, true } },
         { 5, 0, 5, 8, { 4, false, false } },
         { 5, 0, 4, 8, { 4, true, false } },
@@ -747,7 +809,7 @@ static void test_precise_plan(void)
         { 1, 0, 2, 8, { 1, true, true } },
         { 9, 0, 8, 8, { 8, true, false } },
         { 8, 0, 9, 8, { 7, false, false } },
-        /* With another that is precise, too. */
+        /* With both precise ones. */
         { 1, 1, 0, 8, { 1, true, true } },
         { 1, 2, 0, 8, { 1, true, true } },
         { 2, 3, 0, 8, { 1, false, false } },
@@ -758,7 +820,7 @@ static void test_precise_plan(void)
         { 2, 1, 1, 8, { 1, true, true } },
         { 2, 2, 1, 8, { 1, true, false } },
     };
-    /* Whatever the order in which they are looked at. */
+    /* The order in which counters are looked at makes no difference. */
     static const unsigned orders[][3] = {
         { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
         { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 },
@@ -766,42 +828,15 @@ static void test_precise_plan(void)
 
     for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
         for (unsigned k = 0; k < G_N_ELEMENTS(orders); k++) {
-            const unsigned rooms[] = {
-                table[i].precise, table[i].precise2, table[i].other,
-            };
-            g_autofree SoftPMU *pmu = g_new0(SoftPMU, 1);
-            unsigned insns = table[i].insns;
-            SoftPMUPlan plan;
-
-            for (unsigned c = 0; c < 3; c++) {
-                const SoftPMUConfig config = {
-                    .add = 1 << SOFTPMU_INSN, .rings = 1 << SOFTPMU_USER,
-                    .precise = c < 2, .on = rooms[c],
-                };
-
-                softpmu_write(pmu, orders[k][c],
-                              SOFTPMU_VALUE_MASK + 1 - rooms[c]);
-                softpmu_config(pmu, orders[k][c], &config);
-            }
-            plan = softpmu_plan(pmu, SOFTPMU_USER, insns, insns);
-            g_assert_cmpuint(plan.insns, ==, table[i].expected.insns);
-            g_assert_cmpint(plan.look_after, ==,
-                            table[i].expected.look_after);
-            g_assert_cmpint(plan.note, ==, table[i].expected.note);
-
-            /* Not in the ring in which they do not count. */
-            plan = softpmu_plan(pmu, SOFTPMU_KERNEL, insns, insns);
-            g_assert_cmpuint(plan.insns, ==, insns);
-            g_assert_false(plan.look_after);
-            g_assert_false(plan.note);
+            check_precise_plan(&table[i], orders[k]);
         }
     }
 }
 
 /*
  * A precise counter and another, which may be precise, too: all distances up
- * to the end of a block and beyond it.  When every instruction counts, the
- * ones that are noted are the ones at which a precise counter overflows.
+ * to the end of a block and beyond it.  When every instruction counts, those
+ * with a note are those at which a precise counter overflows.
  */
 static void run_precise_pair(unsigned room, unsigned other, unsigned n,
                              const SoftPMUConfig configs[2], unsigned first)
@@ -880,7 +915,7 @@ static void test_precise_rings(void)
     }
 }
 
-/* It takes an edge to overflow; the other counters are run step by step. */
+/* Only an edge overflows the counter; until then blocks are single steps. */
 static void test_precise_edge(void)
 {
     const SoftPMUConfig edge = {
@@ -909,7 +944,7 @@ static void test_precise_edge(void)
         g_assert_cmpuint(t->precise, ==, 1);
         g_assert_cmphex(t->model.value[0], ==, 2 - e);
 
-        /* Along with one that overflows somewhere else, or at the same. */
+        /* Together with another that overflows there or elsewhere. */
         for (unsigned room = 1; room <= G_N_ELEMENTS(loads); room++) {
             write_value(t, 0, SOFTPMU_VALUE_MASK - e);
             write_value(t, 1, SOFTPMU_VALUE_MASK + 1 - room);
@@ -923,7 +958,7 @@ static void test_precise_edge(void)
     }
 }
 
-/* Of an instruction that does not retire nothing is said. */
+/* There is no record of an instruction that does not retire. */
 static void test_precise_retry(void)
 {
     const SoftPMUConfig insn = {
@@ -995,7 +1030,7 @@ static void test_charge(void)
     }
 }
 
-/* How much translated code has to do. */
+/* The level says how much translated code has to do. */
 static void test_level(void)
 {
     static const struct {

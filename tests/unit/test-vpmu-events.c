@@ -7,7 +7,7 @@
 #include "events.h"
 #include "regs.h"
 
-/* One instruction of every kind there is. */
+/* An instruction of some kind */
 typedef struct Insn {
     SoftPMUBranch kind;
     bool taken, load, store;
@@ -32,8 +32,8 @@ static unsigned classes_of(const Insn *insn)
     return mask;
 }
 
-/* The event list's own words for what an event counts. */
-static bool counts(unsigned code, const Insn *insn)
+/* Does an event count this instruction?  As the event list describes it. */
+static bool event_counts(unsigned code, const Insn *insn)
 {
     switch (code) {
     case 0x003c: case 0x00c0: case 0x01c0: case 0x0100: case 0x0300:
@@ -71,7 +71,8 @@ static bool counts(unsigned code, const Insn *insn)
     }
 }
 
-static int sum(const SoftPMUConfig *config, const Insn *insn)
+/* How much the instruction adds to a counter. */
+static int config_counts(const SoftPMUConfig *config, const Insn *insn)
 {
     unsigned mask = classes_of(insn);
 
@@ -106,7 +107,7 @@ static void test_encodings(void)
         g_assert_nonnull(a->description);
         g_assert_cmphex(a->models, !=, 0);
         g_assert_cmpint(a->arch_bit, <, VPMU_NR_ARCH_EVENTS);
-        /* What every model has is what CPUID announces. */
+        /* CPUID announces the events that every model has. */
         g_assert_true((a->models == VPMU_MODEL_ALL) == (a->arch_bit >= 0));
         for (unsigned j = 0; j < i; j++) {
             const VPMUEvent *b = &vpmu_events[j];
@@ -143,7 +144,7 @@ static void test_find(void)
     }
 }
 
-/* What fixed counters are made for; SDM volume 3. */
+/* The events of the fixed counters; SDM volume 3 */
 static void test_fixed(void)
 {
     static const char *const names[VPMU_NR_FIXED] = {
@@ -206,15 +207,15 @@ static void test_classes(void)
         Insn insn = { .kind = SOFTPMU_BR_NONE };
 
         do {
-            g_assert_cmpint(sum(&config, &insn), ==,
-                            counts(code_of(&vpmu_events[i]), &insn));
+            g_assert_cmpint(config_counts(&config, &insn), ==,
+                            event_counts(code_of(&vpmu_events[i]), &insn));
         } while (next_insn(&insn));
     }
 }
 
 /*
- * Counter mask, invert and edge, as the SDM has them with an instruction for
- * a cycle.  Receiving an interrupt is in no cycle.
+ * Counter mask, invert and edge, as in the SDM if every instruction takes one
+ * cycle.  An interrupt is received in none.
  */
 static void test_modifiers(void)
 {
@@ -236,11 +237,11 @@ static void test_modifiers(void)
             bool ever = false;
 
             do {
-                unsigned n = counts(code_of(event), &insn);
+                unsigned n = event_counts(code_of(event), &insn);
                 bool want = !cmask ? n : inv ? n < cmask : n >= cmask;
 
                 want = event->add && want;
-                g_assert_cmpint(sum(&config, &insn), ==, want);
+                g_assert_cmpint(config_counts(&config, &insn), ==, want);
                 ever |= want;
             } while (next_insn(&insn));
             if (interrupts) {
@@ -248,7 +249,7 @@ static void test_modifiers(void)
                               (!cmask || (!inv && cmask == 1)));
                 g_assert_false(config.edge);
             } else {
-                /* Edges of what never happens need no single steps. */
+                /* An event that never happens has no edges. */
                 g_assert_true(config.edge == (edge && ever));
             }
             g_assert_false(config.on);
