@@ -1,9 +1,9 @@
 /*
- * Let libFuzzer look for a stream that the hand-over core does not get right
+ * Let libFuzzer look for a stream with which the hand-over core breaks a rule
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What a stream means and what is checked: tests/unit/handover-model.c.
+ * tests/unit/handover-model.c has what a stream means and what is checked.
  */
 #include "handover-model.h"
 

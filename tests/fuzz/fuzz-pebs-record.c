@@ -1,11 +1,11 @@
 /*
- * Let libFuzzer look for a PEBS record that is not made or translated right
+ * Let libFuzzer look for a PEBS record that is wrong or wrongly translated
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A stream gives the layout, the sample and a hand-over map.  The record gets
- * a buffer of just its size, in which the address sanitizer sees every byte
- * too many.  It is taken apart by the structures that Linux has for it
+ * A stream gives the layout, the sample and a hand-over map.  The record is
+ * written to a buffer of exactly its size, so that the address sanitizer sees
+ * every byte too many.  It is read with the structures that Linux has for it
  * (arch/x86/events/intel/ds.c), and then translated.
  */
 #include <glib.h>
@@ -30,7 +30,7 @@ static uint64_t take(Stream *s, unsigned bytes)
     return value;
 }
 
-/* The records, as seen by who reads them */
+/* The records, as their reader sees them */
 
 typedef struct Format3 {
     uint64_t flags, ip;
@@ -75,7 +75,7 @@ typedef struct Reader {
 } Reader;
 
 /* The next @size bytes as 64-bit fields. */
-static void next(Reader *r, void *fields, size_t size)
+static void read_fields(Reader *r, void *fields, size_t size)
 {
     uint64_t *field = fields;
 
@@ -100,28 +100,23 @@ static void check_address(uint64_t address, const PEBSSample *sample)
     }
 }
 
-static void check_r8_to_r15(const uint64_t *regs, const PEBSSample *sample)
-{
-    g_assert_cmpmem(regs, 8 * sizeof(*regs), &sample->gprs[8],
-                    8 * sizeof(*regs));
-}
+/* The registers that both layouts have, in @r under the same names */
+#define CHECK_GPRS(r, sample) do { \
+        const uint64_t gprs[] = { (r)->ax, (r)->cx, (r)->dx, (r)->bx, \
+                                  (r)->sp, (r)->bp, (r)->si, (r)->di }; \
+        g_assert_cmphex((r)->flags, ==, (sample)->flags); \
+        g_assert_cmphex((r)->ip, ==, (sample)->next_ip); \
+        g_assert_cmpmem(gprs, sizeof(gprs), (sample)->gprs, sizeof(gprs)); \
+        g_assert_cmpmem((r)->r8_to_r15, sizeof((r)->r8_to_r15), \
+                        &(sample)->gprs[8], sizeof((r)->r8_to_r15)); \
+    } while (0)
 
 static void check_format3(Reader *r, const PEBSSample *sample)
 {
     Format3 f;
 
-    next(r, &f, sizeof(f));
-    g_assert_cmphex(f.flags, ==, sample->flags);
-    g_assert_cmphex(f.ip, ==, sample->next_ip);
-    g_assert_cmphex(f.ax, ==, sample->gprs[0]);
-    g_assert_cmphex(f.cx, ==, sample->gprs[1]);
-    g_assert_cmphex(f.dx, ==, sample->gprs[2]);
-    g_assert_cmphex(f.bx, ==, sample->gprs[3]);
-    g_assert_cmphex(f.sp, ==, sample->gprs[4]);
-    g_assert_cmphex(f.bp, ==, sample->gprs[5]);
-    g_assert_cmphex(f.si, ==, sample->gprs[6]);
-    g_assert_cmphex(f.di, ==, sample->gprs[7]);
-    check_r8_to_r15(f.r8_to_r15, sample);
+    read_fields(r, &f, sizeof(f));
+    CHECK_GPRS(&f, sample);
     g_assert_cmphex(f.status, ==, sample->counters);
     check_address(f.dla, sample);
     g_assert_cmphex(f.dse, ==, sample->source);
@@ -135,7 +130,7 @@ static void check_meminfo(Reader *r, const PEBSSample *sample)
 {
     Meminfo m;
 
-    next(r, &m, sizeof(m));
+    read_fields(r, &m, sizeof(m));
     check_address(m.address, sample);
     g_assert_cmphex(m.aux, ==, sample->source);
     g_assert_cmphex(m.latency, ==, sample->latency);
@@ -146,28 +141,18 @@ static void check_gprs(Reader *r, const PEBSSample *sample)
 {
     GPRs g;
 
-    next(r, &g, sizeof(g));
-    g_assert_cmphex(g.flags, ==, sample->flags);
-    g_assert_cmphex(g.ip, ==, sample->next_ip);
-    g_assert_cmphex(g.ax, ==, sample->gprs[0]);
-    g_assert_cmphex(g.cx, ==, sample->gprs[1]);
-    g_assert_cmphex(g.dx, ==, sample->gprs[2]);
-    g_assert_cmphex(g.bx, ==, sample->gprs[3]);
-    g_assert_cmphex(g.sp, ==, sample->gprs[4]);
-    g_assert_cmphex(g.bp, ==, sample->gprs[5]);
-    g_assert_cmphex(g.si, ==, sample->gprs[6]);
-    g_assert_cmphex(g.di, ==, sample->gprs[7]);
-    check_r8_to_r15(g.r8_to_r15, sample);
+    read_fields(r, &g, sizeof(g));
+    CHECK_GPRS(&g, sample);
 }
 
-/* By what the record says of itself, which must be what was asked for. */
+/* The record says of itself which groups it has: those in @cfg. */
 static void check_format4(Reader *r, uint64_t cfg, const PEBSSample *sample)
 {
     size_t size = r->size;
     uint32_t format;
     Basic b;
 
-    next(r, &b, sizeof(b));
+    read_fields(r, &b, sizeof(b));
     g_assert_cmphex(b.format_size, ==,
                     (uint64_t)size << 48 | (cfg & 0xff00000f));
     g_assert_cmphex(b.ip, ==, sample->ip);
@@ -184,20 +169,20 @@ static void check_format4(Reader *r, uint64_t cfg, const PEBSSample *sample)
     if (format & 4) {
         XMMs x;
 
-        next(r, &x, sizeof(x));
+        read_fields(r, &x, sizeof(x));
         g_assert_cmpmem(&x, sizeof(x), sample->xmms, sizeof(sample->xmms));
     }
     if (format & 8) {
         for (unsigned i = 0; i <= format >> 24; i++) {
             LBREntry e;
 
-            next(r, &e, sizeof(e));
+            read_fields(r, &e, sizeof(e));
             g_assert_cmphex(e.from | e.to | e.info, ==, 0);
         }
     }
 }
 
-/* The sample: what matters from the stream, the rest is any numbers. */
+/* The sample: the stream gives what matters, the rest is random. */
 static void take_sample(Stream *s, PEBSSample *sample)
 {
     unsigned flags = take(s, 1);
@@ -293,14 +278,14 @@ static void check_translation(const Handover *h, unsigned format,
     g_assert_cmpmem(translated + at + 8, size - at - 8,
                     record + at + 8, size - at - 8);
 
-    /* There and back: all that is the guest's. */
+    /* There and back: the bits of the guest's counters are the same. */
     back = physical;
     for (unsigned p = 0; p < VPMU_NR; p++) {
         back &= ~(status_bit(p) & ~held);
     }
     g_assert_cmphex(handover_reg_to_physical(h, field), ==, back);
 
-    /* One byte of the field is not there. */
+    /* The record lacks one byte of the field. */
     g_assert_cmpuint(pebs_record_translate(h, format, cut, at + 7), ==, 0);
     g_assert_cmpmem(cut, at + 7, record, at + 7);
 }
@@ -316,7 +301,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Handover h;
     Reader r;
 
-    /* Bits that are no group's */
+    /* Bits that belong to no group */
     cfg |= take(&s, 1) << 8 | take(&s, 1) << 32;
     take_sample(&s, &sample);
     take_handover(&s, &h);
@@ -324,7 +309,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     length = pebs_record_size(format, cfg);
     g_assert_cmpuint(length, <=, PEBS_RECORD_MAX);
     record = g_malloc(length);
-    /* What is not written is no zero. */
+    /* Bytes that are not written do not read as zero. */
     memset(record, 0xc5, length);
     pebs_record_write(record, format, cfg, &sample);
 
