@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The neighbour that the counted programs must not hear: it computes, faults,
- * calls the kernel and gives the CPU away, until it is killed.
+ * A program that must not disturb the counts of others: it computes, faults,
+ * calls the kernel and yields the CPU, until it is killed.
  *
  * Usage: busy [MICROSECONDS]
  *
- * With an argument it does only little of that at a time and sleeps in
- * between; whenever it wakes up it interrupts who runs then.
+ * With an argument it does only a little of that at a time and sleeps in
+ * between; whenever it wakes up, it interrupts the program that runs then.
  */
 
 #include <sched.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Near calls, direct, through a register and through memory, each with its
- * return; and a system call in every turn, a far branch, which is none of them.
+ * return; and in every turn a system call, which is a far branch and none of
+ * those.
  */
 
 #include "count.inc"

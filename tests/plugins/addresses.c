@@ -3,9 +3,10 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Arguments: first=ADDRESS,last=ADDRESS.  At exit one line for each instruction
- * in the range: its address and its count.  The truth that profiles of the
- * virtual PMU are compared with; it runs in QEMU without our patches.
+ * Arguments: first=ADDRESS,last=ADDRESS.  At exit the plugin prints a line for
+ * each instruction in the range: its address and its count.  Profiles of the
+ * virtual PMU are compared with them; the plugin runs in QEMU without our
+ * patches.
  */
 #include <glib.h>
 #include <inttypes.h>
@@ -17,7 +18,7 @@ static uint64_t first, last;
 /* One counter for each address in the range. */
 static GArray *counters;
 
-static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+static void count_addresses(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
@@ -32,7 +33,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     }
 }
 
-static void finished(qemu_plugin_id_t id, void *opaque)
+static void print_counts(qemu_plugin_id_t id, void *opaque)
 {
     for (uint64_t address = first; address <= last; address++) {
         uint64_t sum = qemu_plugin_u64_sum(
@@ -74,7 +75,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
 
         g_array_append_val(counters, counter);
     }
-    qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
-    qemu_plugin_register_atexit_cb(id, finished, NULL);
+    qemu_plugin_register_vcpu_tb_trans_cb(id, count_addresses);
+    qemu_plugin_register_atexit_cb(id, print_counts, NULL);
     return 0;
 }
