@@ -1,14 +1,13 @@
 /*
- * Code that repeats a pattern of instructions, and handlers that return
+ * Code that repeats a pattern of instructions
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Who runs a body computes where the n-th event in it is.  Registers as in
- * count-cases.S.
+ * Where the n-th event of a kind happens can be computed, see struct pattern.
+ * Registers at entry are those of a case.
  */
 #define ASSEMBLY
-#include "rt.h"
-#include "bodies.h"
+#include "pmu.h"
 
         .text
 
@@ -93,11 +92,23 @@ body_fault:
         .endr
         ret
 
-        .global h_iret, h_sysret
-h_iret:
+        .global loop_code, loop_dec, loop_jnz
+loop_code:
+        mov loop_turns, %ecx
+loop_dec:
+        dec %ecx
+loop_jnz:
+        jnz loop_dec
+        ret
+
+        /* Five interrupts to oneself. */
+        .global ipi_code
+ipi_code:
+        mov $APIC, %ebx
+        .rept 5
+        movl $0x44000 + VECTOR_IPI, APIC_ICR(%rbx)
         nop
-        iretq
-h_sysret:
-        sysretq
+        .endr
+        ret
 
         .section .note.GNU-stack, "", @progbits

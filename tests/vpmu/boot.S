@@ -81,6 +81,11 @@ stubs:
         .set vector, vector + 1
         .endr
 
+        .global h_iret, h_sysret
+h_iret: iretq
+h_sysret:
+        sysretq
+
 common:
         push %rax
         push %rcx
@@ -160,8 +165,8 @@ try_failed:
 /*
  * void run(struct run *r): call a piece of code with the counters running
  *
- * The WRMSR that starts them is not counted.  What is counted beside the
- * code is RUN_KERNEL_* and RUN_USER_* of rt.h.
+ * The WRMSR that starts them is not counted.  rt.h says what is counted
+ * besides the code.
  */
         .global run, user_done
 run:

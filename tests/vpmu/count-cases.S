@@ -3,59 +3,18 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A case is a function; what it retires is written below it.  The count of
- * its RET is not: count.c adds it with the rest of what run() does.
- *
- * case "name", where, before
- *     where: the rings it runs in, and conditions (below)
- *     before: a function of count.c that prepares it, each time
- * want: what the code retires, and (k...) what its handlers in ring 0 do
- *
- * Registers at entry: RDI and RSI point to two zeroed buffers of 8 KiB, R8 is
- * the selector of a compatibility mode code segment of the current ring, R9
- * that of the current one.  Everything but RSP may be changed.
+ * case.inc says how a case is written.
  */
-#define ASSEMBLY
-#include "rt.h"
+#include "case.inc"
 #include "count.h"
-
-        .macro case name, where=BOTH, before=0
-        .pushsection .rodata
-777:    .asciz "\name"
-        .popsection
-        .balign 16
-778:
-        .pushsection .cases, "a"
-        .quad 777b, 778b, \before
-        .long \where
-        .popsection
-        .endm
-
-        .macro want insn=0, cond=0, taken=0, jmp=0, call=0, ret=0, ijmp=0, \
-                    icall=0, far=0, load=0, store=0, kinsn=0, kcond=0, \
-                    ktaken=0, kfar=0, kload=0, kstore=0
-        ret
-        .pushsection .cases, "a"
-        .long \insn
-        .long \cond + \jmp + \call + \ret + \ijmp + \icall + \far
-        .long \cond, \taken, \call + \icall, \ret, \load, \store, \far
-        .long \ijmp + \icall, 0
-        .long \kinsn, \kcond + \kfar, \kcond, \ktaken, 0, 0
-        .long \kload, \kstore, \kfar, 0, 0
-        .long 0 /* alignment */
-        .popsection
-        .endm
 
         .text
 
-/* Handlers.  What they cost is in the cases that use them. */
-        .global h_iret, h_trap, h_skip, h_skip_error, h_map_error, h_resume
-        .global h_irq, h_sysret, h_sysexit
+/* Handlers.  The cases that use them include what they retire. */
+        .global h_trap, h_skip, h_skip_error, h_map_error, h_resume, h_irq
+        .global h_sysexit
 
-/* A trap or INT n: 1 instruction, 1 far branch, 1 load. */
-h_iret: iretq
-
-/* The same that says how often: 2, far, 2 loads, store. */
+/* A debug trap that is counted: 2 instructions, far, 2 loads, store. */
 h_trap: incl traps
         iretq
 
@@ -88,9 +47,6 @@ h_irq:  incl irqs
         movl $0, (%rax)
         pop %rax
         iretq
-
-h_sysret:
-        sysretq
 
 h_sysexit:
         sysexitq
@@ -234,14 +190,15 @@ h_sysexit:
         jnz 1b
         want insn=1002, cond=200, taken=199, load=200, store=200
 
-        case "rep stosb with page faults", BOTH|FIRST, before_window
+        case "rep stosb with page faults", BOTH|FIRST, before=before_window
         mov $WINDOW + 100, %edi
         mov $window_pt, %r14d
         mov $0x3000, %ecx
         rep stosb
         want insn=4, store=1, kinsn=16, kfar=4, kload=8, kstore=4
 
-        case "rep movsb to and from absent pages", BOTH|FIRST, before_window
+        case "rep movsb to and from absent pages", BOTH|FIRST, \
+             before=before_window
         mov $WINDOW, %esi
         mov $WINDOW + 0x1000, %edi
         mov $window_pt, %r14d
@@ -252,7 +209,8 @@ h_sysexit:
         rep stosb
         want insn=8, load=1, store=2, kinsn=16, kfar=4, kload=8, kstore=4
 
-        case "rep lodsb under interrupts", BOTH|FIRST|IRQS, before_timer
+        case "rep lodsb under interrupts", BOTH|FIRST|IRQS, \
+             before=before_timer
         sti
         mov $40, %ebx
 1:      mov $60000, %ecx
@@ -264,7 +222,7 @@ h_sysexit:
         want insn=203, cond=40, taken=39, load=40, \
              kinsn=6, kfar=1, kload=3, kstore=3
 
-        case "a loop under interrupts", BOTH|FIRST|IRQS, before_timer
+        case "a loop under interrupts", BOTH|FIRST|IRQS, before=before_timer
         sti
         mov $3000000, %ebx
 1:      dec %ebx
@@ -319,7 +277,7 @@ h_sysexit:
 1:      nop
         want insn=5, kinsn=12, kfar=4, kload=4, kstore=4
 
-        case "#PF in a read, a write, a push", BOTH|FIRST, before_hole
+        case "#PF in a read, a write, a push", BOTH|FIRST, before=before_hole
         mov $WINDOW, %ebx
         lea 1f(%rip), %r15
         mov (%rbx), %eax
@@ -330,7 +288,7 @@ h_sysexit:
 1:      nop
         want insn=5, kinsn=9, kfar=3, kload=3, kstore=3
 
-        case "#PF that is repaired", BOTH|FIRST, before_window
+        case "#PF that is repaired", BOTH|FIRST, before=before_window
         mov $WINDOW, %ebx
         mov $window_pt, %r14d
         nop
@@ -342,21 +300,23 @@ h_sysexit:
         nop
         want insn=9, load=2, store=2, kinsn=12, kfar=3, kload=6, kstore=3
 
-        case "#PF at fetch, in mid-instruction", BOTH|FIRST, before_fetch
+        case "#PF at fetch, in mid-instruction", BOTH|FIRST, \
+             before=before_mid_fetch
         mov $window_pt + 8, %r14d
         mov $WINDOW + 0x1000 - 4, %eax
         call *%rax              /* NOP NOP MOV-across-pages NOP RET */
         want insn=8, icall=1, ret=1, load=1, store=1, \
              kinsn=4, kfar=1, kload=2, kstore=1
 
-        case "#PF at fetch, of a whole instruction", BOTH|FIRST, before_fetch2
+        case "#PF at fetch, of a whole instruction", BOTH|FIRST, \
+             before=before_page_fetch
         mov $window_pt + 8, %r14d
         mov $WINDOW + 0x1000 - 2, %eax
         call *%rax              /* NOP NOP, NOP RET */
         want insn=7, icall=1, ret=1, load=1, store=1, \
              kinsn=4, kfar=1, kload=2, kstore=1
 
-        case "#PF in CALL, PUSH, ENTER", USER|FIRST, before_window
+        case "#PF in CALL, PUSH, ENTER", USER|FIRST, before=before_window
         mov %rsp, %rbx
         mov $window_pt, %r14d
         mov $WINDOW + 0x1000, %esp
@@ -485,7 +445,7 @@ h_sysexit:
         cli
         want insn=7, store=1, kinsn=6, kfar=1, kload=3, kstore=3
 
-        case "HLT with the timer", KERNEL|FIRST|IRQS, before_timer
+        case "HLT with the timer", KERNEL|FIRST|IRQS, before=before_timer
         sti
         hlt
         nop
@@ -505,9 +465,9 @@ h_sysexit:
         nop
         want insn=9, load=4, store=4, kinsn=5, kfar=5, kload=5
 
-        /* How often REP traps is not what is tested here. */
+        /* How often REP traps is not tested here. */
         case "single steps over rep and a branch", BOTH|FIRST|TRAPS, \
-             before_steps
+             before=before_steps
         mov $5, %ecx
         pushf
         orl $0x100, (%rsp)
@@ -521,7 +481,7 @@ h_sysexit:
         want insn=10, jmp=1, load=4, store=5, \
              kinsn=2, kfar=1, kload=2, kstore=1
 
-        case "a breakpoint", BOTH|FIRST, before_breakpoint
+        case "a breakpoint", BOTH|FIRST, before=before_breakpoint
         nop
         nop
         .global breakpoint_here
@@ -531,7 +491,7 @@ breakpoint_here:
         want insn=4, kinsn=2, kfar=1, kload=2, kstore=1
 
         case "a breakpoint on rep movsb, in a loop", BOTH|FIRST, \
-             before_breakpoint_rep
+             before=before_breakpoint_rep
         mov $10, %ebx
 1:      mov $30, %ecx
         .global breakpoint_rep
@@ -542,7 +502,7 @@ breakpoint_rep:
         want insn=41, cond=10, taken=9, load=10, \
              kinsn=20, kfar=10, kload=20, kstore=10
 
-        case "a watchpoint", BOTH|FIRST, before_watchpoint
+        case "a watchpoint", BOTH|FIRST, before=before_watchpoint
         nop
         mov %eax, 0x100(%rdi)
         nop
@@ -550,8 +510,8 @@ breakpoint_rep:
         nop
         want insn=5, load=1, store=1, kinsn=1, kfar=1, kload=1
 
-        case "a watchpoint hit by push and by rep stosb", \
-             BOTH|FIRST|TRAPS, before_watchpoint_rep
+        case "a watchpoint hit by push and by rep stosb", BOTH|FIRST|TRAPS, \
+             before=before_watchpoint_rep
         mov %rsp, %rbx
         lea 0x108(%rdi), %rsp
         push %rax

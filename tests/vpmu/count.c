@@ -5,10 +5,11 @@
  *
  * The cases are in count-cases.S.  Each is run in ring 3 and in ring 0, with
  * every event counted for user and for kernel; all counts must be exact.
- * With KVM it is ring 3 alone, and what is known there, see is_known().
- * With a second CPU, that one runs what it can of the same all the while.
+ * With KVM only ring 3 is counted, and only events whose counts are known, see
+ * is_known().  A second CPU runs the same cases all the while, except those
+ * that need a device or a page for themselves.
  */
-#include "rt.h"
+#include "case.h"
 #include "count.h"
 
 /* volatile: handlers change them. */
@@ -27,44 +28,45 @@ static const Counts run_user_kernel = {
 };
 
 /*
- * The events of target/i386/vpmu/events.h.inc as the SDM defines them.  The
- * first four make the software PMU count only what is cheap.
+ * The events of target/i386/vpmu/events.h.inc as the SDM defines them.  While
+ * only the first four are counted, the software PMU counts in its cheap way.
  */
 #define BIT(class) (1u << (class))
 static const struct {
     uint16_t code;
     uint16_t add, sub;
 } events[] = {
-    { 0x00c0, BIT(INSN) },
-    { 0x003c, BIT(INSN) },
-    { 0x00c4, BIT(BRANCH) },
-    { 0x01cb, BIT(IRQ) },
+    { EV_INSNS, BIT(INSN) },
+    { EV_CYCLES, BIT(INSN) },
+    { EV_BRANCHES, BIT(BRANCH) },
+    { EV_INTERRUPTS, BIT(IRQ) },
     { 0x01c0, BIT(INSN) },
     { 0x0100, BIT(INSN) },
-    { 0x01c4, BIT(TAKEN) },
-    { 0x02c4, BIT(CALL) },
-    { 0x08c4, BIT(RET) },
-    { 0x10c4, BIT(COND), BIT(TAKEN) },
-    { 0x11c4, BIT(COND) },
-    { 0x20c4, BIT(BRANCH) | BIT(TAKEN), BIT(FAR) | BIT(COND) },
-    { 0x40c4, BIT(FAR) },
-    { 0x80c4, BIT(INDIRECT) },
-    { 0x81d0, BIT(LOAD) },
-    { 0x82d0, BIT(STORE) },
+    { EV_TAKEN, BIT(TAKEN) },
+    { EV_CALLS, BIT(CALL) },
+    { EV_RETURNS, BIT(RET) },
+    { EV_NOT_TAKEN, BIT(COND), BIT(TAKEN) },
+    { EV_COND, BIT(COND) },
+    { EV_NEAR_TAKEN, BIT(BRANCH) | BIT(TAKEN), BIT(FAR) | BIT(COND) },
+    { EV_FAR, BIT(FAR) },
+    { EV_INDIRECT, BIT(INDIRECT) },
+    { EV_LOADS, BIT(LOAD) },
+    { EV_STORES, BIT(STORE) },
 };
 
-static uint64_t sum(const Counts counts, uint16_t add, uint16_t sub)
+/* How often events[@event] happened when these classes were retired. */
+static uint64_t count_event(const Counts counts, unsigned event)
 {
     int64_t n = 0;
 
     for (unsigned c = 0; c < NR_CLASSES; c++) {
-        n += add & BIT(c) ? counts[c] : 0;
-        n -= sub & BIT(c) ? counts[c] : 0;
+        n += events[event].add & BIT(c) ? counts[c] : 0;
+        n -= events[event].sub & BIT(c) ? counts[c] : 0;
     }
     return n;
 }
 
-/* What a case is preceded by */
+/* Before and after a case */
 
 static void default_gates(struct cpu *cpu)
 {
@@ -95,35 +97,17 @@ void before_window(struct cpu *cpu)
     rt_window(0);
 }
 
-/* Pages that stay absent. */
-void before_hole(struct cpu *cpu)
+/* The page that the code goes on in is one of them. */
+void before_mid_fetch(struct cpu *cpu)
 {
-    rt_window(0);
+    before_page_mid(cpu);
+    set_gate(cpu, 14, h_map_error);
 }
 
-static void copy_to_page_end(struct cpu *cpu, unsigned before,
-                             const uint8_t *code, size_t size)
+void before_page_fetch(struct cpu *cpu)
 {
-    rt_window(3);
-    memcpy((void *)(uintptr_t)(WINDOW + 0x1000 - before), code, size);
-    before_window(cpu);
-    rt_window(1);
-}
-
-void before_fetch(struct cpu *cpu)
-{
-    static const uint8_t code[] = {
-        0x90, 0x90, 0xb8, 1, 2, 3, 4, 0x90, 0xc3
-    };
-
-    copy_to_page_end(cpu, 4, code, sizeof(code));
-}
-
-void before_fetch2(struct cpu *cpu)
-{
-    static const uint8_t code[] = { 0x90, 0x90, 0x90, 0xc3 };
-
-    copy_to_page_end(cpu, 2, code, sizeof(code));
+    before_page(cpu);
+    set_gate(cpu, 14, h_map_error);
 }
 
 void before_timer(struct cpu *cpu)
@@ -162,12 +146,12 @@ void before_watchpoint_rep(struct cpu *cpu)
     set_gate(cpu, 1, h_trap);
 }
 
-static void after(struct cpu *cpu)
+static void after_case(struct cpu *cpu)
 {
     if (cpu->index == 0) {
         apic_write(APIC_LVTT, APIC_MASKED);
         apic_write(APIC_TIMER_INIT, 0);
-        asm volatile("sti; nop; nop; cli" : : : "memory");
+        accept_interrupts();
         set_dr(0, 0);
     }
 }
@@ -183,21 +167,16 @@ static unsigned group(void)
     return ring3_only ? pmu_gp : pmu_gp / 2;
 }
 
-static uint64_t counter_bits(void)
-{
-    return ((UINT64_C(1) << pmu_gp) - 1) | UINT64_C(7) << 32;
-}
-
 /*
  * Run @c in ring 3 or 0, with GP counters set up by @evtsel[8] and the fixed
- * ones by @fixed.  @got: what all 11 say, 0 if they do not exist; @received:
- * interrupts or traps.
+ * ones by @fixed.  @got: the values of all 11, 0 if they do not exist;
+ * @received: interrupts or traps.
  */
-static void measure(struct cpu *cpu, const struct count_case *c, bool user,
+static void measure(struct cpu *cpu, const struct test_case *c, bool user,
                     const uint32_t *evtsel, uint64_t fixed, uint64_t *got,
                     uint32_t *received)
 {
-    /* volatile: as what it points to. */
+    /* volatile, as @traps and @irqs are */
     volatile uint32_t *times = c->where & TRAPS ? &traps : &irqs;
     uint32_t before = *times;
 
@@ -214,9 +193,9 @@ static void measure(struct cpu *cpu, const struct count_case *c, bool user,
     if (c->before) {
         c->before(cpu);
     }
-    run_code(cpu, c->code, user, user ? FLAGS_IOPL3 : 0, counter_bits());
+    run_code(cpu, c->code, user, user ? FLAGS_IOPL3 : 0, pmu_counters);
     *received = *times - before;
-    after(cpu);
+    after_case(cpu);
     for (unsigned i = 0; i < 8; i++) {
         got[i] = i < pmu_gp ? rdmsr(MSR_PMC0 + i) : 0;
     }
@@ -225,9 +204,9 @@ static void measure(struct cpu *cpu, const struct count_case *c, bool user,
     }
 }
 
-/* What @c is to count, for ring 0 and ring 3. */
-static void expect(const struct count_case *c, bool user, uint32_t received,
-                   Counts want[2])
+/* What must be counted in @c, for ring 0 and ring 3. */
+static void expect_counts(const struct test_case *c, bool user,
+                          uint32_t received, Counts want[2])
 {
     int times = c->where & (IRQS | TRAPS) ? received : 1;
 
@@ -243,17 +222,17 @@ static void expect(const struct count_case *c, bool user, uint32_t received,
     }
 }
 
-/* Is it known what @c counts with this event select? */
-static bool is_known(const struct count_case *c, uint32_t evtsel)
+/* Is the count of @c with this event select known? */
+static bool is_known(const struct test_case *c, uint32_t evtsel)
 {
     if (!on_kvm) {
         return true;
     }
     switch (evtsel & 0xffff) {
-    case 0x01cb:        /* the host's interrupts, none that KVM injects */
+    case EV_INTERRUPTS: /* the host's, not those that KVM injects */
         return false;
-    case 0x00c0:
-    case 0x00c4:
+    case EV_INSNS:
+    case EV_BRANCHES:
     case 0xf000:
         return true;
     default:
@@ -261,17 +240,17 @@ static bool is_known(const struct count_case *c, uint32_t evtsel)
     }
 }
 
-/* One count that is not what it should be. */
+/* A wrong count */
 struct error {
     uint32_t evtsel;
     uint64_t got, want;
 };
 
 /*
- * Measure @c in groups of events.  Adds the interrupts or traps to @times.
- * Returns: how many counts are wrong; the first ones are in @errors.
+ * Measure @c in groups of events, and add its interrupts or traps to @times.
+ * Returns: the number of wrong counts; the first @max are in @errors.
  */
-static unsigned try_events(struct cpu *cpu, const struct count_case *c,
+static unsigned try_events(struct cpu *cpu, const struct test_case *c,
                            bool user, struct error *errors, unsigned max,
                            uint32_t *times)
 {
@@ -279,7 +258,7 @@ static unsigned try_events(struct cpu *cpu, const struct count_case *c,
 
     for (unsigned first = 0; first < ARRAY_SIZE(events); first += group()) {
         unsigned n = MIN(group(), ARRAY_SIZE(events) - first);
-        /* The fixed counters' are only for print_errors(). */
+        /* Those of fixed counters are only for print_errors(). */
         uint32_t evtsel[8 + 3] = {
             [8] = EVTSEL_USR | 0xf000, EVTSEL_OS | 0xf001,
             EVTSEL_USR | EVTSEL_OS | 0xf002,
@@ -297,13 +276,11 @@ static unsigned try_events(struct cpu *cpu, const struct count_case *c,
         measure(cpu, c, user, evtsel, ring3_only ? 0x202 : 0x312, got,
                 &received);
         *times += received;
-        expect(c, user, received, want);
+        expect_counts(c, user, received, want);
         for (unsigned i = 0; i < n; i++) {
-            should[i] = sum(want[1], events[first + i].add,
-                            events[first + i].sub);
+            should[i] = count_event(want[1], first + i);
             if (!ring3_only) {
-                should[i + n] = sum(want[0], events[first + i].add,
-                                    events[first + i].sub);
+                should[i + n] = count_event(want[0], first + i);
             }
         }
         should[8] = want[1][INSN];
@@ -322,10 +299,10 @@ static unsigned try_events(struct cpu *cpu, const struct count_case *c,
 }
 
 /*
- * The same; where interrupts are to come, again until some have.  On a busy
- * host that can take a while.
+ * The same.  A case with interrupts is repeated until at least one has come,
+ * which can take a while on a busy host.
  */
-static unsigned try_case(struct cpu *cpu, const struct count_case *c, bool user,
+static unsigned try_case(struct cpu *cpu, const struct test_case *c, bool user,
                          struct error *errors, unsigned max)
 {
     uint32_t times = 0;
@@ -355,14 +332,24 @@ static void print_errors(const struct error *errors, unsigned n)
     }
 }
 
+/* One result of the first CPU */
+static void test_case(const struct test_case *c, bool user)
+{
+    struct error errors[8];
+    unsigned n = try_case(&cpus[0], c, user, errors, ARRAY_SIZE(errors));
+
+    result(!n, "%s, ring %d", c->name, ring_of(user));
+    print_errors(errors, MIN(n, ARRAY_SIZE(errors)));
+}
+
 /*
- * The second CPU: what needs no device and no page of its own.
- * volatile: the CPUs tell each other.
+ * The second CPU runs the cases that need no device and no page for
+ * themselves.  volatile: the CPUs tell each other.
  */
 static volatile bool ap_go, ap_stop, ap_done;
 static volatile unsigned ap_rounds; /* volatile: likewise */
 static unsigned ap_bad;
-static const struct count_case *ap_bad_case;
+static const struct test_case *ap_bad_case;
 static struct error ap_error;
 
 static void init_syscall(void)
@@ -373,6 +360,20 @@ static void init_syscall(void)
     wrmsr(0x176, (uint64_t)h_sysexit);
 }
 
+static void ap_try_case(const struct test_case *c, bool user)
+{
+    struct error error;
+
+    if (ap_stop || c->where & FIRST) {
+        return;
+    }
+    ap_rounds++;
+    if (try_case(&cpus[1], c, user, &error, 1) && !ap_bad++) {
+        ap_bad_case = c;
+        ap_error = error;
+    }
+}
+
 void ap_main(struct cpu *cpu)
 {
     wrmsr(MSR_GLOBAL_CTRL, 0);
@@ -381,22 +382,27 @@ void ap_main(struct cpu *cpu)
         pause();
     }
     while (!ap_stop) {
-        for (struct count_case *c = cases; c < cases_end && !ap_stop; c++) {
-            for (unsigned user = 0; user < 2; user++) {
-                struct error error;
-
-                if ((c->where & FIRST) || !runs_in(c->where, user)) {
-                    continue;
-                }
-                ap_rounds++;
-                if (try_case(cpu, c, user, &error, 1) && !ap_bad++) {
-                    ap_bad_case = c;
-                    ap_error = error;
-                }
-            }
-        }
+        for_each_case(ap_try_case);
     }
     ap_done = true;
+}
+
+static void stop_second_cpu(void)
+{
+    /* It may have been slow. */
+    while (ap_rounds <= 100) {
+        pause();
+    }
+    ap_stop = true;
+    while (!ap_done) {
+        pause();
+    }
+    result(!ap_bad, "a second CPU meanwhile");
+    print("# %u runs, %u with wrong counts\n", ap_rounds, ap_bad);
+    if (ap_bad) {
+        print("# first: %s\n", ap_bad_case->name);
+        print_errors(&ap_error, 1);
+    }
 }
 
 /* Counter mask, invert, edge */
@@ -431,24 +437,24 @@ static void test_modifiers(void)
         uint32_t evtsel;
         uint64_t want;
     } table[] = {
-        { "plain", 0x81d0, 31 },
-        { "cmask=1", 0x81d0 | EVTSEL_CMASK(1), 31 },
-        { "cmask=2", 0x81d0 | EVTSEL_CMASK(2), 0 },
-        { "cmask=1,inv", 0x81d0 | EVTSEL_CMASK(1) | EVTSEL_INV, 21 },
-        { "cmask=2,inv", 0x81d0 | EVTSEL_CMASK(2) | EVTSEL_INV, 52 },
-        { "cmask=255,inv", 0x81d0 | EVTSEL_CMASK(255) | EVTSEL_INV, 52 },
-        { "inv alone", 0x81d0 | EVTSEL_INV, 31 },
-        { "edge", 0x81d0 | EVTSEL_EDGE | EVTSEL_CMASK(1), 11 },
-        { "edge without cmask", 0x81d0 | EVTSEL_EDGE, 11 },
-        { "edge,inv", 0x81d0 | EVTSEL_EDGE | EVTSEL_CMASK(1) | EVTSEL_INV,
+        { "plain", EV_LOADS, 31 },
+        { "cmask=1", EV_LOADS | EVTSEL_CMASK(1), 31 },
+        { "cmask=2", EV_LOADS | EVTSEL_CMASK(2), 0 },
+        { "cmask=1,inv", EV_LOADS | EVTSEL_CMASK(1) | EVTSEL_INV, 21 },
+        { "cmask=2,inv", EV_LOADS | EVTSEL_CMASK(2) | EVTSEL_INV, 52 },
+        { "cmask=255,inv", EV_LOADS | EVTSEL_CMASK(255) | EVTSEL_INV, 52 },
+        { "inv alone", EV_LOADS | EVTSEL_INV, 31 },
+        { "edge", EV_LOADS | EVTSEL_EDGE | EVTSEL_CMASK(1), 11 },
+        { "edge without cmask", EV_LOADS | EVTSEL_EDGE, 11 },
+        { "edge,inv", EV_LOADS | EVTSEL_EDGE | EVTSEL_CMASK(1) | EVTSEL_INV,
           11 },
-        { "edge,cmask=2", 0x81d0 | EVTSEL_EDGE | EVTSEL_CMASK(2), 0 },
-        { "instructions,edge", 0x00c0 | EVTSEL_EDGE | EVTSEL_CMASK(1), 1 },
-        { "instructions,inv", 0x00c0 | EVTSEL_INV | EVTSEL_CMASK(1), 0 },
+        { "edge,cmask=2", EV_LOADS | EVTSEL_EDGE | EVTSEL_CMASK(2), 0 },
+        { "instructions,edge", EV_INSNS | EVTSEL_EDGE | EVTSEL_CMASK(1), 1 },
+        { "instructions,inv", EV_INSNS | EVTSEL_INV | EVTSEL_CMASK(1), 0 },
         { "instructions,cmask=2,inv",
-          0x00c0 | EVTSEL_INV | EVTSEL_CMASK(2), 52 },
-        { "branches,edge", 0x00c4 | EVTSEL_EDGE | EVTSEL_CMASK(1), 1 },
-        { "branches,inv", 0x00c4 | EVTSEL_INV | EVTSEL_CMASK(1), 50 },
+          EV_INSNS | EVTSEL_INV | EVTSEL_CMASK(2), 52 },
+        { "branches,edge", EV_BRANCHES | EVTSEL_EDGE | EVTSEL_CMASK(1), 1 },
+        { "branches,inv", EV_BRANCHES | EVTSEL_INV | EVTSEL_CMASK(1), 50 },
         { "unknown event", 0xffff, 0 },
         { "unknown event,inv", 0xffff | EVTSEL_INV | EVTSEL_CMASK(1), 0 },
         { "reference cycles", 0x013c, 0 },
@@ -456,7 +462,7 @@ static void test_modifiers(void)
         { "cache misses", 0x412e, 0 },
         { "branch misses", 0x00c5, 0 },
     };
-    const struct count_case c = { .code = modifiers_code };
+    const struct test_case c = { .code = modifiers_code };
 
     for (unsigned t = 0; t < ARRAY_SIZE(table); t++) {
         uint32_t evtsel[8] = {
@@ -465,8 +471,8 @@ static void test_modifiers(void)
         uint64_t got[8 + 3];
         uint32_t received;
 
-        /* Another counter next to it, which is to stay exact. */
-        evtsel[pmu_gp - 1] = 0x00c0 | EVTSEL_EN | EVTSEL_USR;
+        /* Another counter, which must stay exact beside it. */
+        evtsel[pmu_gp - 1] = EV_INSNS | EVTSEL_EN | EVTSEL_USR;
         measure(&cpus[0], &c, true, evtsel, 0, got, &received);
         /* Where KVM's host interrupts, it may end a run of events. */
         if (on_kvm && table[t].evtsel & EVTSEL_EDGE && got[0] > table[t].want) {
@@ -479,9 +485,9 @@ static void test_modifiers(void)
 
 static void test_edge(void)
 {
-    const struct count_case c = { .code = edge_code };
+    const struct test_case c = { .code = edge_code };
     const uint32_t evtsel[8] = {
-        0x81d0 | EVTSEL_EN | EVTSEL_USR | EVTSEL_OS | EVTSEL_EDGE |
+        EV_LOADS | EVTSEL_EN | EVTSEL_USR | EVTSEL_OS | EVTSEL_EDGE |
         EVTSEL_CMASK(1),
     };
     uint64_t got[8 + 3];
@@ -502,37 +508,12 @@ void main(void)
     init_syscall();
     start_cpus();
     ap_go = true;
-    for (struct count_case *c = cases; c < cases_end; c++) {
-        for (unsigned user = 0; user < 2; user++) {
-            struct error errors[8];
-            unsigned n;
-
-            if (!runs_in(c->where, user)) {
-                continue;
-            }
-            n = try_case(&cpus[0], c, user, errors, ARRAY_SIZE(errors));
-            result(!n, "%s, ring %d", c->name, user ? 3 : 0);
-            print_errors(errors, n < 8 ? n : 8);
-        }
-    }
+    for_each_case(test_case);
     test_modifiers();
     if (!ring3_only) {
         test_edge();
     }
     if (nr_cpus > 1) {
-        /* It may have been slow. */
-        while (ap_rounds <= 100) {
-            pause();
-        }
-        ap_stop = true;
-        while (!ap_done) {
-            pause();
-        }
-        result(!ap_bad, "a second CPU meanwhile");
-        print("# %u runs, %u with wrong counts\n", ap_rounds, ap_bad);
-        if (ap_bad) {
-            print("# first: %s\n", ap_bad_case->name);
-            print_errors(&ap_error, 1);
-        }
+        stop_second_cpu();
     }
 }

@@ -3,37 +3,12 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A case has one place:
- *
- * case "name", where, n, event, area, offset, before
- *     the overflow is that of the @n-th @event (an event select) since the
- *     code began, in the ring that runs it
- *     area, offset: the address in the record
- *     before: a function of pebs.c that prepares it
- * at: the instruction that the record must name follows
- * next: what RIP is after it follows, if that is not where "end" stands
- * end: the code returns
- *
- * Registers as in count-cases.S.  The handlers of faults go on at R15; that
- * of the interrupt does too with SKIP.
+ * case.inc says how a case is written.
  */
-#define ASSEMBLY
-#include "rt.h"
+#include "case.inc"
 #include "pebs.h"
 
-#define LOADS           0x81d0
-#define STORES          0x82d0
-
         .text
-
-        .global loop_code, loop_dec, loop_jnz
-loop_code:
-        mov $LOOP_TURNS, %ecx
-loop_dec:
-        dec %ecx
-loop_jnz:
-        jnz loop_dec
-        ret
 
         /* Registers that are known at the only conditional branch. */
         .global xmm_code, xmm_here, xmm_next
@@ -62,58 +37,16 @@ xmm_here:
 xmm_next:
         ret
 
-/* Cases */
+/* Loads and stores, counted as such and as instructions */
 
-        .macro case name, where=BOTH, n, event=0xc0, area=A_NONE, offset=0, \
-                    before=0
-        .pushsection .rodata
-777:    .asciz "\name"
-        .popsection
-        .balign 16
-778:
-        .pushsection .cases, "a"
-        .quad 777b, 778b, \before, \offset
-        .long \where, \n, \event, \area
-        .popsection
-        .endm
-
-        .macro at
-779:
-        .endm
-
-        .macro next
-780:
-        .endm
-
-        /* The same for a place that is not in the case. */
-        .macro end_at place
-        ret
-        .pushsection .cases, "a"
-        .quad 779b, \place
-        .popsection
-        .endm
-
-        .macro end
-        ret
-        .pushsection .cases, "a"
-        .quad 779b, 780b
-        .popsection
-        .endm
-
-/* Loads and stores, by what they count as and by being instructions */
-
-        case "nop", BOTH, 2
+        case "nop", n=2
         nop
-        at
-        nop
-        next
+        at nop
         nop
         end
 
-        case "lea", BOTH, 1
-        at
-        lea 8(%rdi), %rax
-        next
+        case "lea"
+        at lea 8(%rdi), %rax
         nop
         end
 
@@ -125,31 +58,29 @@ xmm_next:
         mov %eax, (%rsi)
         .endm
 
-        /* The @which @event is that of @insn; the first is that of @before. */
-        .macro access_case what, which, event, before, insn:vararg
-        case "\what", BOTH, \which, \event, A_RDI, 0x48
-        \before
+        /* The @n-th @event is that of @insn; the first is that of @first. */
+        .macro access_case name, n, event, first, insn:vararg
+        case "\name", n=\n, event=\event, area=A_RDI, offset=0x48
+        \first
         xor %eax, %eax
-        at
-        \insn
-        next
+        at \insn
         nop
         end
         .endm
 
-        .macro load_case what, insn:vararg
-        access_case "\what", 2, LOADS, load_rsi, \insn
-        access_case "\what, as an instruction", 3, 0xc0, load_rsi, \insn
+        .macro load_case name, insn:vararg
+        access_case "\name", 2, EV_LOADS, load_rsi, \insn
+        access_case "\name, as an instruction", 3, EV_INSNS, load_rsi, \insn
         .endm
 
-        .macro store_case what, insn:vararg
-        access_case "\what", 2, STORES, store_rsi, \insn
-        access_case "\what, as an instruction", 3, 0xc0, store_rsi, \insn
+        .macro store_case name, insn:vararg
+        access_case "\name", 2, EV_STORES, store_rsi, \insn
+        access_case "\name, as an instruction", 3, EV_INSNS, store_rsi, \insn
         .endm
 
-        .macro rmw_case what, insn:vararg
-        load_case "\what", \insn
-        access_case "\what, its store", 2, STORES, store_rsi, \insn
+        .macro rmw_case name, insn:vararg
+        load_case "\name", \insn
+        access_case "\name, its store", 2, EV_STORES, store_rsi, \insn
         .endm
 
         load_case "load", mov 0x48(%rdi), %eax
@@ -183,540 +114,433 @@ xmm_next:
         rmw_case "lock neg", lock negl 0x48(%rdi)
         rmw_case "lock cmpxchg8b", lock cmpxchg8b 0x48(%rdi)
 
-        case "lock cmpxchg16b", BOTH, 1, LOADS, A_RDI, 0x50
+        case "lock cmpxchg16b", event=EV_LOADS, area=A_RDI, offset=0x50
         nop
-        at
-        lock cmpxchg16b 0x50(%rdi)
-        next
+        at lock cmpxchg16b 0x50(%rdi)
         nop
         end
 
-        case "lock inc across cache lines", BOTH, 2, 0xc0, A_RDI, 61
+        case "lock inc across cache lines", n=2, area=A_RDI, offset=61
         nop
-        at
-        lock incl 61(%rdi)
-        next
+        at lock incl 61(%rdi)
         nop
         end
 
-        case "lock inc across cache lines, its load", BOTH, 1, LOADS, A_RDI, 61
+        case "lock inc across cache lines, its load", event=EV_LOADS, \
+             area=A_RDI, offset=61
         nop
-        at
-        lock incl 61(%rdi)
-        next
-        nop
-        end
-
-        case "load across pages", BOTH, 1, LOADS, A_RDI, 4094
-        nop
-        at
-        mov 4094(%rdi), %eax
-        next
+        at lock incl 61(%rdi)
         nop
         end
 
-        case "push", BOTH, 2, 0xc0, A_STACK
+        case "load across pages", event=EV_LOADS, area=A_RDI, offset=4094
         nop
-        at
-        push %rax
-        next
+        at mov 4094(%rdi), %eax
+        nop
+        end
+
+        case "push", n=2, area=A_STACK
+        nop
+        at push %rax
         pop %rax
         end
 
-        case "push, its store", BOTH, 1, STORES, A_STACK
+        case "push, its store", event=EV_STORES, area=A_STACK
         nop
-        at
-        push $5
-        next
+        at push $5
         pop %rax
         end
 
-        case "pop", BOTH, 1, LOADS, A_STACK, -8
+        case "pop", event=EV_LOADS, area=A_STACK, offset=-8
         push %rbx
         nop
-        at
-        pop %rax
-        next
+        at pop %rax
         nop
         end
 
-        case "pushf", BOTH, 1, STORES, A_STACK
-        at
-        pushf
-        next
+        case "pushf", event=EV_STORES, area=A_STACK
+        at pushf
         pop %rax
         end
 
-        case "popf", BOTH, 1, LOADS, A_STACK, -8
+        case "popf", event=EV_LOADS, area=A_STACK, offset=-8
         pushf
-        at
-        popf
-        next
+        at popf
         nop
         end
 
-        case "push of memory, its load", BOTH, 1, LOADS, A_RDI, 8
-        at
-        push 8(%rdi)
-        next
+        case "push of memory, its load", event=EV_LOADS, area=A_RDI, offset=8
+        at push 8(%rdi)
         pop %rax
         end
 
-        case "pop to memory, its store", BOTH, 2, STORES, A_RDI, 8
+        case "pop to memory, its store", n=2, event=EV_STORES, area=A_RDI, \
+             offset=8
         push %rax
-        at
-        pop 8(%rdi)
-        next
+        at pop 8(%rdi)
         nop
         end
 
-        case "call", BOTH, 1, STORES, A_STACK
+        case "call", event=EV_STORES, area=A_STACK
         nop
-        at
-        call 1f
+        at call 1f
         nop
 1:      next
         pop %rax
         end
 
-        case "call, as a branch", BOTH, 1, 0xc4, A_STACK
+        case "call, as a branch", event=EV_BRANCHES, area=A_STACK
         nop
-        at
-        call 1f
+        at call 1f
         nop
 1:      next
         pop %rax
         end
 
-        case "call through memory, its load", BOTH, 1, LOADS, A_RDI, 8
+        case "call through memory, its load", event=EV_LOADS, area=A_RDI, \
+             offset=8
         lea 1f(%rip), %rax
         mov %rax, 8(%rdi)
-        at
-        call *8(%rdi)
+        at call *8(%rdi)
         nop
 1:      next
         pop %rax
         end
 
-        case "call through memory, its store", BOTH, 2, STORES, A_STACK
+        case "call through memory, its store", n=2, event=EV_STORES, \
+             area=A_STACK
         lea 1f(%rip), %rax
         mov %rax, 8(%rdi)
-        at
-        call *8(%rdi)
+        at call *8(%rdi)
         nop
 1:      next
         pop %rax
         end
 
-        case "jmp through memory", BOTH, 3, 0xc0, A_RDI, 8
+        case "jmp through memory", n=3, area=A_RDI, offset=8
         lea 1f(%rip), %rax
         mov %rax, 8(%rdi)
-        at
-        jmp *8(%rdi)
+        at jmp *8(%rdi)
         nop
 1:      next
         nop
         end
 
-        case "ret", BOTH, 1, 0x08c4, A_STACK, -8
+        case "ret", event=EV_RETURNS, area=A_STACK, offset=-8
         lea 1f(%rip), %rax
         push %rax
-        at
-        ret
+        at ret
         nop
 1:      next
         nop
         end
 
-        case "ret n", BOTH, 1, LOADS, A_STACK, -24
+        case "ret n", event=EV_LOADS, area=A_STACK, offset=-24
         sub $16, %rsp
         lea 1f(%rip), %rax
         push %rax
-        at
-        ret $16
+        at ret $16
         nop
 1:      next
         nop
         end
 
-        case "enter", BOTH, 1, STORES, A_RDI, 0x1800
+        case "enter", event=EV_STORES, area=A_RDI, offset=0x1800
         lea 0x1808(%rdi), %rbx
         xchg %rbx, %rsp
-        at
-        enter $0, $0
-        next
+        at enter $0, $0
         mov %rbx, %rsp
         end
 
-        case "leave", BOTH, 1, LOADS, A_STACK, -8
+        case "leave", event=EV_LOADS, area=A_STACK, offset=-8
         enter $32, $0
-        at
-        leave
-        next
+        at leave
         nop
         end
 
-        case "movsb, its load", BOTH, 1, LOADS, A_RSI
-        at
-        movsb
-        next
+        case "movsb, its load", event=EV_LOADS, area=A_RSI
+        at movsb
         nop
         end
 
-        case "movsq, its store", BOTH, 1, STORES, A_RDI
-        at
-        movsq
-        next
+        case "movsq, its store", event=EV_STORES, area=A_RDI
+        at movsq
         nop
         end
 
-        case "movsq, as an instruction: its load", BOTH, 1, 0xc0, A_RSI
-        at
-        movsq
-        next
+        case "movsq, as an instruction: its load", area=A_RSI
+        at movsq
         nop
         end
 
-        case "stosq", BOTH, 1, STORES, A_RDI
-        at
-        stosq
-        next
+        case "stosq", event=EV_STORES, area=A_RDI
+        at stosq
         nop
         end
 
-        case "lodsq", BOTH, 1, LOADS, A_RSI
-        at
-        lodsq
-        next
+        case "lodsq", event=EV_LOADS, area=A_RSI
+        at lodsq
         nop
         end
 
-        case "scasb", BOTH, 1, LOADS, A_RDI
-        at
-        scasb
-        next
+        case "scasb", event=EV_LOADS, area=A_RDI
+        at scasb
         nop
         end
 
-        case "load with a segment base", KERNEL, 1, LOADS, A_ABS, \
-             WINDOW + 0x108, before_fs
-        at
-        mov %fs:8, %eax
-        next
+        case "load with a segment base", KERNEL, event=EV_LOADS, area=A_ABS, \
+             offset=WINDOW + 0x108, before=before_fs
+        at mov %fs:8, %eax
         nop
         end
 
-        case "load from a device", BOTH, 1, LOADS, A_ABS, APIC + APIC_ID
+        case "load from a device", event=EV_LOADS, area=A_ABS, \
+             offset=APIC + APIC_ID
         mov $APIC, %ebx
         nop
-        at
-        mov APIC_ID(%rbx), %eax
-        next
+        at mov APIC_ID(%rbx), %eax
         nop
         end
 
-        case "load from a device, as an instruction", BOTH, 3, 0xc0, A_ABS, \
-             APIC + APIC_ID
+        case "load from a device, as an instruction", n=3, area=A_ABS, \
+             offset=APIC + APIC_ID
         mov $APIC, %ebx
         nop
-        at
-        mov APIC_ID(%rbx), %eax
-        next
+        at mov APIC_ID(%rbx), %eax
         nop
         end
 
-        case "after a load from a device", BOTH, 4
+        case "after a load from a device", n=4
         mov $APIC, %ebx
         nop
         mov APIC_ID(%rbx), %eax
-        at
-        nop
-        next
+        at nop
         nop
         end
 
 /* REP: one instruction; the address is that of its first element */
 
-        case "rep movsb", BOTH, 3, 0xc0, A_RSI
+        case "rep movsb", n=3, area=A_RSI
         nop
         mov $5000, %ecx
-        at
-        rep movsb
-        next
+        at rep movsb
         nop
         end
 
-        case "rep movsb, its load", BOTH, 1, LOADS, A_RSI
+        case "rep movsb, its load", event=EV_LOADS, area=A_RSI
         nop
         mov $5000, %ecx
-        at
-        rep movsb
-        next
+        at rep movsb
         nop
         end
 
-        case "rep stosq, its store", BOTH, 1, STORES, A_RDI
+        case "rep stosq, its store", event=EV_STORES, area=A_RDI
         mov $500, %ecx
-        at
-        rep stosq
-        next
+        at rep stosq
         nop
         end
 
-        case "rep stosb with a count of 0", BOTH, 3
+        case "rep stosb with a count of 0", n=3
         nop
         xor %ecx, %ecx
-        at
-        rep stosb
-        next
+        at rep stosb
         nop
         end
 
-        case "rep stosb with a page fault", USER, 4, 0xc0, A_ABS, WINDOW, \
-             before_hole_map
+        case "rep stosb with a page fault", USER, n=4, area=A_ABS, \
+             offset=WINDOW, before=before_hole_map
         mov $WINDOW, %edi
         mov $100, %ecx
         nop
-        at
-        rep stosb
-        next
+        at rep stosb
         nop
         end
 
-        case "before rep movsb", BOTH, 2
+        case "before rep movsb", n=2
         mov $5000, %ecx
-        at
-        nop
-        next
+        at nop
         rep movsb
         end
 
 /* Faults in between */
 
-        case "load after its page fault", USER, 2, LOADS, A_ABS, WINDOW, \
-             before_hole_map
+        case "load after its page fault", USER, n=2, event=EV_LOADS, \
+             area=A_ABS, offset=WINDOW, before=before_hole_map
         mov (%rdi), %eax
         mov $WINDOW, %ebx
         nop
-        at
-        mov (%rbx), %eax
-        next
+        at mov (%rbx), %eax
         nop
         end
 
-        case "store after its page fault, as an instruction", USER, 3, 0xc0, \
-             A_ABS, WINDOW + 8, before_hole_map
+        case "store after its page fault, as an instruction", USER, n=3, \
+             area=A_ABS, offset=WINDOW + 8, before=before_hole_map
         mov $WINDOW, %ebx
         nop
-        at
-        mov %eax, 8(%rbx)
-        next
+        at mov %eax, 8(%rbx)
         nop
         end
 
-        case "load across pages after its page fault", USER, 3, 0xc0, \
-             A_ABS, WINDOW + 4092, before_hole_map
+        case "load across pages after its page fault", USER, n=3, area=A_ABS, \
+             offset=WINDOW + 4092, before=before_hole_map
         mov $WINDOW, %ebx
         nop
-        at
-        mov 4092(%rbx), %rax
-        next
+        at mov 4092(%rbx), %rax
         nop
         end
 
-        case "nop after a load that never was", USER, 4, before=before_hole
+        case "nop after a load that never was", USER, n=4, before=before_hole
         mov $WINDOW, %ebx
         lea 1f(%rip), %r15
         mov (%rbx), %eax
         nop
 1:      nop
-        at
-        nop
-        next
+        at nop
         nop
         end
 
-        case "nop after a #UD", USER, 2
+        case "nop after a #UD", USER, n=2
         lea 1f(%rip), %r15
         ud2
-1:      at
-        nop
-        next
+1:      at nop
         nop
         end
 
-        case "before a #UD", BOTH, 2
+        case "before a #UD", n=2
         lea 1f(%rip), %r15
-        at
-        nop
-        next
+        at nop
         ud2
 1:      nop
         end
 
 /* The system */
 
-        case "int n", BOTH|ANY, 2
+        case "int n", BOTH|ANY, n=2
         nop
-        at
-        int $0x40
+        at int $0x40
         nop
-        end_at h_iret
+        end next=h_iret
 
-        case "int n, its far branch", BOTH|ANY, 1, 0x40c4
+        case "int n, its far branch", BOTH|ANY, event=EV_FAR
         nop
-        at
-        int $0x40
+        at int $0x40
         nop
-        end_at h_iret
+        end next=h_iret
 
-        case "int n through an interrupt gate", BOTH|ANY|LATER, 2
+        case "int n through an interrupt gate", BOTH|ANY|LATER, n=2
         nop
-        at
-        int $0x43
+        at int $0x43
         nop
-        end_at h_iret
+        end next=h_iret
 
-        case "before int n", BOTH, 1
-        at
-        nop
-        next
+        case "before int n"
+        at nop
         int $0x40
         end
 
-        case "syscall", USER, 2
+        case "syscall", USER, n=2
         nop
-        at
+        at syscall
+        nop
+        end next=h_sysret
+
+        case "after syscall", USER, n=2
         syscall
-        nop
-        end_at h_sysret
-
-        case "after syscall", USER, 2
-        syscall
-        at
-        nop
-        next
+        at nop
         nop
         end
 
-        case "hlt", KERNEL, 2
+        case "hlt", KERNEL, n=2
         nop
-        at
-        hlt
-        next
+        at hlt
         nop
         end
 
-        case "before hlt", KERNEL|SKIP, 2
+        case "before hlt", KERNEL|SKIP, n=2
         lea 1f(%rip), %r15
-        at
-        nop
-        next
+        at nop
         hlt
 1:      nop
         end
 
-        case "cpuid", BOTH, 3
+        case "cpuid", n=3
         nop
         xor %eax, %eax
-        at
-        cpuid
-        next
+        at cpuid
         nop
         end
 
-        case "rdtsc", BOTH, 2
+        case "rdtsc", n=2
         nop
-        at
-        rdtsc
-        next
+        at rdtsc
         nop
         end
 
-        case "pause", BOTH, 2
+        case "pause", n=2
         nop
-        at
-        pause
-        next
+        at pause
         nop
         end
 
-        case "port I/O", BOTH, 2
+        case "port I/O", n=2
         nop
-        at
-        in $0x80, %al
-        next
+        at in $0x80, %al
         nop
         end
 
-        case "mov to CR3", KERNEL, 2
+        case "mov to CR3", KERNEL, n=2
         mov %cr3, %rax
-        at
-        mov %rax, %cr3
-        next
+        at mov %rax, %cr3
         nop
         end
 
-        case "wrmsr", KERNEL, 3
+        case "wrmsr", KERNEL, n=3
         mov $0xc0000080, %ecx
         rdmsr
-        at
-        wrmsr
-        next
+        at wrmsr
         nop
         end
 
-        case "sti", BOTH|LATER, 2
+        case "sti", BOTH|LATER, n=2
         nop
-        at
-        sti
-        next
+        at sti
         nop
         nop
         end
 
-        case "mov to SS", BOTH|LATER, 2
+        case "mov to SS", BOTH|LATER, n=2
         mov %ss, %eax
-        at
-        mov %eax, %ss
-        next
+        at mov %eax, %ss
         nop
         nop
         end
 
-        case "loop, taken", BOTH, 2
+        case "loop, taken", n=2
         mov $3, %ecx
-        at
-        loop 1f
+        at loop 1f
         nop
 1:      next
         nop
         end
 
-        case "loop, not taken", BOTH, 2
+        case "loop, not taken", n=2
         mov $1, %ecx
-        at
-        loop 1f
-        next
+        at loop 1f
         nop
 1:      nop
         end
 
-        case "a store into this block", BOTH|ANY, 2
+        case "a store into this block", BOTH|ANY, n=2
         nop
-        at
-        incb 1f + 1(%rip)
-        next
+        at incb 1f + 1(%rip)
 1:      mov $0, %eax
         nop
         end
 
-        case "after a store into this block", BOTH, 3
+        case "after a store into this block", n=3
         nop
         incb 1f + 1(%rip)
-        at
-1:      mov $0, %eax
-        next
+1:      at mov $0, %eax
         nop
         end
 

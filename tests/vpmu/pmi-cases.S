@@ -3,523 +3,415 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A case has one place:
- *
- * case "name", where, n, event, before, rcx, second
- *     the overflow is that of the @n-th @event (an event select) since the
- *     code began, in the ring that runs it
- *     before: a function of pmi.c that prepares it
- *     rcx: RCX at the interrupt, if not -1
- *     second: the interrupt is the second trap, not the first
- * here [ring]: the address at which the interrupt must come
- * end: the code returns
- *
- * Registers as in count-cases.S.  The handlers of faults go on at R15; that
- * of the interrupt does too with SKIP.
+ * case.inc says how a case is written.
  */
-#define ASSEMBLY
-#include "rt.h"
-#include "pmi.h"
+#include "case.inc"
 
         .text
 
-        .global loop_code, loop_dec, loop_jnz
-loop_code:
-        mov $LOOP_TURNS, %ecx
-loop_dec:
-        dec %ecx
-loop_jnz:
-        jnz loop_dec
-        ret
-
-        /* Five interrupts to oneself. */
-        .global ipi_code
-ipi_code:
-        mov $APIC, %ebx
-        .rept 5
-        movl $0x44050, APIC_ICR(%rbx)
-        nop
-        .endr
-        ret
-
-/* Cases */
-
-        .macro case name, where=BOTH, n, event=0xc0, before=0, rcx=-1, second=0
-        .pushsection .rodata
-777:    .asciz "\name"
-        .popsection
-        .balign 16
-778:
-        .pushsection .cases, "a"
-        .quad 777b, 778b, \before, \rcx
-        .long \where, \n, \event, \second
-        .popsection
-        .endm
-
-        .macro here ring=-1
-779:
-        .set ring, \ring
-        .endm
-
-        /* The same for a place that is not in the case. */
-        .macro end_at place, ring=-1
-        ret
-        .pushsection .cases, "a"
-        .quad \place, \ring
-        .popsection
-        .endm
-
-        .macro end
-        ret
-        .pushsection .cases, "a"
-        .quad 779b, ring
-        .popsection
-        .endm
-
-        case "before #PF at fetch after a jump", BOTH, 3, before=before_hole
+        case "before #PF at fetch after a jump", n=3, before=before_hole
         mov $WINDOW, %eax
         lea 1f(%rip), %r15
-        jmp *%rax
+        at jmp *%rax
 1:      nop
-        end_at WINDOW
+        end next=WINDOW
 
-        case "before #PF at fetch, page crossed", BOTH, 5, before=before_page
+        case "before #PF at fetch, page crossed", n=5, before=before_page
         mov $WINDOW + 0x1000 - 2, %eax
         lea 1f(%rip), %r15
         jmp *%rax               /* NOP NOP, absent */
 1:      nop
-        end_at WINDOW+0x1000
+        end next=WINDOW+0x1000
 
-        case "before #PF at fetch, in mid-instruction", BOTH, 5, \
+        case "before #PF at fetch, in mid-instruction", n=5, \
              before=before_page_mid
         mov $WINDOW + 0x1000 - 4, %eax
         lea 1f(%rip), %r15
         jmp *%rax               /* NOP NOP, MOV across pages */
 1:      nop
-        end_at WINDOW+0x1000-2
+        end next=WINDOW+0x1000-2
 
-        case "before #UD", BOTH, 2
+        case "before #UD", n=2
         lea 1f(%rip), %r15
-        nop
-        here
+        at nop
         ud2
 1:      nop
         end
 
-        case "before #GP", USER, 2
+        case "before #GP", USER, n=2
         lea 1f(%rip), %r15
-        nop
-        here
+        at nop
         hlt
 1:      nop
         end
 
-        case "before #PF in a load", BOTH, 3, before=before_hole
+        case "before #PF in a load", n=3, before=before_hole
         mov $WINDOW, %ebx
         lea 1f(%rip), %r15
-        nop
-        here
+        at nop
         mov (%rbx), %eax
 1:      nop
         end
 
-        case "before #DE", BOTH, 3
+        case "before #DE", n=3
         lea 1f(%rip), %r15
         xor %ecx, %ecx
-        nop
-        here
+        at nop
         div %ecx
 1:      nop
         end
 
-        case "before HLT", KERNEL|SKIP, 2
+        case "before HLT", KERNEL|SKIP, n=2
         lea 1f(%rip), %r15
-        nop
-        here
+        at nop
         hlt
 1:      nop
         end
 
-        case "before SYSCALL", USER, 1
-        nop
-        here
+        case "before SYSCALL", USER
+        at nop
         syscall
         nop
         end
 
-        case "before INT n", BOTH, 1
-        nop
-        here
+        case "before INT n"
+        at nop
         int $0x40
         nop
         end
 
-        case "before rep movsb", BOTH, 2, rcx=5000
+        case "before rep movsb", n=2, rcx=5000
         mov $5000, %ecx
-        nop
-        here
+        at nop
         rep movsb
         nop
         end
 
-        case "before an MMIO read", BOTH, 2
+        case "before an MMIO read", n=2
         mov $APIC, %ebx
-        nop
-        here
+        at nop
         mov APIC_ID(%rbx), %eax
         nop
         end
 
-        case "before port I/O", BOTH, 1
-        nop
-        here
+        case "before port I/O"
+        at nop
         in $0x80, %al
         nop
         end
 
-        case "before PAUSE, CPUID", BOTH, 1
-        nop
-        here
+        case "before PAUSE, CPUID"
+        at nop
         pause
         xor %eax, %eax
         cpuid
         nop
         end
 
-        case "at rep movsb", BOTH, 3, rcx=0
+        case "at rep movsb", n=3, rcx=0
         nop
         mov $5000, %ecx
-        rep movsb
-        here
+        at rep movsb
         nop
         end
 
-        case "at rep lodsb of 200000", BOTH, 3, rcx=0
+        case "at rep lodsb of 200000", n=3, rcx=0
         mov $0x100000, %esi
         mov $200000, %ecx
-        rep lodsb
-        here
+        at rep lodsb
         nop
         end
 
-        case "at rep stosb with a count of 0", BOTH, 3, rcx=0
+        case "at rep stosb with a count of 0", n=3, rcx=0
         nop
         xor %ecx, %ecx
-        rep stosb
-        here
+        at rep stosb
         nop
         end
 
-        case "at repne scasb that finds", BOTH, 3, rcx=99
+        case "at repne scasb that finds", n=3, rcx=99
         xor %eax, %eax
         mov $100, %ecx
-        repne scasb
-        here
+        at repne scasb
         nop
         end
 
-        case "at rep stosb, its store", BOTH, 2, 0x82d0, rcx=0
+        case "at rep stosb, its store", n=2, event=EV_STORES, rcx=0
         mov %eax, (%rdi)
         mov $5000, %ecx
-        rep stosb
-        here
+        at rep stosb
         nop
         end
 
-        case "at rep stosb with a page fault", USER, 4, \
-             before=before_hole_map, rcx=0, second=1
+        case "at rep stosb with a page fault", USER, n=4, rcx=0, second=1, \
+             before=before_hole_map
         mov $WINDOW, %edi
         mov $100, %ecx
         nop
-        rep stosb
-        here
+        at rep stosb
         nop
         end
 
-        case "at an instruction after its page fault", USER, 3, \
-             before=before_hole_map, second=1
+        case "at an instruction after its page fault", USER, n=3, second=1, \
+             before=before_hole_map
         mov $WINDOW, %ebx
         nop
-        mov (%rbx), %eax
-        here
+        at mov (%rbx), %eax
         nop
         end
 
-        case "at a load after its page fault", USER, 2, 0x81d0, \
-             before=before_hole_map, second=1
+        case "at a load after its page fault", USER, n=2, event=EV_LOADS, \
+             second=1, before=before_hole_map
         mov (%rdi), %eax
         mov $WINDOW, %ebx
         nop
-        mov (%rbx), %eax
-        here
+        at mov (%rbx), %eax
         nop
         end
 
-        case "at an instruction after a #UD", USER, 3, second=1
+        case "at an instruction after a #UD", USER, n=3, second=1
         lea 1f(%rip), %r15
         nop
         ud2
-1:      nop
-        here
+1:      at nop
         nop
         end
 
-        case "at HLT", KERNEL, 2
+        case "at HLT", KERNEL, n=2
         nop
-        hlt
-        here
+        at hlt
         nop
         end
 
-        case "at SYSCALL", USER, 2
+        case "at SYSCALL", USER, n=2
+        nop
+        at syscall
+        nop
+        end next=h_sysret, ring=0
+
+        case "at SYSRET", USER|OTHER, n=2
         nop
         syscall
-        nop
-        end_at h_sysret, 0
-
-        case "at SYSRET", USER|OTHER, 2
-        nop
-        syscall
-        here 3
+        next
         nop
         end
 
-        case "at IRET to ring 3", USER|OTHER, 1
-        here 3
+        /* That of run(): the code has not begun. */
+        case "at IRET to ring 3", USER|OTHER
         nop
         nop
         end
 
-        case "at INT n, through a trap gate", BOTH, 2
+        case "at INT n, through a trap gate", n=2
         nop
-        int $0x40
+        at int $0x40
         nop
-        end_at h_iret, 0
+        end next=h_iret, ring=0
 
-        case "at INT n, its far branch", BOTH, 1, 0x40c4
+        case "at INT n, its far branch", event=EV_FAR
         nop
-        int $0x40
+        at int $0x40
         nop
-        end_at h_iret, 0
+        end next=h_iret, ring=0
 
-        case "at INT n, through an interrupt gate", BOTH, 2
+        case "at INT n, through an interrupt gate", n=2
         nop
-        int $0x43
-        here
+        at int $0x43
         nop
         end
 
-        case "at STI: after the instruction that follows", BOTH|IF0, 2
+        case "at STI: after the instruction that follows", BOTH|IF0, n=2
         nop
+        at sti
+        nop
+        next
+        nop
+        nop
+        end
+
+        case "before STI: the same", BOTH|IF0
+        at nop
         sti
         nop
-        here
+        next
         nop
         nop
         end
 
-        case "before STI: the same", BOTH|IF0, 1
-        nop
-        sti
-        nop
-        here
-        nop
-        nop
-        end
-
-        case "at MOV SS: after the instruction that follows", BOTH, 2
+        case "at MOV SS: after the instruction that follows", n=2
         mov %ss, %eax
-        mov %eax, %ss
+        at mov %eax, %ss
         nop
-        here
+        next
         nop
         nop
         end
 
-        case "at POPF that sets IF", BOTH|IF0, 3
+        case "at POPF that sets IF", BOTH|IF0, n=3
         pushf
         orl $0x200, (%rsp)
-        popf
-        here
+        at popf
         nop
         end
 
-        case "under CLI, till POPF", BOTH|IF0, 1
-        pushf
+        case "under CLI, till POPF", BOTH|IF0
+        at pushf
         orl $0x200, (%rsp)
         popf
-        here
+        next
         nop
         end
 
-        case "at an MMIO read in a block", BOTH, 3
+        case "at an MMIO read in a block", n=3
+        mov $APIC, %ebx
+        nop
+        at mov APIC_ID(%rbx), %eax
+        nop
+        nop
+        end
+
+        case "at an MMIO read, its load", BOTH|NOT_KVM, event=EV_LOADS
+        mov $APIC, %ebx
+        nop
+        at mov APIC_ID(%rbx), %eax
+        nop
+        nop
+        end
+
+        case "after an MMIO read in a block", n=4
         mov $APIC, %ebx
         nop
         mov APIC_ID(%rbx), %eax
-        here
+        at nop
+        nop
+        end
+
+        case "at port I/O in a block", n=2
+        nop
+        at in $0x80, %al
         nop
         nop
         end
 
-        case "at an MMIO read, its load", BOTH|NOT_KVM, 1, 0x81d0
-        mov $APIC, %ebx
+        case "at PAUSE", n=2
         nop
-        mov APIC_ID(%rbx), %eax
-        here
-        nop
+        at pause
         nop
         end
 
-        case "after an MMIO read in a block", BOTH, 4
-        mov $APIC, %ebx
-        nop
-        mov APIC_ID(%rbx), %eax
-        nop
-        here
-        nop
-        end
-
-        case "at port I/O in a block", BOTH, 2
-        nop
-        in $0x80, %al
-        here
-        nop
-        nop
-        end
-
-        case "at PAUSE", BOTH, 2
-        nop
-        pause
-        here
-        nop
-        end
-
-        case "at CPUID", BOTH, 3
+        case "at CPUID", n=3
         nop
         xor %eax, %eax
-        cpuid
-        here
+        at cpuid
         nop
         end
 
-        case "at RDTSC", BOTH, 2
+        case "at RDTSC", n=2
         nop
-        rdtsc
-        here
+        at rdtsc
         nop
         end
 
-        case "at MOV CR3", KERNEL, 2
+        case "at MOV CR3", KERNEL, n=2
         mov %cr3, %rax
-        mov %rax, %cr3
-        here
+        at mov %rax, %cr3
         nop
         end
 
-        case "at WRMSR", KERNEL, 3
+        case "at WRMSR", KERNEL, n=3
         mov $0xc0000080, %ecx
         rdmsr
-        wrmsr
-        here
+        at wrmsr
         nop
         end
 
-        case "at a store into this block", BOTH, 2
+        case "at a store into this block", n=2
         nop
-        incb 1f + 1(%rip)
-        here
+        at incb 1f + 1(%rip)
 1:      mov $0, %eax
         nop
         end
 
-        case "after a store into this block", BOTH, 3
+        case "after a store into this block", n=3
         nop
         incb 1f + 1(%rip)
-1:      mov $0, %eax
-        here
+1:      at mov $0, %eax
         nop
         end
 
-        case "at LOCK INC across cache lines", BOTH, 2
+        case "at LOCK INC across cache lines", n=2
+        nop
+        at lock incl 61(%rdi)
+        nop
+        nop
+        end
+
+        case "at LOCK INC across cache lines, its load", event=EV_LOADS
+        nop
+        at lock incl 61(%rdi)
+        nop
+        nop
+        end
+
+        case "after LOCK INC across cache lines", n=3
         nop
         lock incl 61(%rdi)
-        here
-        nop
-        nop
-        end
-
-        case "at LOCK INC across cache lines, its load", BOTH, 1, 0x81d0
-        nop
-        lock incl 61(%rdi)
-        here
-        nop
+        at nop
         nop
         end
 
-        case "after LOCK INC across cache lines", BOTH, 3
-        nop
-        lock incl 61(%rdi)
-        nop
-        here
-        nop
-        end
-
-        case "before LOCK INC across cache lines", BOTH, 1
-        nop
-        here
+        case "before LOCK INC across cache lines"
+        at nop
         lock incl 61(%rdi)
         nop
         end
 
-        case "at LOOP, not taken", BOTH, 3, rcx=0
+        case "at LOOP, not taken", n=3, rcx=0
         mov $1, %ecx
         nop
-        loop 1f
-        here
+        at loop 1f
 1:      nop
         end
 
-        case "at LOOP, taken", BOTH, 3, rcx=2
+        case "at LOOP, taken", n=3, rcx=2
         mov $3, %ecx
         nop
-        loop 1f
+        at loop 1f
         nop
-        here
+        next
 1:      nop
         end
 
-        case "at a taken branch after one that is not", BOTH, 1, 0x01c4
+        case "at a taken branch after one that is not", event=EV_TAKEN
         xor %eax, %eax
         jnz 1f
         nop
 1:      jnz 1f
-        jz 2f
+        at jz 2f
 1:      nop
-        here
+        next
 2:      nop
         end
 
-        case "at a branch that is not taken, after one that is", BOTH, 1, \
-             0x10c4
+        case "at a branch that is not taken, after one that is", \
+             event=EV_NOT_TAKEN
         xor %eax, %eax
         jz 1f
         nop
 1:      jz 1f
         nop
-1:      jnz 2f
-        here
+1:      at jnz 2f
         nop
 2:      nop
         end
 
-        case "at a taken near branch of a kind", BOTH, 3, 0x20c4
+        case "at a taken near branch of a kind", n=3, event=EV_NEAR_TAKEN
         xor %eax, %eax
         jnz 1f
         jmp 1f
 1:      jz 1f
 1:      lea 1f(%rip), %rax
-        jmp *%rax
-        here
+        at jmp *%rax
 1:      nop
         end
 

@@ -11,7 +11,8 @@
 
 struct cpu cpus[MAX_CPUS];
 unsigned nr_cpus = 1;
-unsigned pmu_version, pmu_gp, pmu_fixed, pmu_width, pmu_unavailable;
+unsigned pmu_version, pmu_gp, pmu_fixed, pmu_width;
+uint64_t pmu_counters;
 bool (*trap_hook)(struct frame *frame);
 bool ring3_only, on_kvm;
 
@@ -229,8 +230,7 @@ static unsigned count_cpus(void)
     return n > MAX_CPUS ? MAX_CPUS : n;
 }
 
-/* Is the kernel's command line this? */
-static bool told(const char *what)
+static bool command_line_is(const char *what)
 {
     outw(0x510, 0x15); /* fw_cfg: command line */
     while (*what && inb(0x511) == *what) {
@@ -274,8 +274,8 @@ static void read_cpuid(void)
     pmu_version = r[0] & 0xff;
     pmu_gp = (r[0] >> 8) & 0xff;
     pmu_width = (r[0] >> 16) & 0xff;
-    pmu_unavailable = r[1];
     pmu_fixed = r[3] & 0x1f;
+    pmu_counters = ((1u << pmu_gp) - 1) | UINT64_C(7) << 32;
     cpuid(0x40000000, r);
     on_kvm = r[1] == 0x4b4d564b; /* "KVMK" */
 }
@@ -321,7 +321,7 @@ void cpu_start(unsigned index)
     outb(0xa1, 0xff);
     nr_cpus = count_cpus();
     read_cpuid();
-    ring3_only = on_kvm || told("ring3");
+    ring3_only = on_kvm || command_line_is("ring3");
     main();
     finish();
 }

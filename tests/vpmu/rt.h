@@ -6,9 +6,9 @@
  * Two CPUs at most, 64-bit mode, interrupts off, everything open to ring 3.
  * Results go to the first serial port as TAP, the end to isa-debug-exit.
  *
- * With "-append ring3", and always with KVM, programs count in ring 3 only.
- * KVM switches the counters near, but not with, its entry to the guest, and
- * executes itself what starts and stops them.
+ * With "-append ring3", and always with KVM, programs count in ring 3 only:
+ * KVM switches the counters near its entry to the guest, not with it, and
+ * executes the instructions that start and stop them in the guest's place.
  */
 #ifndef TESTS_VPMU_RT_H
 #define TESTS_VPMU_RT_H
@@ -25,17 +25,27 @@
 #define SEL_KERNEL32    0x38
 #define SEL_TSS         0x40
 
-/* How run() comes back from ring 3. */
+/* The vector by which run() comes back from ring 3 */
 #define VECTOR_DONE     0x80
 
 #define MSR_GLOBAL_CTRL 0x38f
 
-/* Where a case runs. */
-#define USER            1
-#define KERNEL          2
-#define BOTH            3
-/* It needs an exact count of what KVM executes in the guest's place. */
-#define NOT_KVM         256
+/* Events, as an event select has them in its low 16 bits. */
+#define EV_INSNS        0x00c0
+#define EV_CYCLES       0x003c
+#define EV_BRANCHES     0x00c4
+#define EV_TAKEN        0x01c4
+#define EV_CALLS        0x02c4
+#define EV_RETURNS      0x08c4
+#define EV_NOT_TAKEN    0x10c4
+#define EV_COND         0x11c4
+#define EV_NEAR_TAKEN   0x20c4
+#define EV_FAR          0x40c4
+#define EV_INDIRECT     0x80c4
+#define EV_INTERRUPTS   0x01cb
+#define EV_LOAD_LATENCY 0x01cd
+#define EV_LOADS        0x81d0
+#define EV_STORES       0x82d0
 
 /* Pages that a test may map and unmap, see rt_window(). */
 #define WINDOW          0x40000000
@@ -88,8 +98,17 @@
 #define EVTSEL_EN       (1u << 22)
 #define EVTSEL_INV      (1u << 23)
 #define EVTSEL_CMASK(n) ((uint32_t)(n) << 24)
+#define EVTSEL_ADAPTIVE (UINT64_C(1) << 34)
 
 #define COUNTER_MASK    ((UINT64_C(1) << 48) - 1)
+
+/* GLOBAL_STATUS */
+#define LBR_FROZEN      (UINT64_C(1) << 58)
+#define FROZEN          (UINT64_C(1) << 59)
+#define OVF_BUF         (UINT64_C(1) << 62)
+#define COND_CHGD       (UINT64_C(1) << 63)
+
+#define DEBUGCTL_FREEZE (1 << 12)
 
 #define FLAGS_IF        0x200
 #define FLAGS_IOPL3     0x3000
@@ -143,33 +162,38 @@ extern uint64_t window_pt[];
 extern volatile uint32_t next_cpu; /* volatile: CPUs change it as they come */
 void cpu_start(unsigned index);
 void trap(struct frame *frame);
+/* Handlers that do nothing but return; 1 instruction each. */
+void h_iret(void);
+void h_sysret(void);
 
 extern struct cpu cpus[MAX_CPUS];
 extern unsigned nr_cpus;
 
-/* Do not count what runs in ring 0. */
+/* Only ring 3 is counted. */
 extern bool ring3_only;
 /*
- * KVM is below, says CPUID.  What it executes in the guest's place counts as an
- * instruction, one with REP as several, perhaps as a branch, and as nothing
- * else.
+ * According to CPUID this is a guest of KVM.  An instruction that KVM executes
+ * in the guest's place counts as an instruction (as several with REP), perhaps
+ * as a branch, and as nothing else.
  */
 extern bool on_kvm;
 
 /* CPUID leaf 0xA */
-extern unsigned pmu_version, pmu_gp, pmu_fixed, pmu_width, pmu_unavailable;
+extern unsigned pmu_version, pmu_gp, pmu_fixed, pmu_width;
+/* The bits of all counters in GLOBAL_CTRL. */
+extern uint64_t pmu_counters;
 
 /* The test: main() on the first CPU, ap_main() on the second. */
 void main(void);
 void ap_main(struct cpu *cpu);
-/* Called by trap() for what it does not know itself. */
+/* Called by trap() for vectors that it does not know. */
 extern bool (*trap_hook)(struct frame *frame);
 
 bool try_wrmsr(uint32_t msr, uint64_t value);
 bool try_rdmsr(uint32_t msr, uint64_t *value);
 bool try_rdpmc(uint32_t index, uint64_t *value);
 
-/* A vector's handler, in assembly; NULL: trap(). */
+/* Set a vector's handler, in assembly; NULL: trap(). */
 void set_gate(struct cpu *cpu, unsigned vector, void (*handler)(void));
 /* The same, callable from ring 0 only, absent, or without clearing IF. */
 enum { GATE_KERNEL = 0x8e, GATE_USER = 0xee, GATE_ABSENT = 0x6e,
@@ -192,11 +216,15 @@ void restart_cpus(void);
 void run_code(struct cpu *cpu, void (*code)(void), bool user, uint64_t flags,
               uint64_t mask);
 
-/* Is a case that runs @where run in ring 3 or 0? */
-static inline bool runs_in(uint32_t where, bool user)
+static inline unsigned ring_of(bool user)
 {
-    return !(on_kvm && where & NOT_KVM) &&
-           (user ? where & USER : where & KERNEL && !ring3_only);
+    return user ? 3 : 0;
+}
+
+/* Let pending interrupts in. */
+static inline void accept_interrupts(void)
+{
+    asm volatile("sti; nop; nop; cli" : : : "memory");
 }
 
 void print(const char *format, ...);
@@ -239,6 +267,19 @@ static inline void cpuid(uint32_t leaf, uint32_t *r)
 {
     asm volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
                  : "a"(leaf), "c"(0));
+}
+
+static inline uint64_t read_cr4(void)
+{
+    uint64_t value;
+
+    asm volatile("mov %%cr4, %0" : "=r"(value));
+    return value;
+}
+
+static inline void write_cr4(uint64_t value)
+{
+    asm volatile("mov %0, %%cr4" : : "r"(value) : "memory");
 }
 
 static inline void outb(uint16_t port, uint8_t value)
