@@ -3,18 +3,14 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Works with any pmu-version and pmu-gp-counters: CPUID leaf 0xA says what to
- * expect.  The machine resets itself once in the middle; where the test is
- * and what it has found so far is kept in the battery-backed memory.
+ * The test works with any pmu-version and pmu-gp-counters: CPUID leaf 0xA says
+ * what to expect.  The machine resets itself once in the middle; the
+ * battery-backed memory keeps how far the test is and what it has found.
  */
 #include "rt.h"
 #include "regs.h"
 
 #define ANY_THREAD      (1u << 21)
-#define FROZEN          (UINT64_C(1) << 59)
-#define LBR_FROZEN      (UINT64_C(1) << 58)
-#define OVF_BUF         (UINT64_C(1) << 62)
-#define COND_CHGD       (UINT64_C(1) << 63)
 
 #define CMOS_PHASE      0x70
 #define CMOS_RESULTS    0x71
@@ -30,9 +26,11 @@
 #define NO_BTS          (1u << 11)
 #define NO_PEBS         (1u << 12)
 
+#define CR4_PCE         UINT64_C(0x100)
+
+/* A register that neither the emulator nor KVM knows */
 #define MSR_UNKNOWN     0x3f3
 
-static uint64_t counters;       /* bits in GLOBAL_CTRL */
 static bool ds, pebs, baseline;
 
 static const uint32_t pebs_msrs[] = {
@@ -169,67 +167,80 @@ static void test_reset_values(const char *when)
     check(apic_read(APIC_LVTPC), APIC_MASKED, "%s: LVTPC", when);
 }
 
+/* There with a PEBS baseline, else it faults. */
+static void test_adaptive(uint32_t msr, uint64_t bit)
+{
+    if (baseline) {
+        keeps(msr, bit, bit, "adaptive");
+    } else {
+        faults(msr, bit, "adaptive");
+    }
+}
+
+static void test_gp(unsigned i)
+{
+    uint32_t legacy = MSR_PERFCTR0 + i, full = MSR_PMC0 + i;
+    uint32_t select = MSR_PERFEVTSEL0 + i;
+
+    if (i >= pmu_gp) {
+        absent(legacy, "no such counter");
+        absent(full, "no such counter");
+        absent(select, "no such counter");
+        return;
+    }
+    keeps(legacy, 0x7fffffff, 0x7fffffff, "legacy, positive");
+    keeps(legacy, 0x80000000, 0xffff80000000, "legacy, sign-extended");
+    keeps(legacy, 0xabcd00000001, 1, "legacy, upper half ignored");
+    keeps(full, 0x123456789abc, 0x123456789abc, "full width");
+    check(rdmsr(legacy), 0x123456789abc, "counter %u, read both ways", i);
+    keeps(full, COUNTER_MASK, COUNTER_MASK, "all ones");
+    faults(full, COUNTER_MASK + 1, "49 bits");
+    faults(full, UINT64_C(1) << 63, "bit 63");
+    keeps(full, 0, 0, "zero");
+
+    keeps(select, 0xff9fffff & ~EVTSEL_EN, 0xff9fffff & ~EVTSEL_EN,
+          "all valid bits");
+    faults(select, UINT64_C(1) << 32, "bit 32");
+    faults(select, UINT64_C(1) << 33, "bit 33");
+    faults(select, UINT64_C(1) << 35, "bit 35");
+    test_adaptive(select, EVTSEL_ADAPTIVE);
+    faults(select, UINT64_C(1) << 63, "bit 63");
+    if (pmu_version == 3 || pmu_version == 4) {
+        keeps(select, ANY_THREAD, ANY_THREAD, "AnyThread");
+    } else {
+        faults(select, ANY_THREAD, "AnyThread");
+    }
+    keeps(select, 0, 0, "zero");
+}
+
+static void test_fixed(unsigned j)
+{
+    uint32_t msr = MSR_FIXED_CTR0 + j;
+
+    keeps(msr, 0x123456789abc, 0x123456789abc, "fixed");
+    keeps(msr, 0x80000000, 0x80000000, "fixed, not sign-extended");
+    if (on_kvm) {
+        keeps(msr, COUNTER_MASK + 1, 0, "49 bits, ignored by KVM");
+    } else {
+        faults(msr, COUNTER_MASK + 1, "49 bits");
+    }
+    keeps(msr, 0, 0, "zero");
+}
+
 static void test_counters(void)
 {
     wrmsr(MSR_GLOBAL_CTRL, 0);
     for (unsigned i = 0; i < 8; i++) {
-        uint32_t legacy = MSR_PERFCTR0 + i, full = MSR_PMC0 + i;
-        uint32_t select = MSR_PERFEVTSEL0 + i;
-
-        if (i >= pmu_gp) {
-            absent(legacy, "no such counter");
-            absent(full, "no such counter");
-            absent(select, "no such counter");
-            continue;
-        }
-        keeps(legacy, 0x7fffffff, 0x7fffffff, "legacy, positive");
-        keeps(legacy, 0x80000000, 0xffff80000000, "legacy, sign-extended");
-        keeps(legacy, 0xabcd00000001, 1, "legacy, upper half ignored");
-        keeps(full, 0x123456789abc, 0x123456789abc, "full width");
-        check(rdmsr(legacy), 0x123456789abc, "counter %u, read both ways", i);
-        keeps(full, COUNTER_MASK, COUNTER_MASK, "all ones");
-        faults(full, COUNTER_MASK + 1, "49 bits");
-        faults(full, UINT64_C(1) << 63, "bit 63");
-        keeps(full, 0, 0, "zero");
-
-        keeps(select, 0xff9fffff & ~EVTSEL_EN, 0xff9fffff & ~EVTSEL_EN,
-              "all valid bits");
-        faults(select, UINT64_C(1) << 32, "bit 32");
-        faults(select, UINT64_C(1) << 33, "bit 33");
-        faults(select, UINT64_C(1) << 35, "bit 35");
-        if (baseline) {
-            keeps(select, UINT64_C(1) << 34, UINT64_C(1) << 34, "adaptive");
-        } else {
-            faults(select, UINT64_C(1) << 34, "adaptive");
-        }
-        faults(select, UINT64_C(1) << 63, "bit 63");
-        if (pmu_version == 3 || pmu_version == 4) {
-            keeps(select, ANY_THREAD, ANY_THREAD, "AnyThread");
-        } else {
-            faults(select, ANY_THREAD, "AnyThread");
-        }
-        keeps(select, 0, 0, "zero");
+        test_gp(i);
     }
     for (unsigned j = 0; j < 3; j++) {
-        uint32_t msr = MSR_FIXED_CTR0 + j;
-
-        keeps(msr, 0x123456789abc, 0x123456789abc, "fixed");
-        keeps(msr, 0x80000000, 0x80000000, "fixed, not sign-extended");
-        if (on_kvm) {
-            keeps(msr, COUNTER_MASK + 1, 0, "49 bits, ignored by KVM");
-        } else {
-            faults(msr, COUNTER_MASK + 1, "49 bits");
-        }
-        keeps(msr, 0, 0, "zero");
+        test_fixed(j);
     }
     absent(MSR_FIXED_CTR0 + 3, "no such fixed counter");
 }
 
-static void test_global(void)
+static void test_fixed_ctrl(void)
 {
-    const uint64_t set_mask = counters | OVF_BUF | LBR_FROZEN | FROZEN;
-    uint64_t value;
-
     keeps(MSR_FIXED_CTR_CTRL, 0xbbb, 0xbbb, "all valid bits");
     if (pmu_version == 3 || pmu_version == 4) {
         keeps(MSR_FIXED_CTR_CTRL, 0x444, 0x444, "AnyThread");
@@ -242,25 +253,26 @@ static void test_global(void)
     faults(MSR_FIXED_CTR_CTRL, UINT64_C(0x1000) << 32,
            "a fourth counter, adaptive");
     for (unsigned j = 0; j < 3; j++) {
-        uint64_t bit = UINT64_C(1) << (32 + 4 * j);
-
-        if (baseline) {
-            keeps(MSR_FIXED_CTR_CTRL, bit, bit, "adaptive");
-        } else {
-            faults(MSR_FIXED_CTR_CTRL, bit, "adaptive");
-        }
+        test_adaptive(MSR_FIXED_CTR_CTRL, UINT64_C(1) << (32 + 4 * j));
     }
     keeps(MSR_FIXED_CTR_CTRL, 0, 0, "zero");
+}
 
-    keeps(MSR_GLOBAL_CTRL, counters, counters, "every counter");
+static void test_global_ctrl(void)
+{
+    keeps(MSR_GLOBAL_CTRL, pmu_counters, pmu_counters, "every counter");
     faults(MSR_GLOBAL_CTRL, UINT64_C(1) << pmu_gp, "one counter more");
     faults(MSR_GLOBAL_CTRL, UINT64_C(8) << 32, "one fixed counter more");
     faults(MSR_GLOBAL_CTRL, UINT64_C(1) << 48, "metrics");
     faults(MSR_GLOBAL_CTRL, UINT64_C(1) << 63, "bit 63");
     keeps(MSR_GLOBAL_CTRL, 0, 0, "zero");
+}
 
+static void test_global_status(void)
+{
     faults(MSR_GLOBAL_STATUS, 0, "read-only");
-    keeps(MSR_GLOBAL_OVF_CTRL, counters | OVF_BUF | COND_CHGD, 0, "reads 0");
+    keeps(MSR_GLOBAL_OVF_CTRL, pmu_counters | OVF_BUF | COND_CHGD, 0,
+          "reads 0");
     faults(MSR_GLOBAL_OVF_CTRL, UINT64_C(1) << pmu_gp, "one counter more");
     faults(MSR_GLOBAL_OVF_CTRL, UINT64_C(1) << 55, "no processor trace");
     faults(MSR_GLOBAL_OVF_CTRL, UINT64_C(1) << 60, "no enclaves");
@@ -270,8 +282,13 @@ static void test_global(void)
         faults(MSR_GLOBAL_OVF_CTRL, LBR_FROZEN, "before version 4");
         absent(MSR_GLOBAL_STATUS_SET, "before version 4");
         absent(MSR_GLOBAL_INUSE, "before version 4");
-        return;
     }
+}
+
+/* Version 4 on */
+static void test_status_set(void)
+{
+    const uint64_t set_mask = pmu_counters | OVF_BUF | LBR_FROZEN | FROZEN;
 
     keeps(MSR_GLOBAL_OVF_CTRL, FROZEN | LBR_FROZEN, 0, "version 4");
     keeps(MSR_GLOBAL_STATUS_SET, set_mask, 0, "reads 0");
@@ -285,23 +302,37 @@ static void test_global(void)
     check(rdmsr(MSR_GLOBAL_STATUS), 0, "... and the others");
     faults(MSR_GLOBAL_STATUS_SET, COND_CHGD, "not to be set");
     faults(MSR_GLOBAL_STATUS_SET, UINT64_C(1) << pmu_gp, "one counter more");
+}
+
+/* Version 4 on */
+static void test_inuse(void)
+{
+    const uint32_t select = MSR_PERFEVTSEL0 + pmu_gp - 1;
+    const uint64_t last = UINT64_C(1) << (pmu_gp - 1);
 
     faults(MSR_GLOBAL_INUSE, 0, "read-only");
-    wrmsr(MSR_PERFEVTSEL0 + pmu_gp - 1, 0x3c);
-    try_rdmsr(MSR_GLOBAL_INUSE, &value);
-    check(value, UINT64_C(1) << (pmu_gp - 1), "INUSE: a counter");
-    wrmsr(MSR_PERFEVTSEL0 + pmu_gp - 1, 0x3c | EVTSEL_INT);
-    try_rdmsr(MSR_GLOBAL_INUSE, &value);
-    check(value, UINT64_C(1) << (pmu_gp - 1) | COND_CHGD,
+    wrmsr(select, EV_CYCLES);
+    check(rdmsr(MSR_GLOBAL_INUSE), last, "INUSE: a counter");
+    wrmsr(select, EV_CYCLES | EVTSEL_INT);
+    check(rdmsr(MSR_GLOBAL_INUSE), last | COND_CHGD,
           "INUSE: a counter and its interrupt");
-    wrmsr(MSR_PERFEVTSEL0 + pmu_gp - 1, 0);
+    wrmsr(select, 0);
     wrmsr(MSR_FIXED_CTR_CTRL, 0x820);
-    try_rdmsr(MSR_GLOBAL_INUSE, &value);
-    check(value, UINT64_C(2) << 32 | COND_CHGD,
+    check(rdmsr(MSR_GLOBAL_INUSE), UINT64_C(2) << 32 | COND_CHGD,
           "INUSE: a fixed counter and another one's interrupt");
     wrmsr(MSR_FIXED_CTR_CTRL, 0);
-    try_rdmsr(MSR_GLOBAL_INUSE, &value);
-    check(value, 0, "INUSE: nothing");
+    check(rdmsr(MSR_GLOBAL_INUSE), 0, "INUSE: nothing");
+}
+
+static void test_global(void)
+{
+    test_fixed_ctrl();
+    test_global_ctrl();
+    test_global_status();
+    if (pmu_version >= 4) {
+        test_status_set();
+        test_inuse();
+    }
 }
 
 static void test_other(void)
@@ -323,11 +354,11 @@ static void test_other(void)
 
     if (on_kvm) {
         /* With VMX it faults, with SVM nothing happens. */
-        try_wrmsr(MSR_DEBUGCTL, 1 << 12);
+        try_wrmsr(MSR_DEBUGCTL, DEBUGCTL_FREEZE);
         check(rdmsr(MSR_DEBUGCTL), 0, "no freeze on PMI");
         return;
     }
-    keeps(MSR_DEBUGCTL, 1 << 12, 1 << 12, "freeze on PMI");
+    keeps(MSR_DEBUGCTL, DEBUGCTL_FREEZE, DEBUGCTL_FREEZE, "freeze on PMI");
     keeps(MSR_DEBUGCTL, 1, 0, "LBR: ignored");
     faults(MSR_DEBUGCTL, UINT64_C(1) << 63, "bit 63");
     keeps(MSR_DEBUGCTL, 0, 0, "zero");
@@ -368,7 +399,7 @@ static void test_ds_area(void)
     uint32_t r[4];
     uint64_t low;
 
-    /* Processors go by what they can do, the emulator by what is on. */
+    /* 57 bits on a processor that has them, in the emulator if they are on. */
     cpuid(7, r);
     low = UINT64_C(1) << (on_kvm && r[2] >> 16 & 1 ? 56 : 47);
     keeps(MSR_DS_AREA, low - 1, low - 1, "canonical");
@@ -438,7 +469,7 @@ asm(".globl user_rdpmc, count_between\n"
     "lea 1f(%rip), %r15\n"
     "rdpmc\n"
     "1: ret\n"
-    /* What is retired between two readings, the first one included. */
+    /* Instructions from one reading to the next, the first reading included */
     "count_between:\n"
     "xor %ecx, %ecx\n"
     "rdpmc\n"
@@ -471,11 +502,7 @@ static bool on_trap(struct frame *frame)
 
 static void set_pce(bool on)
 {
-    uint64_t cr4;
-
-    asm volatile("mov %%cr4, %0" : "=r"(cr4));
-    cr4 = on ? cr4 | 0x100 : cr4 & ~UINT64_C(0x100);
-    asm volatile("mov %0, %%cr4" : : "r"(cr4));
+    write_cr4(on ? read_cr4() | CR4_PCE : read_cr4() & ~CR4_PCE);
 }
 
 /* Fast mode, which the emulator has; KVM has none beside CPUID leaf 0xA. */
@@ -525,7 +552,7 @@ static void test_rdpmc(void)
     if (ring3_only) {
         return;
     }
-    wrmsr(MSR_PERFEVTSEL0, 0xc0 | EVTSEL_EN | EVTSEL_OS);
+    wrmsr(MSR_PERFEVTSEL0, EV_INSNS | EVTSEL_EN | EVTSEL_OS);
     run_code(&cpus[0], count_between, false, 0, 1);
     check(between[0], 4, "RDPMC: instructions since the last one");
     check(between[1], 3, "RDMSR: instructions since the last one");
@@ -583,17 +610,17 @@ static void reset(void)
     /* Something to clear, counters that run and an overflow among it. */
     for (unsigned i = 0; i < pmu_gp; i++) {
         wrmsr(MSR_PMC0 + i, COUNTER_MASK);
-        wrmsr(MSR_PERFEVTSEL0 + i, 0xc0 | EVTSEL_EN | EVTSEL_OS);
+        wrmsr(MSR_PERFEVTSEL0 + i, EV_INSNS | EVTSEL_EN | EVTSEL_OS);
     }
     wrmsr(MSR_FIXED_CTR0, COUNTER_MASK - 1000);
     wrmsr(MSR_FIXED_CTR_CTRL, 0x333);
-    try_wrmsr(MSR_DEBUGCTL, 1 << 12);
+    try_wrmsr(MSR_DEBUGCTL, DEBUGCTL_FREEZE);
     for (unsigned i = 0; i < ARRAY_SIZE(pebs_msrs); i++) {
         try_wrmsr(pebs_msrs[i], 1);
     }
     try_wrmsr(MSR_PEBS_ENABLE, 0); /* or there is no overflow to be seen */
     apic_write(APIC_LVTPC, APIC_MASKED | 0x31);
-    wrmsr(MSR_GLOBAL_CTRL, counters);
+    wrmsr(MSR_GLOBAL_CTRL, pmu_counters);
     check(rdmsr(MSR_GLOBAL_STATUS) & 1, 1, "an overflow before reset");
     try_wrmsr(MSR_PEBS_ENABLE, 1);
 
@@ -607,7 +634,6 @@ static void reset(void)
 
 void main(void)
 {
-    counters = ((1u << pmu_gp) - 1) | UINT64_C(7) << 32;
     read_pebs();
     if (cmos_read(CMOS_PHASE) == PHASE_RESET) {
         cmos_write(CMOS_PHASE, 0);
