@@ -35,7 +35,7 @@ static void test_cpuid(void)
             g_assert_cmphex(cpuid(qts, 1, 2) & PDCM, ==, PDCM);
             g_assert_cmphex(rdmsr(qts, 0, PERF_CAPABILITIES), ==, 0x64c0);
 
-            /* A counter more than there are. */
+            /* One counter more than there are */
             g_assert_cmphex(rdmsr(qts, 0, PERFEVTSEL0 + gp - 1), ==, 0);
             if (gp < 8) {
                 g_assert_cmphex(rdmsr(qts, 0, PERFEVTSEL0 + gp), ==, GP_FAULT);
@@ -52,7 +52,7 @@ static void test_cpuid(void)
     }
 }
 
-/* What the guest sees is there, and nothing else. */
+/* The counters that the guest sees work, and no others. */
 static void check_visible(QTestState *qts, unsigned version, unsigned nr_gp,
                           unsigned fixed)
 {
@@ -98,7 +98,7 @@ static void test_visible(void)
         const char *host;
         unsigned nr_gp;
         unsigned fixed;
-        /* Of those, without a gap below. */
+        /* Those of @fixed without a gap below them */
         unsigned low;
     } granted[] = {
         { "pmu-host-gp=0", 8, 7, 7 },
@@ -123,7 +123,7 @@ static void test_visible(void)
             qtest_quit(qts);
         }
     }
-    /* All are seen, whatever is reserved. */
+    /* All counters are visible, whatever is reserved. */
     for (unsigned version = 2; version <= 5; version++) {
         QTestState *qts = qtest_initf(ARGS "-cpu " INTEL ",pmu-visible=all,"
                                       "pmu-passthrough=auto,pmu-version=%u,"
@@ -155,100 +155,96 @@ static void test_none(void)
 
 /* Properties */
 
+static const BadModel bad_pmus[] = {
+    BAD_ICX("'pmu': true, 'pmu-version': 1",
+            "pmu-version=1 is out of range: use 2 to 5"),
+    BAD_ICX("'pmu': true, 'pmu-version': 6",
+            "pmu-version=6 is out of range: use 2 to 5"),
+    BAD_ICX("'pmu': true, 'pmu-gp-counters': 9",
+            "pmu-gp-counters=9 is out of range: use 1 to 8"),
+    BAD_ICX("'pmu-version': 4", "pmu-version needs a PMU: add pmu=on"),
+    BAD_ICX("'pmu-gp-counters': 4", "pmu-gp-counters needs a PMU: add pmu=on"),
+    BAD_ICX("'pmu': false, 'pmu-version': 4",
+            "pmu-version needs a PMU: add pmu=on"),
+    { "EPYC", "{ 'pmu': true, 'pmu-version': 4 }",
+      "pmu-version needs a CPU model with vendor GenuineIntel" },
+    { "EPYC", "{ 'pmu': true, 'pmu-gp-counters': 4 }",
+      "pmu-gp-counters needs a CPU model with vendor GenuineIntel" },
+    { "max", "{ 'pmu-version': 4 }",
+      "pmu-version needs a CPU model with vendor GenuineIntel" },
+};
+
+static const BadModel bad_passthroughs[] = {
+    BAD_ICX("'pmu': false, 'pmu-passthrough': 'on'",
+            "pmu-passthrough=on contradicts pmu=off"),
+    BAD_ICX("'pmu': false, 'pmu-passthrough': 'auto'",
+            "pmu-passthrough=auto contradicts pmu=off"),
+    { "EPYC", "{ 'pmu': false, 'pmu-passthrough': 'on' }",
+      "pmu-passthrough=on contradicts pmu=off" },
+    BAD_ICX("'pmu': true, 'pmu-host-gp': 1",
+            "pmu-host-gp needs pmu-passthrough: add pmu-passthrough=on"),
+    BAD_ICX("'pmu': true, 'pmu-host-fixed': '0'",
+            "pmu-host-fixed needs pmu-passthrough: add pmu-passthrough=on"),
+    BAD_ICX("'pmu': true, 'pmu-host-order': 'low'",
+            "pmu-host-order needs pmu-passthrough: add pmu-passthrough=on"),
+    BAD_ICX("'pmu': true, 'pmu-visible': 'all'",
+            "pmu-visible needs pmu-passthrough: add pmu-passthrough=on"),
+    BAD_ICX("'pmu': true, 'pmu-slice-ms': 11",
+            "pmu-slice-ms needs pmu-passthrough: add pmu-passthrough=on"),
+    { "EPYC", "{ 'pmu-host-gp': 1 }",
+      "pmu-host-gp needs pmu-passthrough: add pmu-passthrough=on" },
+    BAD_ICX("'pmu-passthrough': 'on', 'pmu-slice-ms': 0",
+            "pmu-slice-ms=0 is out of range: use 1 or more"),
+    { "EPYC", "{ 'pmu-passthrough': 'auto', 'pmu-host-gp': 1 }",
+      "pmu-host-gp needs a CPU model with vendor GenuineIntel" },
+    BAD_ICX("'pmu-passthrough': 'on', 'pmu-gp-counters': 4, 'pmu-host-gp': 5",
+            "pmu-host-gp=5 is more than the 4 general-purpose counters that "
+            "there are: use 0 to 4"),
+    BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-gp': 9",
+            "pmu-host-gp=9 is more than the 8 general-purpose counters that "
+            "there are: use 0 to 8"),
+    BAD_ICX("'pmu-passthrough': 'auto', 'pmu-host-gp': 8",
+            "pmu-host-gp=8 leaves the guest none of the 8 general-purpose "
+            "counters: use 0 to 7, or pmu-visible=all"),
+    BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-fixed': '3'",
+            "pmu-host-fixed=3: '3' is no fixed"),
+    BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-fixed': '0:0'",
+            "pmu-host-fixed=0:0 names fixed counter 0 twice: name it once"),
+    BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-fixed': 'a'",
+            "pmu-host-fixed=a: 'a' is no fixed"),
+    BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-fixed': '0,2'",
+            "pmu-host-fixed=0,2: '0,2' is no fixed counter: use the indices "
+            "0 to 2 with colons between them, as in 0:2"),
+    BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-fixed': '0:'",
+            "pmu-host-fixed=0:: '' is no fixed"),
+    BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-fixed': '12'",
+            "pmu-host-fixed=12: '12' is no fixed"),
+    BAD_ICX("'pmu-passthrough': 'maybe'", "does not accept value 'maybe'"),
+    BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-order': 'up'",
+            "does not accept value 'up'"),
+    BAD_ICX("'pmu-passthrough': 'on', 'pmu-visible': 'some'",
+            "does not accept value 'some'"),
+    { "EPYC", "{ 'pmu-passthrough': 'on' }",
+      "pmu-passthrough=on cannot be had: under TCG it needs a CPU model "
+      "with vendor GenuineIntel, for example Icelake-Server-v6" },
+    { "max", "{ 'pmu': true, 'pmu-passthrough': 'on' }",
+      "pmu-passthrough=on cannot be had: under TCG it needs" },
+};
+
 static void test_properties(void)
 {
-    static const BadModel bad[] = {
-        { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-version': 1 }",
-          "pmu-version=1 is out of range: use 2 to 5" },
-        { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-version': 6 }",
-          "pmu-version=6 is out of range: use 2 to 5" },
-        { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-gp-counters': 9 }",
-          "pmu-gp-counters=9 is out of range: use 1 to 8" },
-        { "Icelake-Server-v6", "{ 'pmu-version': 4 }",
-          "pmu-version needs a PMU: add pmu=on" },
-        { "Icelake-Server-v6", "{ 'pmu-gp-counters': 4 }",
-          "pmu-gp-counters needs a PMU: add pmu=on" },
-        { "Icelake-Server-v6", "{ 'pmu': false, 'pmu-version': 4 }",
-          "pmu-version needs a PMU: add pmu=on" },
-        { "EPYC", "{ 'pmu': true, 'pmu-version': 4 }",
-          "pmu-version needs a CPU model with vendor GenuineIntel" },
-        { "EPYC", "{ 'pmu': true, 'pmu-gp-counters': 4 }",
-          "pmu-gp-counters needs a CPU model with vendor GenuineIntel" },
-        { "max", "{ 'pmu-version': 4 }",
-          "pmu-version needs a CPU model with vendor GenuineIntel" },
-        { "Icelake-Server-v6", "{ 'pmu': false, 'pmu-passthrough': 'on' }",
-          "pmu-passthrough=on contradicts pmu=off" },
-        { "Icelake-Server-v6", "{ 'pmu': false, 'pmu-passthrough': 'auto' }",
-          "pmu-passthrough=auto contradicts pmu=off" },
-        { "EPYC", "{ 'pmu': false, 'pmu-passthrough': 'on' }",
-          "pmu-passthrough=on contradicts pmu=off" },
-        { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-host-gp': 1 }",
-          "pmu-host-gp needs pmu-passthrough: add pmu-passthrough=on" },
-        { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-host-fixed': '0' }",
-          "pmu-host-fixed needs pmu-passthrough: add pmu-passthrough=on" },
-        { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-host-order': 'low' }",
-          "pmu-host-order needs pmu-passthrough: add pmu-passthrough=on" },
-        { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-visible': 'all' }",
-          "pmu-visible needs pmu-passthrough: add pmu-passthrough=on" },
-        { "Icelake-Server-v6", "{ 'pmu': true, 'pmu-slice-ms': 11 }",
-          "pmu-slice-ms needs pmu-passthrough: add pmu-passthrough=on" },
-        { "EPYC", "{ 'pmu-host-gp': 1 }",
-          "pmu-host-gp needs pmu-passthrough: add pmu-passthrough=on" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
-          "  'pmu-slice-ms': 0 }",
-          "pmu-slice-ms=0 is out of range: use 1 or more" },
-        { "EPYC", "{ 'pmu-passthrough': 'auto', 'pmu-host-gp': 1 }",
-          "pmu-host-gp needs a CPU model with vendor GenuineIntel" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
-          "  'pmu-gp-counters': 4, 'pmu-host-gp': 5 }",
-          "pmu-host-gp=5 is more than the 4 general-purpose counters that "
-          "there are: use 0 to 4" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
-          "  'pmu-host-gp': 9 }",
-          "pmu-host-gp=9 is more than the 8 general-purpose counters that "
-          "there are: use 0 to 8" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'auto',"
-          "  'pmu-host-gp': 8 }",
-          "pmu-host-gp=8 leaves the guest none of the 8 general-purpose "
-          "counters: use 0 to 7, or pmu-visible=all" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
-          "  'pmu-host-fixed': '3' }", "pmu-host-fixed=3: '3' is no fixed" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
-          "  'pmu-host-fixed': '0:0' }",
-          "pmu-host-fixed=0:0 names fixed counter 0 twice: name it once" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
-          "  'pmu-host-fixed': 'a' }", "pmu-host-fixed=a: 'a' is no fixed" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
-          "  'pmu-host-fixed': '0,2' }",
-          "pmu-host-fixed=0,2: '0,2' is no fixed counter: use the indices 0 "
-          "to 2 with colons between them, as in 0:2" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
-          "  'pmu-host-fixed': '0:' }", "pmu-host-fixed=0:: '' is no fixed" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
-          "  'pmu-host-fixed': '12' }", "pmu-host-fixed=12: '12' is no fixed" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'maybe' }",
-          "does not accept value 'maybe'" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
-          "  'pmu-host-order': 'up' }", "does not accept value 'up'" },
-        { "Icelake-Server-v6", "{ 'pmu-passthrough': 'on',"
-          "  'pmu-visible': 'some' }", "does not accept value 'some'" },
-        { "EPYC", "{ 'pmu-passthrough': 'on' }",
-          "pmu-passthrough=on cannot be had: under TCG it needs a CPU model "
-          "with vendor GenuineIntel, for example Icelake-Server-v6" },
-        { "max", "{ 'pmu': true, 'pmu-passthrough': 'on' }",
-          "pmu-passthrough=on cannot be had: under TCG it needs" },
-    };
     QTestState *qts = qtest_init("-accel tcg -machine none");
 
-    assert_bad_models(qts, bad, G_N_ELEMENTS(bad));
+    assert_bad_models(qts, bad_pmus, G_N_ELEMENTS(bad_pmus));
+    assert_bad_models(qts, bad_passthroughs, G_N_ELEMENTS(bad_passthroughs));
     qtest_quit(qts);
 }
 
 /*
  * Run the emulator until its monitor reads "quit", or until it ends because of
- * @args.  Returns: what it said.
+ * @args.  Returns: its output.
  */
-static char *run(const char *args, bool starts)
+static char *run_emulator(const char *args, bool starts)
 {
     g_autofree char *command =
         g_strdup_printf("sh -c 'echo quit | exec %s -nodefaults -S "
@@ -265,7 +261,14 @@ static char *run(const char *args, bool starts)
     return said;
 }
 
-/* What the user of a command line gets to see. */
+static void check_message(const char *args, bool starts, const char *text)
+{
+    g_autofree char *said = run_emulator(args, starts);
+
+    assert_contains(said, text);
+}
+
+/* The messages that a command line leads to */
 static void test_command_line(void)
 {
     static const struct {
@@ -292,13 +295,11 @@ static void test_command_line(void)
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
-        g_autofree char *said = run(table[i].args, table[i].starts);
-
-        assert_contains(said, table[i].says);
+        check_message(table[i].args, table[i].starts, table[i].says);
     }
 }
 
-/* What is in order is not commented on. */
+/* There is no message where everything is in order. */
 static void test_quiet(void)
 {
     static const char *const args[] = {
@@ -310,14 +311,14 @@ static void test_quiet(void)
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(args); i++) {
-        g_autofree char *said = run(args[i], true);
+        g_autofree char *said = run_emulator(args[i], true);
 
         g_assert_null(strstr(said, "pmu"));
         g_assert_null(strstr(said, "warning"));
     }
 }
 
-/* What a model expands to. */
+/* The properties in the expansion of a model */
 static void test_expansion(void)
 {
     QTestState *qts = qtest_init("-accel tcg -machine none");
@@ -355,19 +356,13 @@ static void test_hotplug(void)
         "'pmu-visible': 'all'", "'pmu-slice-ms': 11",
         "'pmu-passthrough': 'auto'",
     };
-    const char *another = "{ 'execute': 'device_add', 'arguments':"
-                          "  { 'driver': %s, 'id': 'cpu1', 'socket-id': 1,"
-                          "    'core-id': 0, 'thread-id': 0%s%s } }";
     QTestState *qts = qtest_init(ARGS "-smp 1,sockets=2,maxcpus=2 -cpu "
                                  INTEL ",pmu-passthrough=on");
-    g_autofree char *driver = g_strdup_printf("'qemu64-%s-cpu'",
-                                              qtest_get_arch());
-    g_autofree char *same = g_strdup_printf(another, driver, "", "");
+    g_autofree char *same = plug_command(NULL);
     g_autoptr(QDict) info = NULL;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(other); i++) {
-        g_autofree char *command = g_strdup_printf(another, driver, ", ",
-                                                   other[i]);
+        g_autofree char *command = plug_command(other[i]);
         g_autofree char *property = g_strndup(other[i] + 1,
                                               strcspn(other[i] + 1, "'"));
         g_autoptr(QDict) error = qtest_qmp_assert_failure_ref(qts, command,
@@ -380,7 +375,7 @@ static void test_hotplug(void)
         assert_contains(text, "all CPUs of a machine have the same PMU: "
                         "this one has ");
         assert_contains(text, "give the PMU's properties in -cpu");
-        /* It names both sides, and they differ in this. */
+        /* The message has the property of both sides, and they differ. */
         at = strstr(text, property);
         g_assert_nonnull(at);
         mine = g_strndup(at, strcspn(at, ",;"));
@@ -455,38 +450,31 @@ static void test_kvm(void)
         g_assert_null(strstr(qdict_get_str(info, "reason"), "cannot switch"));
     }
     qtest_quit(qts);
-    said = run("-accel kvm -cpu kvm64,pmu-passthrough=on,pmu=off", false);
-    assert_contains(said, "pmu-passthrough=on contradicts pmu=off");
-    g_free(said);
-    said = run("-accel kvm -cpu kvm64,pmu=on,pmu-version=4", false);
-    assert_contains(said, "pmu-version needs the software PMU, which is TCG's: "
-                    "add -accel tcg");
-    g_free(said);
-    said = run("-accel kvm -cpu host,pmu=on,pebs=on", false);
-    assert_contains(said, "pebs needs the software PMU, which is TCG's: "
-                    "add -accel tcg");
-    g_free(said);
-    said = run("-accel kvm -cpu kvm64,pmu-passthrough=auto,pmu-host-gp=1",
-               false);
-    assert_contains(said, "pmu-host-gp: this kernel cannot keep counters for "
-                    "the host");
-    g_free(said);
-    said = NULL;
+    check_message("-accel kvm -cpu kvm64,pmu-passthrough=on,pmu=off", false,
+                  "pmu-passthrough=on contradicts pmu=off");
+    check_message("-accel kvm -cpu kvm64,pmu=on,pmu-version=4", false,
+                  "pmu-version needs the software PMU, which is TCG's: "
+                  "add -accel tcg");
+    check_message("-accel kvm -cpu host,pmu=on,pebs=on", false,
+                  "pebs needs the software PMU, which is TCG's: "
+                  "add -accel tcg");
+    check_message("-accel kvm -cpu kvm64,pmu-passthrough=auto,pmu-host-gp=1",
+                  false, "pmu-host-gp: this kernel cannot keep counters for "
+                  "the host");
 
     if (kvm_parameter("kvm", "enable_pmu") == 'N') {
         check_kvm("kvm64,pmu=on", "none", "enable_pmu is off", "no PMU");
         check_kvm("kvm64,pmu-passthrough=auto", "none", "enable_pmu is off",
                   "enable_pmu is off");
-        said = run("-accel kvm -cpu kvm64,pmu-passthrough=auto", true);
-        assert_contains(said, "warning: pmu-passthrough=auto: the guest has "
-                        "no PMU: KVM offers none: ");
+        check_message("-accel kvm -cpu kvm64,pmu-passthrough=auto", true,
+                      "warning: pmu-passthrough=auto: the guest has "
+                      "no PMU: KVM offers none: ");
     } else if (kvm_mediated()) {
         check_kvm("host,pmu-passthrough=on", "mediated", "whole PMU",
                   "counters cannot be kept for the host while guests run");
         return;
     }
-    g_free(said);
-    said = run("-accel kvm -cpu kvm64,pmu-passthrough=on", false);
+    said = run_emulator("-accel kvm -cpu kvm64,pmu-passthrough=on", false);
     assert_contains(said, "pmu-passthrough=on cannot be had: ");
     assert_contains(said, "vpmu_handover=1");
     assert_contains(said, "enable_mediated_pmu=1");

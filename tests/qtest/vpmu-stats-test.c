@@ -1,5 +1,5 @@
 /*
- * The virtual PMU's figures in query-stats
+ * The virtual PMU's statistics in query-stats
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,7 +31,7 @@ static void test_stats(void)
     wrmsr(qts, 0, PERFEVTSEL0 + 1, ENABLE | BRANCHES);
     assert_writes(qts, 3, 0);
 
-    /* The first enable, then what a context switch does. */
+    /* The first enable, then the writes of a context switch. */
     wrmsr(qts, 0, GLOBAL_CTRL, 3);
     assert_stats(qts, 2, 0, 0, 0, 0);
     assert_writes(qts, 3, 1);
@@ -47,7 +47,7 @@ static void test_stats(void)
     wrmsr(qts, 0, GLOBAL_OVF_CTRL, 3);
     assert_writes(qts, 403, 1);
 
-    /* The host takes an idle one; an enabled one moves, and back. */
+    /* The host takes an idle counter, and gives it back. */
     wrmsr(qts, 0, GLOBAL_CTRL, 2);
     reserve_quietly(qts, RESERVE("'gp': 7"),
                     "gp 0, gp 2, gp 3, gp 4, gp 5, gp 6, gp 7");
@@ -81,7 +81,7 @@ static void test_stats_move(void)
     qtest_quit(qts);
 }
 
-/* A slice without use. */
+/* A counter that is not used for a slice is released. */
 static void test_stats_slice(void)
 {
     g_autoptr(File) rom = rom_new(HALT_CODE, sizeof(HALT_CODE));
@@ -91,7 +91,7 @@ static void test_stats_slice(void)
     enable(qts, 0, 1, 1);
     assert_stats(qts, 2, 0, 0, 0, 0);
     run_for(qts, 20);
-    /* In use, however long. */
+    /* Not while it is in use, however long. */
     assert_counter(qts, 0, 0, "fast", 0);
     assert_stats(qts, 2, 0, 0, 0, 0);
     wrmsr(qts, 0, GLOBAL_CTRL, 1ull << 32);
@@ -105,14 +105,14 @@ static void test_stats_slice(void)
     assert_stats(qts, 3, 0, 1, 0, 0);
     g_assert_cmphex(rdmsr(qts, 0, PMC0), ==, value_of(0, 0) + 1);
 
-    /* Absent for a slice, and nobody looked in between. */
+    /* The same if nothing reads the PMU in that time. */
     wrmsr(qts, 0, GLOBAL_CTRL, 0);
     run_for(qts, 20);
     wrmsr(qts, 0, GLOBAL_CTRL, 1);
     assert_stats(qts, 4, 0, 3, 0, 0);
     qtest_quit(qts);
 
-    /* The same within a slice. */
+    /* It is not released within a slice. */
     qts = qtest_initf(HANDOVER LONG " -bios %s", rom->path);
     enable(qts, 0, 1, 1);
     wrmsr(qts, 0, GLOBAL_CTRL, 0);
@@ -142,6 +142,25 @@ static void test_stats_plain(void)
     qtest_quit(qts);
 }
 
+/* The machine has all statistics, which are the sums of its vCPUs'. */
+static void check_sums(QList *vm, QList *vcpus)
+{
+    g_assert_cmpuint(qlist_size(vm), ==, 1);
+    g_assert_false(qdict_haskey(nth(vm, 0), "qom-path"));
+    g_assert_cmpuint(qlist_size(vcpus), ==, 2);
+    g_assert_cmpuint(qlist_size(qdict_get_qlist(nth(vm, 0), "stats")), ==,
+                     G_N_ELEMENTS(names));
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        QDict *entry = nth(qdict_get_qlist(nth(vm, 0), "stats"), i);
+
+        g_assert_cmpstr(qdict_get_str(entry, "name"), ==, names[i]);
+        g_assert_cmpint(statistic(nth(vm, 0), names[i]), >=, 0);
+        g_assert_cmpint(statistic(nth(vm, 0), names[i]), ==,
+                        statistic(nth(vcpus, 0), names[i]) +
+                        statistic(nth(vcpus, 1), names[i]));
+    }
+}
+
 static void test_stats_filter(void)
 {
     QTestState *qts = qtest_init(HANDOVER LONG ",pmu-visible=all,"
@@ -161,31 +180,16 @@ static void test_stats_filter(void)
     wrmsr(qts, 1, GLOBAL_CTRL, 3);
     vm = query_stats(qts, "'target': 'vm'");
     vcpus = query_stats(qts, "'target': 'vcpu'");
-    g_assert_cmpuint(qlist_size(vm), ==, 1);
-    g_assert_false(qdict_haskey(nth(vm, 0), "qom-path"));
-    g_assert_cmpuint(qlist_size(vcpus), ==, 2);
-    g_assert_cmpuint(qlist_size(qdict_get_qlist(nth(vm, 0), "stats")), ==,
-                     G_N_ELEMENTS(names));
-    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
-        QDict *entry = nth(qdict_get_qlist(nth(vm, 0), "stats"), i);
-
-        g_assert_cmpstr(qdict_get_str(entry, "name"), ==, names[i]);
-        g_assert_cmpint(figure(nth(vm, 0), names[i]), >=, 0);
-        g_assert_cmpint(figure(nth(vm, 0), names[i]), ==,
-                        figure(nth(vcpus, 0), names[i]) +
-                        figure(nth(vcpus, 1), names[i]));
-    }
-    one = result_of(vcpus, path0);
-    g_assert_cmpint(figure(one, "hand-overs"), ==, 5);
-    one = result_of(vcpus, path);
-    g_assert_cmpint(figure(one, "hand-overs"), ==, 2);
-    g_assert_cmpint(figure(one, "reuses"), ==, 2);
+    check_sums(vm, vcpus);
+    g_assert_cmpint(statistic(result_of(vcpus, path0), "hand-overs"), ==, 5);
+    g_assert_cmpint(statistic(result_of(vcpus, path), "hand-overs"), ==, 2);
+    g_assert_cmpint(statistic(result_of(vcpus, path), "reuses"), ==, 2);
     qobject_unref(vcpus);
 
     vcpus = query_stats(qts, only);
     g_assert_cmpuint(qlist_size(vcpus), ==, 1);
     g_assert_cmpstr(qdict_get_str(nth(vcpus, 0), "qom-path"), ==, path);
-    g_assert_cmpint(figure(nth(vcpus, 0), "reuses"), ==, 2);
+    g_assert_cmpint(statistic(nth(vcpus, 0), "reuses"), ==, 2);
     qobject_unref(vcpus);
     vcpus = query_stats(qts, "'target': 'vcpu', 'vcpus': [ '/nobody' ]");
     g_assert_true(qlist_empty(vcpus));
@@ -196,11 +200,11 @@ static void test_stats_filter(void)
                     "  ] } }");
     one = result_of(qdict_get_qlist(rsp, "return"), path);
     g_assert_cmpuint(qlist_size(qdict_get_qlist(one, "stats")), ==, 2);
-    g_assert_cmpint(figure(one, "moves"), ==, 0);
-    g_assert_cmpint(figure(one, "reuses"), ==, 2);
+    g_assert_cmpint(statistic(one, "moves"), ==, 0);
+    g_assert_cmpint(statistic(one, "reuses"), ==, 2);
     qtest_quit(qts);
 
-    /* Nothing where there are no figures. */
+    /* A machine without a PMU has no statistics. */
     qts = qtest_init(ARGS "-cpu " INTEL);
     qobject_unref(vm);
     vm = query_stats(qts, "'target': 'vm'");
@@ -240,7 +244,7 @@ static void test_stats_schema(void)
     qtest_quit(qts);
 }
 
-/* Time counts as starved while a counter is, and only then. */
+/* starved-ns grows while a counter starves, and only then. */
 static void test_starved_time(void)
 {
     g_autoptr(File) rom = rom_new(HALT_CODE, sizeof(HALT_CODE));
@@ -258,16 +262,16 @@ static void test_starved_time(void)
     begin = g_get_monotonic_time();
     run_for(qts, 20);
     starved = total(qts, "starved-ns");
-    /* Two counters, for at least the time that it was asked to run. */
+    /* Two counters, for at least the time that the guest was to run. */
     g_assert_cmpint(starved, >=, 2 * 20 * 1000000);
     g_assert_cmpint(starved, <=,
                     2 * 1000 * (g_get_monotonic_time() - begin));
     g_assert_cmpint(starved % 2, ==, 0);
-    /* It stands while the machine does. */
+    /* It does not grow while the machine is stopped. */
     g_usleep(5000);
     g_assert_cmpint(total(qts, "starved-ns"), ==, starved);
 
-    /* Disabled is not starved. */
+    /* A disabled counter does not starve. */
     wrmsr(qts, 0, GLOBAL_CTRL, 0x3f);
     run_for(qts, 20);
     g_assert_cmpint(total(qts, "starved-ns"), ==, starved);

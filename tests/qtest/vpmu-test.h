@@ -84,7 +84,7 @@ static inline uint32_t cpuid(QTestState *qts, uint32_t leaf, unsigned reg)
     return value;
 }
 
-/* Does @text have @part?  Says what it has when not. */
+/* @text must contain @part; a message shows it if it does not. */
 static inline void assert_contains(const char *text, const char *part)
 {
     if (!strstr(text, part)) {
@@ -93,7 +93,7 @@ static inline void assert_contains(const char *text, const char *part)
     }
 }
 
-/* The start of main(); false: nothing can be tested here. */
+/* The start of main().  Returns: whether anything can be tested here. */
 static inline bool test_init(int *argc, char ***argv)
 {
     g_test_init(argc, argv, NULL);
@@ -113,12 +113,15 @@ static inline char *expansion(const char *model, const char *props)
                            model, props);
 }
 
-/* A model with properties that contradict each other, or cannot be had. */
+/* A model with properties that contradict each other or are not available. */
 typedef struct BadModel {
     const char *model;
     const char *props;
     const char *error;
 } BadModel;
+
+/* The model that most of them are about */
+#define BAD_ICX(props, error)   { "Icelake-Server-v6", "{ " props " }", error }
 
 static inline void assert_bad_models(QTestState *qts, const BadModel *bad,
                                      unsigned nr)
@@ -160,23 +163,9 @@ static inline void file_free(File *file)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(File, file_free)
 
-static inline void wait_migrated(QTestState *qts)
-{
-    for (;;) {
-        g_autoptr(QDict) rsp =
-            qtest_qmp_assert_success_ref(qts,
-                                         "{ 'execute': 'query-migrate' }");
-        const char *status = qdict_get_try_str(rsp, "status");
-
-        if (status && g_str_equal(status, "completed")) {
-            return;
-        }
-        g_assert_true(!status || !g_str_equal(status, "failed"));
-        g_usleep(10000);
-    }
-}
-
-static inline void wait_status(QTestState *qts, const char *wanted)
+/* Wait until the migration is @wanted; it must not become @never. */
+static inline void wait_status(QTestState *qts, const char *wanted,
+                               const char *never)
 {
     for (;;) {
         g_autoptr(QDict) rsp =
@@ -187,9 +176,14 @@ static inline void wait_status(QTestState *qts, const char *wanted)
         if (status && g_str_equal(status, wanted)) {
             return;
         }
-        g_assert_true(!status || !g_str_equal(status, "completed"));
+        g_assert_true(!status || !g_str_equal(status, never));
         g_usleep(10000);
     }
+}
+
+static inline void wait_migrated(QTestState *qts)
+{
+    wait_status(qts, "completed", "failed");
 }
 
 static inline void migrate(QTestState *qts, const File *file)
@@ -197,6 +191,26 @@ static inline void migrate(QTestState *qts, const File *file)
     qtest_qmp_assert_success(qts, "{ 'execute': 'migrate',"
                              "  'arguments': { 'uri': %s } }", file->uri);
     wait_migrated(qts);
+}
+
+/*
+ * Let an emulator with this CPU load the stream in @file, which it must refuse.
+ * Returns: its error messages.
+ */
+static inline char *migrate_refused(const char *cpu, const File *file)
+{
+    g_autoptr(File) log = file_new("log");
+    QTestState *qts = qtest_initf(ARGS "-cpu %s -incoming defer 2>%s", cpu,
+                                  log->path);
+    char *said = NULL;
+
+    qtest_set_expected_status(qts, EXIT_FAILURE);
+    qtest_qmp_send(qts, "{ 'execute': 'migrate-incoming',"
+                   "  'arguments': { 'uri': %s } }", file->uri);
+    qtest_wait_qemu(qts);
+    qtest_quit(qts);
+    g_assert_true(g_file_get_contents(log->path, &said, NULL, NULL));
+    return said;
 }
 
 /* QMP */
@@ -269,6 +283,16 @@ static inline void run_for(QTestState *qts, unsigned ms)
     cont(qts);
     g_usleep(ms * 1000);
     stop(qts);
+}
+
+/* The command that plugs a second CPU, with @property or NULL. */
+static inline char *plug_command(const char *property)
+{
+    return g_strdup_printf("{ 'execute': 'device_add', 'arguments':"
+                           "  { 'driver': 'qemu64-%s-cpu', 'id': 'cpu1',"
+                           "    'socket-id': 1, 'core-id': 0, 'thread-id': 0"
+                           "    %s%s } }", qtest_get_arch(),
+                           property ? ", " : "", property ?: "");
 }
 
 /* Sets of counters as text: "2" or "2:0,2" is two GP, and fixed 0 and 2. */
@@ -347,13 +371,24 @@ static inline QDict *reserve(QTestState *qts, const char *command,
     return rsp;
 }
 
-/* The same where nobody is displaced. */
+/* The same where no guest's counter is displaced. */
 static inline void reserve_quietly(QTestState *qts, const char *command,
                                    const char *counters)
 {
     g_autoptr(QDict) rsp = reserve(qts, command, counters);
 
     g_assert_true(qlist_empty(qdict_get_qlist(rsp, "displaced")));
+}
+
+/* Program a host counter; @event: further arguments, or NULL for off. */
+static inline void host_count(QTestState *qts, const char *type,
+                              unsigned index, const char *event)
+{
+    g_autofree char *command =
+        g_strdup_printf(COUNT("'type': '%s', 'index': %u%s%s"), type, index,
+                        event ? ", " : "", event ?: "");
+
+    qtest_qmp_assert_success(qts, command, NULL);
 }
 
 /* A command that fails, says @text and changes nothing. */
@@ -385,7 +420,7 @@ static inline void assert_counter(QTestState *qts, unsigned cpu, unsigned v,
     }
 }
 
-/* A value by which a counter is known. */
+/* A value by which a counter is recognized */
 static inline uint64_t value_of(unsigned cpu, unsigned v)
 {
     return 0x100000000000 * (cpu + 1) + v + 1;
@@ -440,7 +475,7 @@ static inline uint64_t host_value(QTestState *qts, unsigned cpu, unsigned n)
                                              "host-counters"), n), "value");
 }
 
-/* Figures */
+/* Statistics */
 
 static inline QList *query_stats(QTestState *qts, const char *args)
 {
@@ -455,7 +490,7 @@ static inline QList *query_stats(QTestState *qts, const char *args)
     return list;
 }
 
-static inline int64_t figure(QDict *result, const char *name)
+static inline int64_t statistic(QDict *result, const char *name)
 {
     QList *list = qdict_get_qlist(result, "stats");
 
@@ -483,7 +518,7 @@ static inline int64_t total(QTestState *qts, const char *name)
     g_autoptr(QList) list = query_stats(qts, "'target': 'vm'");
 
     g_assert_cmpuint(qlist_size(list), ==, 1);
-    return figure(nth(list, 0), name);
+    return statistic(nth(list, 0), name);
 }
 
 static inline void assert_stats(QTestState *qts, int64_t hand_overs,
