@@ -32,7 +32,7 @@
 #define IF0             0x200
 /* pebs: the interrupt comes later; its frame says nothing of the record */
 #define LATER           0x400
-/* pebs: the code accesses several addresses or a stack, and any of them is right */
+/* pebs: the code accesses several addresses or a stack; any is right */
 #define ANY             0x800
 
 /* What the address in a PEBS record is relative to. */
@@ -53,6 +53,7 @@ typedef int32_t Counts[NR_CLASSES];
 /* As the macros lay it out. */
 struct test_case {
     const char *name;
+    const char *pebs_name;      /* "": @name */
     void (*code)(void);
     void (*before)(struct cpu *cpu);
     uint64_t rcx, offset;

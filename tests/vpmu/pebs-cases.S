@@ -310,22 +310,7 @@ xmm_next:
         nop
         end
 
-        case "after a load from a device", n=4
-        mov $APIC, %ebx
-        nop
-        mov APIC_ID(%rbx), %eax
-        at nop
-        nop
-        end
-
 /* REP: one instruction; the address is that of its first element */
-
-        case "rep movsb", n=3, area=A_RSI
-        nop
-        mov $5000, %ecx
-        at rep movsb
-        nop
-        end
 
         case "rep movsb, its load", event=EV_LOADS, area=A_RSI
         nop
@@ -340,22 +325,6 @@ xmm_next:
         nop
         end
 
-        case "rep stosb with a count of 0", n=3
-        nop
-        xor %ecx, %ecx
-        at rep stosb
-        nop
-        end
-
-        case "rep stosb with a page fault", USER, n=4, area=A_ABS, \
-             offset=WINDOW, before=before_hole_map
-        mov $WINDOW, %edi
-        mov $100, %ecx
-        nop
-        at rep stosb
-        nop
-        end
-
         case "before rep movsb", n=2
         mov $5000, %ecx
         at nop
@@ -363,15 +332,6 @@ xmm_next:
         end
 
 /* Faults in between */
-
-        case "load after its page fault", USER, n=2, event=EV_LOADS, \
-             area=A_ABS, offset=WINDOW, before=before_hole_map
-        mov (%rdi), %eax
-        mov $WINDOW, %ebx
-        nop
-        at mov (%rbx), %eax
-        nop
-        end
 
         case "store after its page fault, as an instruction", USER, n=3, \
              area=A_ABS, offset=WINDOW + 8, before=before_hole_map
@@ -406,26 +366,7 @@ xmm_next:
         nop
         end
 
-        case "before a #UD", n=2
-        lea 1f(%rip), %r15
-        at nop
-        ud2
-1:      nop
-        end
-
 /* The system */
-
-        case "int n", BOTH|ANY, n=2
-        nop
-        at int $0x40
-        nop
-        end next=h_iret
-
-        case "int n, its far branch", BOTH|ANY, event=EV_FAR
-        nop
-        at int $0x40
-        nop
-        end next=h_iret
 
         case "int n through an interrupt gate", BOTH|ANY|LATER, n=2
         nop
@@ -438,66 +379,15 @@ xmm_next:
         int $0x40
         end
 
-        case "syscall", USER, n=2
-        nop
-        at syscall
-        nop
-        end next=h_sysret
-
         case "after syscall", USER, n=2
         syscall
         at nop
         nop
         end
 
-        case "hlt", KERNEL, n=2
-        nop
-        at hlt
-        nop
-        end
-
-        case "before hlt", KERNEL|SKIP, n=2
-        lea 1f(%rip), %r15
-        at nop
-        hlt
-1:      nop
-        end
-
-        case "cpuid", n=3
-        nop
-        xor %eax, %eax
-        at cpuid
-        nop
-        end
-
-        case "rdtsc", n=2
-        nop
-        at rdtsc
-        nop
-        end
-
-        case "pause", n=2
-        nop
-        at pause
-        nop
-        end
-
         case "port I/O", n=2
         nop
         at in $0x80, %al
-        nop
-        end
-
-        case "mov to CR3", KERNEL, n=2
-        mov %cr3, %rax
-        at mov %rax, %cr3
-        nop
-        end
-
-        case "wrmsr", KERNEL, n=3
-        mov $0xc0000080, %ecx
-        rdmsr
-        at wrmsr
         nop
         end
 
@@ -528,20 +418,6 @@ xmm_next:
         at loop 1f
         nop
 1:      nop
-        end
-
-        case "a store into this block", BOTH|ANY, n=2
-        nop
-        at incb 1f + 1(%rip)
-1:      mov $0, %eax
-        nop
-        end
-
-        case "after a store into this block", n=3
-        nop
-        incb 1f + 1(%rip)
-1:      at mov $0, %eax
-        nop
         end
 
         .section .note.GNU-stack, "", @progbits

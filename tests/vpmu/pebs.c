@@ -332,7 +332,8 @@ static void try_case(const struct test_case *c, bool user)
                          c->n + (user ? 0 : call_counts(c->event)), 1000));
     r = read_record(buffer);
     wrong = wrong_in_case(c, &r);
-    if (!result(!wrong, "%s, ring %d", c->name, ring_of(user))) {
+    if (!result(!wrong, "%s, ring %d", *c->pebs_name ? c->pebs_name : c->name,
+                ring_of(user))) {
         print("#   wrong: %s; %lu bytes, ip 0x%lx (0x%lx), rip 0x%lx (0x%lx), "
               "address 0x%lx (0x%lx), interrupts %u at 0x%lx, status 0x%lx, "
               "flags 0x%lx (0x%lx)\n", wrong,

@@ -31,13 +31,6 @@
 1:      nop
         end next=WINDOW+0x1000-2
 
-        case "before #UD", n=2
-        lea 1f(%rip), %r15
-        at nop
-        ud2
-1:      nop
-        end
-
         case "before #GP", USER, n=2
         lea 1f(%rip), %r15
         at nop
@@ -58,13 +51,6 @@
         xor %ecx, %ecx
         at nop
         div %ecx
-1:      nop
-        end
-
-        case "before HLT", KERNEL|SKIP, n=2
-        lea 1f(%rip), %r15
-        at nop
-        hlt
 1:      nop
         end
 
@@ -108,24 +94,10 @@
         nop
         end
 
-        case "at rep movsb", n=3, rcx=0
-        nop
-        mov $5000, %ecx
-        at rep movsb
-        nop
-        end
-
         case "at rep lodsb of 200000", n=3, rcx=0
         mov $0x100000, %esi
         mov $200000, %ecx
         at rep lodsb
-        nop
-        end
-
-        case "at rep stosb with a count of 0", n=3, rcx=0
-        nop
-        xor %ecx, %ecx
-        at rep stosb
         nop
         end
 
@@ -143,26 +115,8 @@
         nop
         end
 
-        case "at rep stosb with a page fault", USER, n=4, rcx=0, second=1, \
-             before=before_hole_map
-        mov $WINDOW, %edi
-        mov $100, %ecx
-        nop
-        at rep stosb
-        nop
-        end
-
         case "at an instruction after its page fault", USER, n=3, second=1, \
              before=before_hole_map
-        mov $WINDOW, %ebx
-        nop
-        at mov (%rbx), %eax
-        nop
-        end
-
-        case "at a load after its page fault", USER, n=2, event=EV_LOADS, \
-             second=1, before=before_hole_map
-        mov (%rdi), %eax
         mov $WINDOW, %ebx
         nop
         at mov (%rbx), %eax
@@ -177,18 +131,6 @@
         nop
         end
 
-        case "at HLT", KERNEL, n=2
-        nop
-        at hlt
-        nop
-        end
-
-        case "at SYSCALL", USER, n=2
-        nop
-        at syscall
-        nop
-        end next=h_sysret, ring=0
-
         case "at SYSRET", USER|OTHER, n=2
         nop
         syscall
@@ -201,18 +143,6 @@
         nop
         nop
         end
-
-        case "at INT n, through a trap gate", n=2
-        nop
-        at int $0x40
-        nop
-        end next=h_iret, ring=0
-
-        case "at INT n, its far branch", event=EV_FAR
-        nop
-        at int $0x40
-        nop
-        end next=h_iret, ring=0
 
         case "at INT n, through an interrupt gate", n=2
         nop
@@ -278,64 +208,10 @@
         nop
         end
 
-        case "after an MMIO read in a block", n=4
-        mov $APIC, %ebx
-        nop
-        mov APIC_ID(%rbx), %eax
-        at nop
-        nop
-        end
-
         case "at port I/O in a block", n=2
         nop
         at in $0x80, %al
         nop
-        nop
-        end
-
-        case "at PAUSE", n=2
-        nop
-        at pause
-        nop
-        end
-
-        case "at CPUID", n=3
-        nop
-        xor %eax, %eax
-        at cpuid
-        nop
-        end
-
-        case "at RDTSC", n=2
-        nop
-        at rdtsc
-        nop
-        end
-
-        case "at MOV CR3", KERNEL, n=2
-        mov %cr3, %rax
-        at mov %rax, %cr3
-        nop
-        end
-
-        case "at WRMSR", KERNEL, n=3
-        mov $0xc0000080, %ecx
-        rdmsr
-        at wrmsr
-        nop
-        end
-
-        case "at a store into this block", n=2
-        nop
-        at incb 1f + 1(%rip)
-1:      mov $0, %eax
-        nop
-        end
-
-        case "after a store into this block", n=3
-        nop
-        incb 1f + 1(%rip)
-1:      at mov $0, %eax
         nop
         end
 
