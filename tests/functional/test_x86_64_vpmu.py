@@ -22,8 +22,8 @@ class X86Vpmu(VpmuTest):
         '''Starts a guest that executes @run alone; returns what it printed'''
         vm, guest = self.start(name, *args, cmdline=append(run, extra))
         # Nothing else may come between these marks
-        output = guest.wait_for(r'vpmu: begin\r\n(.*)vpmu: ended with 0',
-                                timeout)[1]
+        guest.wait_for('vpmu: begin\r\n', timeout)
+        output = guest.wait_for('vpmu: ended with 0', timeout)
         vm.wait(timeout=60)
         self.assertEqual(vm.exitcode(), 0)
         return output.replace('\r', '')
@@ -220,7 +220,7 @@ class X86Vpmu(VpmuTest):
         vm.shutdown()
 
         target, arrived = self.start('target', '-incoming', f'file:{state}')
-        guest.line, guest.alive = arrived.line, arrived.alive
+        guest.move_to(arrived)
         self.assertEqual(parse_stat(guest.finish()), want)
         self.check_counts(guest, 'after a migration', repeat=1)
 

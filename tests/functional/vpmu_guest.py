@@ -8,7 +8,6 @@ own library.
 '''
 
 import os
-import re
 import time
 from pathlib import Path
 
@@ -51,12 +50,12 @@ class GuestError(Exception):
 
 class SerialLine:
     '''
-    A guest's serial line: what it says goes to a file, what it hears comes
-    through a FIFO, both in @directory.
+    A guest's serial line: a file in @directory receives what the guest
+    prints, and a FIFO there takes what is typed.
 
-    A socket or pipe would not do: when its buffer is full the emulated UART
-    has to wait, and a guest that prints much then sometimes stalls until it
-    hears something, with or without a PMU.  A file is never full.
+    A socket or pipe would not do: when its buffer is full, the emulated UART
+    has to wait, and a guest that prints much then sometimes stalls until
+    something is typed, with or without a PMU.  A file is never full.
     '''
 
     def __init__(self, directory, name='serial'):
@@ -78,6 +77,53 @@ class SerialLine:
         self.writer.close()
 
 
+class Transcript:
+    '''
+    The bytes that a guest has printed and that no wait has consumed yet.
+
+    A search for a mark resumes where the last search for that mark ended, so
+    each byte is looked at once, however many pieces the bytes arrive in.
+    '''
+
+    def __init__(self):
+        self.data = bytearray()
+        # mark -> where the next search for it begins
+        self.resume = {}
+
+    def add(self, data):
+        self.data += data
+
+    def find(self, mark):
+        '''Where the bytes @mark begin, or -1'''
+        place = self.data.find(mark, self.resume.get(mark, 0))
+        # The beginning of a mark may have arrived without its end
+        self.resume[mark] = (place if place >= 0 else
+                             max(0, len(self.data) - len(mark) + 1))
+        return place
+
+    def has(self, mark):
+        '''Whether the text @mark is there'''
+        return self.find(mark.encode()) >= 0
+
+    def take_before(self, mark):
+        '''
+        Consumes everything up to the end of the text @mark; returns what came
+        before it, or None if @mark is not there yet
+        '''
+        mark = mark.encode()
+        place = self.find(mark)
+        if place < 0:
+            return None
+        text = self.data[:place].decode(errors='replace')
+        del self.data[:place + len(mark)]
+        self.resume.clear()
+        return text
+
+    def tail(self, length):
+        '''The last @length bytes as text'''
+        return self.data[-length:].decode(errors='replace')
+
+
 class Shell:
     '''
     A shell in the guest, on the other end of a serial line.
@@ -92,45 +138,52 @@ class Shell:
     APPEND = append(run='stty -echo; echo vpmu: ready; exec sh /dev/console')
     READY = 'vpmu: ready\r\n'
 
+    # How many bytes are read at once.  A read without a limit would not return
+    # while the guest prints faster than the bytes are read.
+    READ_SIZE = 1 << 20
+
     def __init__(self, line, alive):
         self.line = line
         self.alive = alive
-        self.seen = ''
+        self.seen = Transcript()
         self.count = 0
 
-    def wait_for(self, pattern, timeout=120):
-        '''Reads up to a match of the regex @pattern; returns the match'''
+    def wait_for(self, mark, timeout=120):
+        '''Reads up to the text @mark; returns what came before it'''
         deadline = time.monotonic() + timeout
-        while True:
-            match = re.search(pattern, self.seen, re.DOTALL)
-            if match:
-                self.seen = self.seen[match.end():]
-                return match
-            if 'Kernel panic' in self.seen:
+        late = False
+        while (text := self.seen.take_before(mark)) is None:
+            if self.seen.has('Kernel panic'):
                 self.fail('the guest panicked')
-            self.more(deadline, f'no "{pattern}" in {timeout} seconds')
+            # Also while the guest goes on printing
+            if late:
+                self.fail(f'no "{mark.strip()}" in {timeout} seconds')
+            late = time.monotonic() > deadline
+            if not self.read():
+                time.sleep(0.01)
+        return text
 
-    def more(self, deadline, complaint):
-        '''Waits for the guest to say something'''
-        while True:
-            # In this order, so that its last words are read
-            alive = self.alive()
-            data = self.line.reader.read()
-            if data:
-                self.seen += data.decode(errors='replace')
-                return
-            if not alive:
-                self.fail('the guest is gone')
-            if time.monotonic() > deadline:
-                self.fail(complaint)
-            time.sleep(0.01)
+    def read(self):
+        '''Adds what the guest has printed; returns whether it is anything'''
+        # In this order, so that a guest's last words are read
+        alive = self.alive()
+        data = self.line.reader.read(self.READ_SIZE)
+        if data:
+            self.seen.add(data)
+        elif not alive:
+            self.fail('the guest is gone')
+        return bool(data)
 
-    def fail(self, what):
-        raise GuestError(f'{what}; it said last:\n{self.seen[-2000:]}')
+    def fail(self, complaint):
+        raise GuestError(f'{complaint}; it said last:\n{self.seen.tail(2000)}')
 
     def wait_ready(self, timeout=120):
         '''Waits for the end of the boot'''
         self.wait_for(self.READY, timeout)
+
+    def move_to(self, arrived):
+        '''Goes on with the line of another shell, to which the guest moved'''
+        self.line, self.alive = arrived.line, arrived.alive
 
     def start(self, command):
         '''Has @command executed; returns when it has begun'''
@@ -139,22 +192,24 @@ class Shell:
         line = (f"echo vpmu'-'begin-{self.count}; {command}\n"
                 f"echo vpmu'-'end-{self.count} $?\n")
         self.line.writer.write(line.encode())
-        self.wait_for(rf'vpmu-begin-{self.count}\r?\n')
+        self.wait_for(f'vpmu-begin-{self.count}\r\n')
+
+    def end_mark(self):
+        '''What the shell prints before the status of the started command'''
+        return f'vpmu-end-{self.count} '
 
     def has_finished(self):
         '''Whether the started command has ended, without waiting for it'''
-        if not self.alive():
-            self.fail('the guest is gone')
-        self.seen += (self.line.reader.read() or b'').decode(errors='replace')
-        return re.search(rf'vpmu-end-{self.count} \d+\r?\n', self.seen)
+        self.read()
+        return self.seen.has(self.end_mark())
 
     def finish(self, timeout=120, check=True):
         '''What the started command printed.  It must succeed if @check.'''
-        match = self.wait_for(rf'(.*?)vpmu-end-{self.count} (\d+)\r?\n',
-                              timeout)
-        output = match[1].replace('\r', '')
-        if check and match[2] != '0':
-            raise GuestError(f'a command in the guest ended with {match[2]}:\n'
+        output = self.wait_for(self.end_mark(), timeout).replace('\r', '')
+        # The rest of the line follows at once
+        status = self.wait_for('\r\n', timeout=10)
+        if check and status != '0':
+            raise GuestError(f'a command in the guest ended with {status}:\n'
                              f'{output}')
         return output
 

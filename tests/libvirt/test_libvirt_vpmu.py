@@ -19,7 +19,7 @@ sys.path[:0] = [str(TOP / 'tests/functional'), str(TOP / 'scripts/python')]
 
 # pylint: disable=wrong-import-position
 import pycotap
-from vpmu_guest import STAT, parse_stat, start_marathon
+from vpmu_guest import STAT, GuestError, parse_stat, start_marathon
 from vpmu_libvirt import (BUILD, Daemon, VirshError, domain_xml, pmu_element)
 
 # QEMU without our changes
@@ -196,13 +196,15 @@ class Libvirt(unittest.TestCase):
         self.assertGreater(max(cpu['hand-overs.sum'] for cpu in figures), 0)
         self.daemon.virsh('resume', 'vpmu')
 
-        # Nothing is heard of it any more
+        # The shell prints no end mark after this command
         guest.line.writer.write(b'poweroff -f\n')
         deadline = time.monotonic() + 60
         while self.daemon.virsh('list', '--name'):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.2)
         self.assertEqual(self.daemon.virsh('domstate', 'vpmu'), 'shut off')
+        with self.assertRaisesRegex(GuestError, 'the guest is gone'):
+            guest.wait_ready()
 
     def test_starts_without_counters_to_give(self):
         '''passthrough='off' is pmu=on as it is without libvirt'''
@@ -242,12 +244,10 @@ class Libvirt(unittest.TestCase):
             counter['enabled'] and counter['user'] and not counter['kernel']
             for cpu in daemon.qmp('vpmu', 'query-vpmu')['cpus']
             for counter in cpu['counters']))
-        moved = self.console(daemon)
-        moved.count, moved.seen = guest.count, guest.seen
+        guest.move_to(self.console(daemon))
         # See Console
         time.sleep(2)
         daemon.virsh('resume', 'vpmu')
-        return moved
 
     def configuration(self, daemon):
         info = daemon.qmp('vpmu', 'query-vpmu')
@@ -263,7 +263,7 @@ class Libvirt(unittest.TestCase):
         self.assertIn("passthrough='on'",
                       self.daemon.virsh('save-image-dumpxml', image))
         self.daemon.virsh('restore', image, '--paused')
-        guest = self.reopen(self.daemon, guest)
+        self.reopen(self.daemon, guest)
         self.assertEqual(self.configuration(self.daemon), before)
         self.check_marathon(guest, want)
 
@@ -279,14 +279,14 @@ class Libvirt(unittest.TestCase):
         want = self.start_marathons(guest, 4)
         self.migrate(target)
         self.assertEqual(self.daemon.virsh('list', '--name'), '')
-        guest = self.reopen(target, guest)
+        self.reopen(target, guest)
         self.assertEqual(self.configuration(target), before)
         # And back, to a reservation of its own
         xml = target.virsh('dumpxml', '--migratable', 'vpmu')
         other = self.daemon.dir / 'other.xml'
         other.write_text(xml.replace("gp='2'", "gp='5' fixed='2'"))
         self.migrate(self.daemon, '--xml', str(other), source=target)
-        guest = self.reopen(self.daemon, guest)
+        self.reopen(self.daemon, guest)
         self.assertEqual(self.configuration(self.daemon)[2],
                          {'gp': 5, 'fixed': [2]})
         self.check_marathons(guest, 4, want)

@@ -133,9 +133,8 @@ class Daemon:
 
     def console(self, domain):
         '''The shell in a domain's guest'''
-        return Shell(Console(self.virsh('ttyconsole', domain)),
-                     lambda: domain in self.virsh(
-                         'list', '--name').split())
+        console = Console(self.virsh('ttyconsole', domain))
+        return Shell(console, lambda: console.is_connected)
 
     def stop(self):
         '''Ends the domains and the daemon, and removes their files'''
@@ -163,15 +162,20 @@ class Console:
 
     def __init__(self, path):
         self.writer = self.reader = self
+        # Whether QEMU has the other end open
+        self.is_connected = True
         self.fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         tty.setraw(self.fd)
 
-    def read(self):
+    def read(self, size):
         try:
-            return os.read(self.fd, 65536)
-        except OSError:
-            # Nothing there, or the guest is gone
+            data = os.read(self.fd, size)
+        except BlockingIOError:
             return b''
+        except OSError:
+            data = b''
+        self.is_connected = bool(data)
+        return data
 
     def write(self, data):
         os.write(self.fd, data)
