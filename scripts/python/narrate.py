@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 '''
-How the demonstrations tell and show: a sentence, then what is typed and what
-is printed, indented.
+The demonstrations print a sentence, then a command and its output, indented.
 '''
 
 import json
@@ -9,7 +8,7 @@ import re
 import sys
 import textwrap
 
-# How wide QMP's answers are laid out, and how many elements of a list are shown
+# The width of answers of QMP, and how many elements of a list are shown
 WIDTH = 100
 ELEMENTS = 11
 
@@ -33,7 +32,7 @@ def pretty(value, indent=''):
         return flat
     inner = indent + '  '
     if isinstance(value, dict):
-        # What is short comes first
+        # The members whose text is short come first
         value = dict(sorted(value.items(),
                             key=lambda item: len(json.dumps(item[1])) > WIDTH))
         if len(flat) <= 3 * WIDTH:

@@ -2,9 +2,9 @@
 '''
 Test results in the Test Anything Protocol, for QEMU's functional tests.
 
-QEMU's tests import pycotap, which not every distribution packages.  This has
-the little of its interface that they use, and comes last in the search path:
-the real one is taken where there is one.
+QEMU's tests import pycotap, which not every distribution packages.  This
+module has the small part of its interface that they use.  It comes last in the
+search path, so that an installed pycotap is preferred.
 '''
 
 import sys
@@ -12,7 +12,7 @@ import unittest
 
 
 class LogMode:
-    '''Accepted and not looked at'''
+    '''For callers that pass a mode, which has no effect here'''
     LogToError = None
 
 

@@ -4,31 +4,34 @@
 '''
 Precise event based sampling (PEBS), with Linux and perf in the guest.
 
-Which instruction a sample blames, and what memory it says that instruction
-has accessed, follows from the programs: every n-th event is known.
+A sample names an instruction and the address that the instruction accessed.
+Both are known in advance: with a fixed period, perf samples every n-th event
+of a program, and the programs are so simple that every n-th event is known.
 '''
 
 from vpmu_test import VpmuTest
 
-# A nanosecond for an instruction.  Linux lets a counter whose thread comes back
-# with one event left run for two; so the programs are short, and run alone.
+# An instruction takes a nanosecond.  If one event is left of a period when
+# Linux resumes a thread, the counter runs for two.  So the programs are short,
+# and nothing else runs beside them.
 ICOUNT = ('-icount', 'shift=0,sleep=off')
 
-# A prime period: no pattern of a program can keep in step with it
+# The periods are primes, so that no loop of a program keeps in step with them
 PERIOD = 101
 SLOW_PERIOD = 5003
 
 LOADS = 'cpu/event=0xd0,umask=0x81/'
 STORES = 'cpu/event=0xd0,umask=0x82/'
 
-# Of the program memory: accesses in a turn, and where they are relative to
-# the first; the last one is on the stack.
+# The loop of the program "memory": the number of its turns, and the loads and
+# stores of a turn, as offsets from the first one.  The last access is to the
+# stack.
 TURNS = 100000
 LOADED = (0, 8, 24, None)
 STORED = (0, 8, None)
 
-# All counters are the guest's and have their own index; or all that it sees
-# are cross-mapped.
+# With FAST, every counter that the guest sees has the physical counter of its
+# own index.  With SLOW, all of them are cross-mapped.
 FAST = 'pmu-passthrough=on', 'pmu-host-gp=4'
 SLOW = *FAST, 'pmu-host-order=low'
 
@@ -36,7 +39,7 @@ SLOW = *FAST, 'pmu-host-order=low'
 class X86VpmuPebs(VpmuTest):
 
     def samples(self, guest, event, program, period=PERIOD, options=''):
-        '''What perf records of a program in user mode: (ip, address) each'''
+        '''Samples that perf takes of a program in user mode: (ip, address)'''
         guest.run(f'alone perf record -q -d -e {event}pp --all-user '
                   f'-c {period} {options} -o /tmp/data {program} 2>&1')
         script = guest.run('perf script -i /tmp/data -F ip,addr 2>&1 | '
@@ -60,28 +63,36 @@ class X86VpmuPebs(VpmuTest):
                 self.assertEqual(address[ip], address[ips[0]] + offset)
 
     def records(self, vm):
-        '''PEBS records: fast, slow, dropped'''
+        '''The numbers of PEBS records: fast, slow, dropped'''
         stats = self.stats(vm)
         return [sum(cpu[f'pebs-records-{kind}'] for cpu in stats)
                 for kind in ('fast', 'slow', 'dropped')]
 
-    def check_blame(self, features, path):
+    def pmis(self, vm):
+        return sum(cpu['pmis'] for cpu in self.stats(vm))
+
+    def check_samples(self, features, path):
+        '''
+        Samples are right on general-purpose counters, whose records are of
+        the kind @path, an index of records(), and on a fixed counter
+        '''
         vm, guest = self.boot(*ICOUNT, features=features)
         loads = self.samples(guest, LOADS, 'memory')
         self.check_accesses(loads, LOADED)
         stores = self.samples(guest, STORES, 'memory')
         self.check_accesses(stores, STORED)
-        made = [0, 0, 0]
-        made[path] = len(loads) + len(stores)
-        self.assertEqual(self.records(vm), made)
+        records = [0, 0, 0]
+        records[path] = len(loads) + len(stores)
+        self.assertEqual(self.records(vm), records)
 
-        # Many records for one interrupt: large PEBS
-        before = sum(cpu['pmis'] for cpu in self.stats(vm))
+        # Large PEBS: there is one interrupt for many records
+        before = self.pmis(vm)
         self.samples(guest, LOADS, 'memory')
-        pmis = sum(cpu['pmis'] for cpu in self.stats(vm)) - before
-        self.assertLess(pmis, len(loads) // 10)
+        self.assertLess(self.pmis(vm) - before, len(loads) // 10)
+        self.check_fixed_counter(vm, guest)
 
-        # On fixed counter 0, which is never another one
+    def check_fixed_counter(self, vm, guest):
+        '''Samples of fixed counter 0, which is never cross-mapped'''
         before = self.records(vm)
         ips = [ip for ip, _ in self.samples(guest, 'instructions:p', 'loop',
                                             period=10007)]
@@ -89,42 +100,42 @@ class X86VpmuPebs(VpmuTest):
         self.assertEqual(after[0] - before[0], len(ips))
         self.assertEqual(after[1:], before[1:])
         self.assertEqual(len(ips), 2000004 // 10007)
-        # Two instructions take turns, and the period is odd
-        turns = len(set(ips))
-        self.assertEqual(turns, 2)
+        # The loop has two instructions and the period is odd, so samples
+        # alternate between the two
+        self.assertEqual(len(set(ips)), 2)
         self.assertEqual(ips[0::2], ips[:1] * len(ips[0::2]))
 
     def test_fast(self):
-        '''Samples are right where counters have their own index'''
-        self.check_blame(FAST, 0)
+        '''Samples are right if every counter has its own index'''
+        self.check_samples(FAST, 0)
 
     def test_slow(self):
-        '''Samples are right where all counters are cross-mapped'''
-        self.check_blame(SLOW, 1)
+        '''Samples are right if all counters are cross-mapped'''
+        self.check_samples(SLOW, 1)
 
     def test_same(self):
-        '''Both paths give the same samples of the same run'''
+        '''The fast and the slow path give the same samples of the same run'''
         found = []
         for name, features in ('fast', FAST), ('slow', SLOW):
             vm, guest = self.start(name, *ICOUNT, features=features)
             guest.wait_ready()
-            # Where the stack is differs from boot to boot
+            # Without the addresses: the stack is elsewhere after each boot
             found.append([ip for program in ('branches', 'ftest 300000')
                           for ip, _ in self.samples(guest, 'branches:',
                                                     program, 10007)])
             vm.shutdown()
         self.assertGreater(len(found[0]), 1000)
-        # Long lists take very long to compare for the reader
+        # assertEqual() would take minutes to describe how long lists differ
         self.assertTrue(found[0] == found[1], 'the same samples')
 
     def test_mem(self):
-        '''perf mem: loads above the threshold, and stores'''
+        '''perf mem records stores, and loads above its threshold'''
         _, guest = self.boot(features=('pmu=on',))
         guest.run('perf mem record -o /tmp/data memory 2>&1')
         report = guest.run('perf script -i /tmp/data 2>&1')
         self.assertIn('|OP LOAD|', report)
         self.assertIn('|OP STORE|', report)
-        # Every load takes 32 cycles: none takes longer than that
+        # Every load takes 32 cycles, so no load takes longer than that
         for threshold, some in (31, True), (32, False):
             guest.run('perf record -q -d -o /tmp/data --all-user -c 101 '
                       f'-e cpu/mem-loads,ldlat={threshold}/pp memory 2>&1')
@@ -133,7 +144,7 @@ class X86VpmuPebs(VpmuTest):
             self.assertEqual(int(found) > 0, some, f'ldlat={threshold}')
 
     def test_formats(self):
-        '''What Linux finds, and that it works, for each kind of PEBS'''
+        '''Linux finds each kind of PEBS, and can sample with it'''
         for features, found in (
                 (('pebs-baseline=off',), r'PEBS fmt4\+,'),
                 (('pebs-fmt=3',), r'PEBS fmt3\+,'),
@@ -144,14 +155,14 @@ class X86VpmuPebs(VpmuTest):
             probe = guest.run('dmesg | grep "Performance Events"')
             if found:
                 self.assertRegex(probe, found)
-                # Without baseline, Linux takes Ice Lake for a newer kind
-                # whose other events it does not sample
-                # and not so many that Linux slows them down
+                # Only loads, because without baseline, Linux takes Ice Lake
+                # for a newer model and samples no other event precisely.  The
+                # period is long, because Linux would throttle more samples.
                 ips = [ip for ip, _ in self.samples(guest, LOADS, 'memory',
                                                     SLOW_PERIOD)]
                 self.assertEqual(len(ips), TURNS * len(LOADED) // SLOW_PERIOD)
                 self.assertEqual(len(set(ips)), len(LOADED))
-                self.assertTrue(ips[4:] == ips[:-4], 'they take turns')
+                self.assertTrue(ips[4:] == ips[:-4], 'the loads take turns')
             else:
                 self.assertNotIn('PEBS', probe)
                 self.assertEqual(guest.run(

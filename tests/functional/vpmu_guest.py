@@ -2,9 +2,9 @@
 '''
 The Linux guest that shows the software PMU at work.
 
-What the functional tests, the demonstration and the benchmark share: the
-machine they boot, and a shell in it to type into.  Needs nothing but Python's
-own library.
+The functional tests, the demonstrations and the benchmarks share this module:
+it describes the machine that they boot, and gives them a shell in the guest.
+It needs nothing but Python's own library.
 '''
 
 import os
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 GUEST = Path(__file__).resolve().parents[1] / 'guest'
-# Where scripts/guest-image puts what is booted
+# Where scripts/guest-image puts the kernel and the initrd
 IMAGE = GUEST.parents[1] / 'build/guest'
 
 KERNEL_ARGS = 'console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init'
@@ -30,7 +30,7 @@ def cpu_model(*features):
 
 
 def append(run='', extra=''):
-    '''The value of -append: the guest executes @run and powers off'''
+    '''The value of -append for a guest that executes @run and powers off'''
     assert '"' not in run, 'init takes everything up to the next quote'
     words = [KERNEL_ARGS, extra, f'vpmu.run="{run}"' if run else '']
     return ' '.join(filter(None, words))
@@ -65,7 +65,7 @@ class SerialLine:
         fifo.unlink(missing_ok=True)
         os.mkfifo(fifo)
         self.reader = open(self.path, 'rb', buffering=0)
-        # For reading too, so that it need not wait for the emulator
+        # Opened for reading as well, or opening would wait for the emulator
         self.writer = open(fifo, 'r+b', buffering=0)
         path, fifo = (str(name).replace(',', ',,')
                       for name in (self.path, fifo))
@@ -133,8 +133,8 @@ class Shell:
     print, between two marks.  @alive tells whether the emulator still runs.
     '''
 
-    # To the shell the line is a script, so it neither prompts nor edits; to
-    # the commands it is the terminal that perf wants to see
+    # The shell takes the line for a script, so it neither prompts nor edits.
+    # For the commands it is a terminal, as perf expects.
     APPEND = append(run='stty -echo; echo vpmu: ready; exec sh /dev/console')
     READY = 'vpmu: ready\r\n'
 
@@ -165,7 +165,7 @@ class Shell:
 
     def read(self):
         '''Adds what the guest has printed; returns whether it is anything'''
-        # In this order, so that a guest's last words are read
+        # In this order, so that the last output of a dead guest is read
         alive = self.alive()
         data = self.line.reader.read(self.READ_SIZE)
         if data:
@@ -175,14 +175,15 @@ class Shell:
         return bool(data)
 
     def fail(self, complaint):
-        raise GuestError(f'{complaint}; it said last:\n{self.seen.tail(2000)}')
+        raise GuestError(f'{complaint}; its last output:\n'
+                         f'{self.seen.tail(2000)}')
 
     def wait_ready(self, timeout=120):
         '''Waits for the end of the boot'''
         self.wait_for(self.READY, timeout)
 
     def move_to(self, arrived):
-        '''Goes on with the line of another shell, to which the guest moved'''
+        '''Goes on with the line of the shell @arrived, after a migration'''
         self.line, self.alive = arrived.line, arrived.alive
 
     def start(self, command):
@@ -195,7 +196,7 @@ class Shell:
         self.wait_for(f'vpmu-begin-{self.count}\r\n')
 
     def end_mark(self):
-        '''What the shell prints before the status of the started command'''
+        '''The text that the shell prints when the started command has ended'''
         return f'vpmu-end-{self.count} '
 
     def has_finished(self):
@@ -204,7 +205,10 @@ class Shell:
         return self.seen.has(self.end_mark())
 
     def finish(self, timeout=120, check=True):
-        '''What the started command printed.  It must succeed if @check.'''
+        '''
+        Waits for the started command; returns its output.  If @check, the
+        command must succeed.
+        '''
         output = self.wait_for(self.end_mark(), timeout).replace('\r', '')
         # The rest of the line follows at once
         status = self.wait_for('\r\n', timeout=10)
@@ -214,12 +218,12 @@ class Shell:
         return output
 
     def run(self, command, timeout=120, check=True):
-        '''Executes @command and returns what it printed'''
+        '''Executes @command and returns its output'''
         self.start(command)
         return self.finish(timeout, check)
 
     def expected(self):
-        '''What the guest's programs declare: program -> event -> count'''
+        '''The counts that the programs declare: program -> event -> count'''
         table = {}
         for line in self.run('cat /expected').splitlines():
             program, event, count = line.split()
@@ -228,7 +232,7 @@ class Shell:
 
 
 def perf_events():
-    '''How perf spells the events that the programs declare'''
+    '''The names that perf has for the events that the programs declare'''
     return dict(line.split() for line in _table('events'))
 
 
@@ -237,10 +241,10 @@ STAT = "perf stat -x ';'"
 
 def parse_stat(output):
     '''
-    The counts in what STAT printed, in its order.
+    The counts in the output of STAT, in its order.
 
-    Each must have been counted all the time: perf scales what was not, and a
-    scaled count is an estimate.
+    Each event must have been counted all the time.  If it was not, perf scales
+    the count, and a scaled count is an estimate.
     '''
     counts = []
     for line in output.splitlines():
@@ -257,11 +261,11 @@ def parse_stat(output):
 
 
 def start_marathon(guest):
-    '''Starts a count that takes seconds; returns what it must come to'''
+    '''Starts a count that takes seconds; returns the expected counts'''
     events = guest.expected()['marathon']
     guest.start(f'{STAT} -e instructions:u,branches:u,cycles:u '
                 'marathon 2>&1')
-    # Well into it
+    # Until the program certainly runs
     time.sleep(2)
     return [events['instructions'], events['branches'],
             events['instructions']]

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 '''
-What the functional tests of the virtual PMU share: the guest that
-scripts/guest-image builds, known counts, and what the operator sees.
+The functional tests of the virtual PMU share this module: it boots the guest
+that scripts/guest-image builds, compares counts of perf with those that the
+guest's programs declare, and asks the emulator as an operator would.
 
 Environment:
 
 VPMU_KERNEL, VPMU_INITRD  the guest
-VPMU_REPEAT               how often each count is taken, all must be exact
-                          (default 3)
+VPMU_REPEAT               how often each count is repeated (default 3); it must
+                          be exact every time
 '''
 
+import contextlib
 import os
 import time
 
@@ -19,14 +21,17 @@ from vpmu_guest import (STAT, SerialLine, Shell, cpu_model, parse_stat,
 
 REPEAT = int(os.environ.get('VPMU_REPEAT', '3'))
 
+# How Linux says that it found something wrong with the PMU
+TROUBLE = 'Broken PMU|BIOS bug|unchecked MSR|disabling PMU|Call Trace'
+
 
 def identify(counters):
-    '''(type, index) of what query-vpmu and its like list'''
+    '''(type, index) of each counter in an answer of QMP'''
     return [(counter['type'], counter['index']) for counter in counters]
 
 
 def counter_set(counters):
-    '''The same as a VpmuCounterSet'''
+    '''The VpmuCounterSet of counters that are given as (type, index)'''
     return {'gp': sum(kind == 'gp' for kind, _ in counters),
             'fixed': sorted(index for kind, index in counters
                             if kind == 'fixed')}
@@ -34,8 +39,9 @@ def counter_set(counters):
 
 class VpmuTest(LinuxKernelTest):
 
-    # General-purpose counters for events of a program.  The eighth is for
-    # cycles, because the kernel's watchdog has their fixed counter.
+    # How many general-purpose counters count the events of a program.  The
+    # eighth counts cycles, because the kernel's watchdog has the fixed counter
+    # for cycles.
     slots = 7
 
     def setUp(self):
@@ -48,7 +54,7 @@ class VpmuTest(LinuxKernelTest):
         '''Starts a guest and returns the machine and a shell in it'''
         line = SerialLine(self.scratch_file(), name)
         self.addCleanup(line.close)
-        # QEMU_TEST_KEEP_SCRATCH keeps its log
+        # With QEMU_TEST_KEEP_SCRATCH, the log of this machine is kept
         vm = self.get_vm(name=name)
         vm.add_args('-accel', 'tcg', '-nodefaults', '-no-reboot', '-m', '512',
                     '-cpu', cpu_model(*features),
@@ -66,11 +72,14 @@ class VpmuTest(LinuxKernelTest):
 
     def check_counts(self, guest, where, prefix='', programs=None,
                      repeat=REPEAT):
-        '''Every known program, every event it declares, to the unit'''
+        '''
+        perf must count every event that a program declares, to the unit, for
+        each of @programs or for all of them
+        '''
         spelled = perf_events()
         expected = guest.expected()
         self.assertTrue(expected)
-        # This one takes seconds
+        # It takes seconds
         del expected['marathon']
         for program in programs or sorted(expected):
             declared = dict(expected[program])
@@ -88,7 +97,7 @@ class VpmuTest(LinuxKernelTest):
                                      f'{program} {where}, turn {turn + 1}')
 
     def count(self, guest, events, program, prefix=''):
-        '''What perf counts in user mode of a program: event -> count'''
+        '''Has perf count a program in user mode: event -> count'''
         args = ' '.join(f"-e {event}{'' if event.endswith('/') else ':'}u"
                         for event in events)
         return dict(zip(events, parse_stat(
@@ -96,13 +105,13 @@ class VpmuTest(LinuxKernelTest):
 
     def check_alone_and_beside_busy(self, guest):
         self.check_counts(guest, 'alone')
-        # One for each CPU, so that there is no quiet one to move to
+        # One on each CPU, so that the counted program finds no idle CPU
         guest.run('for cpu in $(seq $(nproc)); do busy & done')
         self.check_counts(guest, 'beside a busy process')
         guest.run('killall busy')
 
     def plug_cpu(self, vm, guest):
-        '''Plugs the CPU that there is a slot for, and has it used'''
+        '''Plugs the CPU for which there is a slot, and switches it on'''
         slot = [cpu for cpu in vm.cmd('query-hotpluggable-cpus')
                 if 'qom-path' not in cpu][0]
         vm.cmd('device_add', id='plugged', driver=slot['type'],
@@ -112,27 +121,46 @@ class VpmuTest(LinuxKernelTest):
                   f'echo 1 > {cpu1}/online')
 
     def wait_until(self, condition, timeout=120):
+        '''Waits until @condition returns true'''
         deadline = time.monotonic() + timeout
         while not condition():
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.1)
 
+    @contextlib.contextmanager
+    def stopped(self, vm):
+        '''A context in which the vCPUs and their clock stand still'''
+        vm.cmd('stop')
+        yield
+        vm.cmd('cont')
+
+    def check_probe(self, log, *found):
+        '''The kernel's log must tell of a PMU with these properties'''
+        for line in found:
+            self.assertRegex(log, r'\.\.\. ' + line)
+        self.assertNotRegex(log, TROUBLE)
+
+    def info_vpmu(self, vm):
+        '''The table that "info vpmu" prints'''
+        return vm.cmd('human-monitor-command',
+                      **{'command-line': 'info vpmu'})
+
     def stats(self, vm):
-        '''The cumulative figures of each CPU: a list of name -> value'''
+        '''The statistics of each CPU: a list of name -> value'''
         cpus = vm.cmd('query-stats', target='vcpu',
                       providers=[{'provider': 'vpmu'}])
         # In the order of query-vpmu
         order = [cpu['qom-path'] for cpu in vm.cmd('query-vpmu')['cpus']]
         cpus.sort(key=lambda cpu: order.index(cpu['qom-path']))
-        return [{figure['name']: figure['value'] for figure in cpu['stats']}
+        return [{stat['name']: stat['value'] for stat in cpu['stats']}
                 for cpu in cpus]
 
     def check_picture(self, info):
-        '''What is true of every answer of query-vpmu'''
+        '''Checks the rules that every answer of query-vpmu obeys'''
         for cpu in info['cpus']:
             reserved = identify(cpu['host-counters'])
             self.assertEqual(reserved, identify(
-                info['cpus'][0]['host-counters']), 'on all CPUs alike')
+                info['cpus'][0]['host-counters']), 'the same on all CPUs')
             self.assertEqual(counter_set(reserved), info['reserved'])
             held = []
             for counter in cpu['counters']:
@@ -144,7 +172,7 @@ class VpmuTest(LinuxKernelTest):
                 if index is not None:
                     self.assertEqual(counter['owner'], 'guest')
                     held.append((counter['type'], index))
-            self.assertEqual(len(held), len(set(held)), 'one vPMC each')
+            self.assertEqual(len(held), len(set(held)), 'backs one vPMC')
             self.assertFalse(set(held) & set(reserved))
             self.assertEqual(counter_set(held), cpu['in-use'])
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 '''
-Run libvirt's own tests, among them the cases that are ours, and print the
-results as TAP.
+Run libvirt's own tests, which our changes extend, and print the results as
+TAP.
 
 usage: own_tests.py BUILD
 '''
@@ -11,15 +11,15 @@ import json
 import subprocess
 import sys
 
-# Why some do not run
+# Tests that may fail here, and the reasons
 SKIPPED = {
-    'vshtabletest': 'it wants the locale en_US.UTF-8',
+    'vshtabletest': 'it needs the locale en_US.UTF-8',
 }
 
 
 def main():
     build = sys.argv[1]
-    # Its checks of style want a git repository
+    # Without the suite of style checks, which need a git repository
     subprocess.run([sys.executable, '-m', 'mesonbuild.mesonmain', 'test', '-C',
                     build, '--no-rebuild', '--suite', 'bin', '--suite',
                     'script'],

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 '''
-libvirt's daemon with our changes, a guest with Linux and perf under it, and
-virsh as an operator types it.  What the guest counts is known by construction.
+These tests run libvirt's daemon with our changes, a guest with Linux and perf,
+and commands of virsh as an operator types them.  The programs in the guest
+declare the expected counts.
 
-Run by scripts/check-libvirt.
+scripts/check-libvirt runs this file.
 '''
 
 import os
@@ -26,14 +27,14 @@ from vpmu_libvirt import (BUILD, Daemon, VirshError, domain_xml, pmu_element)
 STOCK = os.environ.get('PRISTINE',
                        str(BUILD / 'pristine/qemu-system-x86_64'))
 
-# What a binary without the properties is told to be
+# How libvirt refuses an emulator without the properties
 UNSUPPORTED = 'not supported by this QEMU binary'
 
 OFFERED = {'state': 'on', 'passthrough': 'on', 'visible': 'all'}
 
 
 def element(pmu='', reserved=None):
-    '''<pmu> with these attributes, and <reserved> with those'''
+    '''<pmu> with the attributes @pmu, <reserved> in it with @reserved'''
     inside = '' if reserved is None else f'<reserved {reserved}/>'
     return f'<pmu {pmu}>{inside}</pmu>'
 
@@ -49,7 +50,7 @@ class Libvirt(unittest.TestCase):
         return daemon
 
     def stop_daemon(self, daemon):
-        '''Nothing of it may be left, whatever has happened'''
+        '''Stops a daemon, which must leave neither files nor processes'''
         daemon.stop()
         self.assertFalse(daemon.dir.exists())
         left = subprocess.run(['pgrep', '-a', '-f', str(daemon.dir)],
@@ -69,11 +70,17 @@ class Libvirt(unittest.TestCase):
         guest.wait_ready()
         return guest
 
+    def check_loop(self, guest):
+        '''perf in the guest must count a program exactly'''
+        count = guest.expected()['loop']['instructions']
+        self.assertEqual(parse_stat(guest.run(
+            f'{STAT} -e instructions:u loop 2>&1')), [count])
+
     def check_marathon(self, guest, want):
         self.assertEqual(parse_stat(guest.finish(timeout=300)), want)
 
     def refused(self, words, function, *args):
-        '''A call that must fail with all of @words in the message'''
+        '''Calls @function; it must fail with all of @words in the message'''
         with self.assertRaises(VirshError) as caught:
             function(*args)
         for word in words:
@@ -85,15 +92,17 @@ class Libvirt(unittest.TestCase):
         self.assertEqual(self.daemon.virsh('list', '--all', '--name'), '')
 
     def check_qmp_stats(self, daemon):
-        '''domstats and query-stats must say the same of a domain at rest'''
+        '''
+        domstats and query-stats must agree, which they can only while the
+        domain is suspended
+        '''
         paths = {cpu['qom-path']: cpu['cpu-index']
                  for cpu in daemon.qmp('vpmu', 'query-cpus-fast')}
         want = [None] * len(paths)
         for cpu in daemon.qmp('vpmu', 'query-stats', target='vcpu',
                               providers=[{'provider': 'vpmu'}]):
             want[paths[cpu['qom-path']]] = {
-                f'{figure["name"]}.sum': figure['value']
-                for figure in cpu['stats']}
+                f'{stat["name"]}.sum': stat['value'] for stat in cpu['stats']}
         got = daemon.vcpu_stats('vpmu')
         self.assertEqual(got, want)
         return got
@@ -170,32 +179,37 @@ class Libvirt(unittest.TestCase):
 
     def test_reservation_at_run_time(self):
         guest = self.boot()
-        count = guest.expected()['loop']['instructions']
-        self.assertEqual(parse_stat(guest.run(
-            f'{STAT} -e instructions:u loop 2>&1')), [count])
+        self.check_loop(guest)
 
         want = start_marathon(guest)
-        watch = self.daemon.spawn(
-            'qemu-monitor-event', 'vpmu', '--event',
-            'VPMU_RESERVATION_CHANGED', '--timeout', '30')
-        # It prints nothing when it begins to listen
-        time.sleep(2)
-        answer = self.daemon.qmp('vpmu', 'vpmu-reserve-host-counters', gp=4)
-        self.assertEqual(answer['reserved'], {'gp': 4, 'fixed': []})
-        event = watch.communicate(timeout=60)[0]
-        self.assertIn('VPMU_RESERVATION_CHANGED', event)
-        self.assertEqual(watch.returncode, 0, event)
-        # It is the running domain's alone
+        self.check_reservation_event()
+        # The definition does not change
         self.assertEqual(pmu_element(self.daemon.virsh('dumpxml', 'vpmu')),
                          (OFFERED, {'gp': '2', 'order': 'low'}))
         self.daemon.qmp('vpmu', 'vpmu-reserve-host-counters', gp=0)
         self.check_marathon(guest, want)
 
         self.daemon.virsh('suspend', 'vpmu')
-        figures = self.check_qmp_stats(self.daemon)
-        self.assertGreater(max(cpu['hand-overs.sum'] for cpu in figures), 0)
+        stats = self.check_qmp_stats(self.daemon)
+        self.assertGreater(max(cpu['hand-overs.sum'] for cpu in stats), 0)
         self.daemon.virsh('resume', 'vpmu')
+        self.check_poweroff(guest)
 
+    def check_reservation_event(self):
+        '''virsh shows the event of a reservation at run time'''
+        watch = self.daemon.spawn(
+            'qemu-monitor-event', 'vpmu', '--event',
+            'VPMU_RESERVATION_CHANGED', '--timeout', '30')
+        # virsh does not tell when it begins to listen
+        time.sleep(2)
+        answer = self.daemon.qmp('vpmu', 'vpmu-reserve-host-counters', gp=4)
+        self.assertEqual(answer['reserved'], {'gp': 4, 'fixed': []})
+        event = watch.communicate(timeout=60)[0]
+        self.assertIn('VPMU_RESERVATION_CHANGED', event)
+        self.assertEqual(watch.returncode, 0, event)
+
+    def check_poweroff(self, guest):
+        '''libvirt and the console notice that the guest powers off'''
         # The shell prints no end mark after this command
         guest.line.writer.write(b'poweroff -f\n')
         deadline = time.monotonic() + 60
@@ -207,11 +221,9 @@ class Libvirt(unittest.TestCase):
             guest.wait_ready()
 
     def test_starts_without_counters_to_give(self):
-        '''passthrough='off' is pmu=on as it is without libvirt'''
+        '''With passthrough='off', the guest counts, and nothing is reserved'''
         guest = self.boot(pmu=element("state='on' passthrough='off'"))
-        count = guest.expected()['loop']['instructions']
-        self.assertEqual(parse_stat(guest.run(
-            f'{STAT} -e instructions:u loop 2>&1')), [count])
+        self.check_loop(guest)
         self.refused(['pmu-passthrough'], lambda: self.daemon.qmp(
             'vpmu', 'vpmu-reserve-host-counters', gp=1))
 
@@ -219,14 +231,14 @@ class Libvirt(unittest.TestCase):
 
     def start_marathons(self, guest, number):
         '''
-        Starts counts that take seconds, one after another; what they print
-        does not go to the console, which changes.  Returns what each must
-        come to.
+        Starts counts that take seconds, one after another; returns the
+        expected counts of each.  perf prints to files, because the console
+        changes meanwhile.
         '''
         events = guest.expected()['marathon']
         guest.run(f'for n in $(seq {number}); do {STAT} -o /tmp/$n '
                   '-e instructions:u,branches:u marathon; done &')
-        # Well into the first
+        # Until the first one certainly runs
         time.sleep(2)
         return [events['instructions'], events['branches']]
 
@@ -237,15 +249,15 @@ class Libvirt(unittest.TestCase):
 
     def reopen(self, daemon, guest):
         '''
-        The console of a domain that is somewhere else now, and still counts
-        in user mode
+        Resumes a domain that was paused when it arrived at @daemon, and lets
+        @guest use its new console.  The guest must still count in user mode.
         '''
         self.assertTrue(any(
             counter['enabled'] and counter['user'] and not counter['kernel']
             for cpu in daemon.qmp('vpmu', 'query-vpmu')['cpus']
             for counter in cpu['counters']))
         guest.move_to(self.console(daemon))
-        # See Console
+        # Until QEMU has noticed that the console is open (see Console)
         time.sleep(2)
         daemon.virsh('resume', 'vpmu')
 
@@ -281,7 +293,7 @@ class Libvirt(unittest.TestCase):
         self.assertEqual(self.daemon.virsh('list', '--name'), '')
         self.reopen(target, guest)
         self.assertEqual(self.configuration(target), before)
-        # And back, to a reservation of its own
+        # Back to the first daemon, with another reservation
         xml = target.virsh('dumpxml', '--migratable', 'vpmu')
         other = self.daemon.dir / 'other.xml'
         other.write_text(xml.replace("gp='2'", "gp='5' fixed='2'"))

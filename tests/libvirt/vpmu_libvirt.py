@@ -2,9 +2,9 @@
 '''
 A libvirt daemon of our own, and virsh to talk to it.
 
-What the test and the demonstration share.  The daemon and all of its files
-live in one directory, so that several run side by side and beside the
-machine's own.  Needs nothing but Python's own library.
+The tests and the demonstration share this module.  A daemon and all its files
+live in one directory, so that several daemons can run side by side and beside
+the daemon of the machine.  The module needs nothing but Python's own library.
 '''
 
 import json
@@ -30,16 +30,16 @@ DOMAIN = TOP / 'docs/system/i386/vpmu-domain.xml'
 
 
 class VirshError(Exception):
-    '''virsh failed; the text is what it said'''
+    '''virsh failed; the text is its error message'''
 
 
 def unprivileged(command):
     '''
-    @command as it is run by somebody who is not root.
+    The command line that executes @command as a user other than root.
 
-    A daemon of root's has its directories compiled in; everybody else's are
-    where the XDG variables say.  So root takes another number in a user
-    namespace, and with it nothing but root's own files.
+    A daemon that root runs has its directories compiled in.  For other users,
+    the XDG variables determine the directories.  So root takes another user ID
+    in a user namespace; it can then still use root's own files.
     '''
     if os.geteuid():
         return command
@@ -48,10 +48,10 @@ def unprivileged(command):
 
 
 class Daemon:
-    '''virtqemud of the build, from start to stop()'''
+    '''A virtqemud from build/libvirt, which runs until stop()'''
 
     def __init__(self):
-        # Short, because the name of a socket may have 107 characters
+        # Short, because the path of a socket has at most 107 characters
         self.dir = Path(tempfile.mkdtemp(prefix='vpmu-'))
         self.env = dict(os.environ, HOME=str(self.dir), LC_ALL='C')
         for name in 'RUNTIME_DIR', 'CONFIG_HOME', 'CACHE_HOME', 'DATA_HOME':
@@ -60,16 +60,17 @@ class Daemon:
             self.env[f'XDG_{name}'] = str(path)
         conf = self.dir / 'config/libvirt'
         conf.mkdir()
-        # Otherwise a second daemon writes the guests' logs
+        # Otherwise a second daemon, virtlogd, would write the guests' logs
         (conf / 'qemu.conf').write_text('stdio_handler = "file"\n')
-        # A guest migrates to another host only, and this is what tells them
-        # apart
+        # libvirt migrates a guest only to another host, and it tells hosts
+        # apart by this UUID
         (conf / 'virtqemud.conf').write_text(f'host_uuid = "{uuid.uuid4()}"\n')
         self.socket = self.dir / 'runtime/libvirt/virtqemud-sock'
         self.uri = f'qemu+unix:///session?socket={self.socket}'
         self.log = self.dir / 'virtqemud.log'
         with open(self.log, 'wb') as log:
-            # Started from where it was built, it finds its parts there
+            # A daemon that is started from its build directory finds there
+            # the other parts of libvirt
             self.process = subprocess.Popen(
                 unprivileged([str(LIBVIRT / 'src/virtqemud'), '--config',
                               str(conf / 'virtqemud.conf')]),
@@ -78,17 +79,17 @@ class Daemon:
         deadline = time.monotonic() + 60
         while not self.socket.exists():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise VirshError(f'virtqemud does not listen; it said:\n'
+                raise VirshError(f'virtqemud does not listen; its log:\n'
                                  f'{self.log.read_text()}')
             time.sleep(0.1)
 
     def command(self, *words):
-        '''virsh's command line'''
+        '''The command line of virsh'''
         return unprivileged([str(LIBVIRT / 'tools/virsh'), '-c', self.uri,
                              *words])
 
     def virsh(self, *words, timeout=120):
-        '''Executes a command of virsh and returns what it printed'''
+        '''Executes a command of virsh and returns its output'''
         done = subprocess.run(self.command(*words), env=self.env,
                               stdin=subprocess.DEVNULL, timeout=timeout,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -98,7 +99,7 @@ class Daemon:
         return done.stdout.strip()
 
     def spawn(self, *words):
-        '''Starts a command of virsh that takes its time'''
+        '''Starts a command of virsh that waits for something'''
         return subprocess.Popen(self.command(*words), env=self.env,
                                 stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE,
@@ -122,14 +123,14 @@ class Daemon:
         return self.virsh('define', str(path))
 
     def vcpu_stats(self, domain):
-        '''virsh domstats, the vPMU's figures: a list of name -> value'''
-        figures = {}
+        '''The statistics of the vPMU in domstats: a list of name -> value'''
+        stats = {}
         for line in self.virsh('domstats', '--vcpu', domain).splitlines():
             words = line.strip().split('.', 3)
             if words[0] == 'vcpu' and words[2:3] == ['vpmu']:
                 name, value = words[3].split('=')
-                figures.setdefault(int(words[1]), {})[name] = int(value)
-        return [figures[vcpu] for vcpu in sorted(figures)]
+                stats.setdefault(int(words[1]), {})[name] = int(value)
+        return [stats[vcpu] for vcpu in sorted(stats)]
 
     def console(self, domain):
         '''The shell in a domain's guest'''
@@ -156,8 +157,8 @@ class Console:
     '''
     A guest's serial line on a pseudo-terminal.
 
-    What the guest says while nobody has it open is lost, and QEMU looks only
-    once in a second whether it is open.
+    While nobody has the terminal open, the output of the guest is lost.  QEMU
+    checks only once in a second whether somebody has it open.
     '''
 
     def __init__(self, path):
@@ -188,7 +189,7 @@ def domain_xml(name='vpmu', pmu=None, emulator=EMULATOR):
     '''
     The domain of the manual with this machine's paths.
 
-    @pmu replaces its element, as XML text; '' leaves it out.
+    The XML text @pmu replaces the element <pmu>; '' removes it.
     '''
     tree = ET.parse(DOMAIN)
     tree.find('name').text = name
