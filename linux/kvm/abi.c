@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Counter hand-over: capability and attribute
+ * Counter hand-over: the VM's capability and the vCPU's attribute
  *
- * docs/specs/kvm-vpmu-handover.rst is the reference.
+ * docs/specs/kvm-vpmu-handover.rst specifies both.
  */
 #include <linux/jiffies.h>
 #include <linux/module.h>
@@ -17,38 +17,39 @@ static_assert((int)HANDOVER_FAST == KVM_VPMU_PATH_FAST);
 static_assert((int)HANDOVER_SLOW == KVM_VPMU_PATH_SLOW);
 static_assert((int)HANDOVER_STARVED == KVM_VPMU_PATH_STARVED);
 
-#define SLICE_DEFAULT	(10 * NSEC_PER_MSEC)
-#define SLICE_MAX	(60 * NSEC_PER_SEC)
+#define VPMU_SLICE_DEFAULT	(10 * NSEC_PER_MSEC)
+#define VPMU_SLICE_MAX	(60 * NSEC_PER_SEC)
 
 static bool __read_mostly vpmu_handover;
 module_param(vpmu_handover, bool, 0444);
-MODULE_PARM_DESC(vpmu_handover, "VMs may have host perf's counters handed over");
+MODULE_PARM_DESC(vpmu_handover, "Let VMs use counter hand-over: host perf gives counters to their vCPUs");
 
 /* SDM volume 3, "Full-Width Writes to Performance Counter Registers" */
-#define CAP_FULL_WIDTH	BIT_ULL(13)
+#define VPMU_CAP_FULL_WIDTH	BIT_ULL(13)
 
-/* Counters of the host can be given any value. */
-static bool has_full_width(void)
+/* Can a counter of the host be set to any value of its full width? */
+static bool vpmu_has_full_width_writes(void)
 {
 	u64 caps;
 
 	return boot_cpu_has(X86_FEATURE_PDCM) &&
 	       !rdmsrl_safe(MSR_IA32_PERF_CAPABILITIES, &caps) &&
-	       caps & CAP_FULL_WIDTH;
+	       caps & VPMU_CAP_FULL_WIDTH;
 }
 
 int kvm_vpmu_features(void)
 {
 	if (!vpmu_handover || !enable_pmu || kvm_pmu_cap.version < 2 ||
-	    boot_cpu_data.x86_vendor != X86_VENDOR_INTEL || !has_full_width())
+	    boot_cpu_data.x86_vendor != X86_VENDOR_INTEL ||
+	    !vpmu_has_full_width_writes())
 		return 0;
 	return KVM_VPMU_HANDOVER_HAS_ENABLE | KVM_VPMU_HANDOVER_HAS_RESERVE |
 	       KVM_VPMU_HANDOVER_HAS_MAP | KVM_VPMU_HANDOVER_HAS_STATS |
 	       KVM_VPMU_HANDOVER_HAS_DIRECT;
 }
 
-/* A structure of another age: what this one does not know has to be 0. */
-static int get_args(struct kvm_vpmu_handover *args, u64 address)
+/* The caller may know a longer structure; what follows this one must be 0. */
+static int vpmu_get_args(struct kvm_vpmu_handover *args, u64 address)
 {
 	void __user *from = u64_to_user_ptr(address);
 	u32 size;
@@ -68,12 +69,12 @@ static int get_args(struct kvm_vpmu_handover *args, u64 address)
 		return -EINVAL;
 	if (args->host_gp > kvm_pmu_cap.num_counters_gp ||
 	    args->host_fixed >> kvm_pmu_cap.num_counters_fixed ||
-	    args->slice_ns > SLICE_MAX)
+	    args->slice_ns > VPMU_SLICE_MAX)
 		return -ERANGE;
 	return 0;
 }
 
-static void set_slice(struct kvm_vpmu_vm *vm, u64 ns)
+static void vpmu_set_slice(struct kvm_vpmu_vm *vm, u64 ns)
 {
 	WRITE_ONCE(vm->slice, ns);
 	WRITE_ONCE(vm->slice_jiffies, nsecs_to_jiffies(ns) + 1);
@@ -88,11 +89,14 @@ int kvm_vpmu_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 
 	if (!kvm_vpmu_features() || cap->args[1] || cap->args[2] || cap->args[3])
 		return -EINVAL;
-	r = get_args(&args, cap->args[0]);
+	r = vpmu_get_args(&args, cap->args[0]);
 	if (r)
 		return r;
 
-	/* perf chooses the indices; from the top leaves most their own. */
+	/*
+	 * perf chooses the indices, so only the number matters.  Taking them
+	 * from the top leaves most vPMCs the pPMC of their own index.
+	 */
 	reserved = handover_choose(VPMU_MASK_OF(kvm_pmu_cap.num_counters_gp) - 1,
 				   0, 0, args.host_gp, false) |
 		   args.host_fixed << VPMU_NR_GP;
@@ -104,24 +108,25 @@ int kvm_vpmu_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 		if (kvm->created_vcpus)
 			return -EEXIST;
 		vm->reserved = reserved;
-		set_slice(vm, args.slice_ns ?: SLICE_DEFAULT);
+		vpmu_set_slice(vm, args.slice_ns ?: VPMU_SLICE_DEFAULT);
 		vm->on = true;
 		return 0;
 	}
 	r = kvm_vpmu_reserve(kvm, reserved,
 			     args.flags & KVM_VPMU_HANDOVER_FORCE);
 	if (!r && args.slice_ns)
-		set_slice(vm, args.slice_ns);
+		vpmu_set_slice(vm, args.slice_ns);
 	return r;
 }
 
-static void fill(struct kvm_vpmu_handover_vpmc *to, struct kvm_pmc *pmc)
+static void vpmu_describe_pmc(struct kvm_vpmu_handover_vpmc *to,
+			      struct kvm_pmc *pmc)
 {
 	to->ppmc = pmc_to_vpmu(pmc)->index[vpmu_number(pmc)];
 	to->path = kvm_vpmu_path(pmc);
 }
 
-static int get_map(struct kvm_vcpu *vcpu, u64 address)
+static int vpmu_get_map(struct kvm_vcpu *vcpu, u64 address)
 {
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
@@ -142,9 +147,9 @@ static int get_map(struct kvm_vcpu *vcpu, u64 address)
 		map.host_gp = hweight32(vpmu->map.reserved & VPMU_MASK_GP);
 		map.host_fixed = vpmu->map.reserved >> VPMU_NR_GP;
 		for (i = 0; i < map.nr_gp; i++)
-			fill(&map.gp[i], &pmu->gp_counters[i]);
+			vpmu_describe_pmc(&map.gp[i], &pmu->gp_counters[i]);
 		for (i = 0; i < map.nr_fixed; i++)
-			fill(&map.fixed[i], &pmu->fixed_counters[i]);
+			vpmu_describe_pmc(&map.fixed[i], &pmu->fixed_counters[i]);
 	}
 	if (copy_to_user(to, &map, sizeof(map)) ||
 	    clear_user(to + sizeof(map), map.size - sizeof(map)))
@@ -163,7 +168,7 @@ int kvm_vpmu_device_attr(struct kvm_vcpu *vcpu, unsigned int ioctl,
 	case KVM_HAS_DEVICE_ATTR:
 		return 0;
 	case KVM_GET_DEVICE_ATTR:
-		return get_map(vcpu, attr->addr);
+		return vpmu_get_map(vcpu, attr->addr);
 	default:
 		return -EPERM;
 	}

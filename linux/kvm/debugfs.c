@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Counter hand-over: a line for each vCPU in debugfs
+ * Counter hand-over: the map of a vCPU as a line in debugfs
  */
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 #include "internal.h"
 
-static const char * const paths[] = { "idle", "fast", "slow", "starved" };
+static const char * const vpmu_path_names[] = {
+	"idle", "fast", "slow", "starved"
+};
 
-/* For example "gp0:fast:gp0 gp1:idle:- fixed0:starved:-" */
+/* For example: "gp0:fast:gp0 gp1:idle:- fixed0:starved:-" */
 static int vpmu_show(struct seq_file *m, void *unused)
 {
 	struct kvm_vcpu *vcpu = m->private;
@@ -23,7 +25,7 @@ static int vpmu_show(struct seq_file *m, void *unused)
 
 		seq_printf(m, "%s%d:%s:", pmc_is_gp(pmc) ? "gp" : "fixed",
 			   i % KVM_FIXED_PMC_BASE_IDX,
-			   paths[kvm_vpmu_path(pmc)]);
+			   vpmu_path_names[kvm_vpmu_path(pmc)]);
 		if (index < 0)
 			seq_puts(m, "- ");
 		else

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Counter hand-over: counters that perf has scheduled
+ * Counter hand-over: access to the counters of events that perf has scheduled
  *
  * An event that excludes the host is in GLOBAL_CTRL only while the guest runs.
- * So its counter stands still here, and with interrupts off perf will not
- * touch it: an NMI only looks at counters that have overflowed, and an
- * overflow in the guest was seen before this code could run.
+ * So its counter stands still while this code runs, and with interrupts
+ * disabled perf does not touch it: an NMI only looks at counters that have
+ * overflowed, and an overflow in the guest was handled before this code runs.
  */
 #include <linux/jiffies.h>
 #include <trace/events/ipi.h>
@@ -13,28 +13,29 @@
 #include "vpmu_trace.h"
 
 /*
- * With unequal numbers perf's constraints would have to be known, which are
- * its own.  These, architectural as in SDM volume 3, "Pre-defined
- * Architectural Performance Events", may be on any general-purpose counter;
- * the last of the list are reference cycles and branches.
+ * perf's rules for which event may be on which counter are not known here, so
+ * in general a counter can only be given another event if perf has put that
+ * event on it.  The events of this list may be on any general-purpose counter:
+ * they are architectural, SDM volume 3, "Pre-defined Architectural Performance
+ * Events".
  */
-static bool is_unconstrained(u64 config)
+static bool vpmu_is_unconstrained(u64 config)
 {
 	switch (config & (ARCH_PERFMON_EVENTSEL_EVENT |
 			  ARCH_PERFMON_EVENTSEL_UMASK)) {
-	case 0x003c:
-	case 0x00c0:
-	case 0x4f2e:
-	case 0x412e:
-	case 0x00c4:
-	case 0x00c5:
+	case 0x003c: /* core cycles */
+	case 0x00c0: /* instructions */
+	case 0x4f2e: /* LLC references */
+	case 0x412e: /* LLC misses */
+	case 0x00c4: /* branches */
+	case 0x00c5: /* branch misses */
 		return true;
 	default:
 		return false;
 	}
 }
 
-u64 kvm_vpmu_wanted(struct kvm_pmc *pmc)
+u64 kvm_vpmu_event_config(struct kvm_pmc *pmc)
 {
 	struct kvm_pmu *pmu = pmc_to_pmu(pmc);
 	u64 config = ARCH_PERFMON_EVENTSEL_INT;
@@ -45,9 +46,10 @@ u64 kvm_vpmu_wanted(struct kvm_pmc *pmc)
 					   ARCH_PERFMON_EVENTSEL_USR |
 					   ARCH_PERFMON_EVENTSEL_OS);
 		/*
-		 * perf prefers a fixed counter for the events that have one.
-		 * It takes an event with INV for another one, while the
-		 * hardware ignores INV as long as the counter mask is 0.
+		 * perf prefers the fixed counter for an event that has one.
+		 * With INV perf takes the event for a different event, which
+		 * has none.  The hardware ignores INV as long as the counter
+		 * mask is 0.
 		 */
 		if (!(config & ARCH_PERFMON_EVENTSEL_CMASK))
 			config |= VPMU_GP_ONLY;
@@ -63,28 +65,31 @@ u64 kvm_vpmu_wanted(struct kvm_pmc *pmc)
 	return config;
 }
 
-/* Records and transactions have registers of their own. */
-static bool is_plain(struct perf_event *event)
+/*
+ * Can the counter of this event be set up here?  Events that make records or
+ * count transactions (IN_TXCP) are left to perf: they need further registers.
+ */
+static bool vpmu_is_plain(struct perf_event *event)
 {
 	return !event->attr.precise_ip && is_sampling_event(event);
 }
 
-bool kvm_vpmu_fits(struct kvm_pmc *pmc, u64 wanted)
+bool kvm_vpmu_event_fits(struct kvm_pmc *pmc, u64 config)
 {
 	struct perf_event *event = pmc->perf_event;
-	u64 changed = (event->attr.config ^ wanted) &
+	u64 changed = (event->attr.config ^ config) &
 		      pmc_to_pmu(pmc)->raw_event_mask;
 
 	if (vpmu_wants_precise(pmc) != !!event->attr.precise_ip)
 		return false;
-	if (!is_plain(event))
+	if (!vpmu_is_plain(event))
 		return !changed &&
 		       event->attr.exclude_user ==
-		       !(wanted & ARCH_PERFMON_EVENTSEL_USR) &&
+		       !(config & ARCH_PERFMON_EVENTSEL_USR) &&
 		       event->attr.exclude_kernel ==
-		       !(wanted & ARCH_PERFMON_EVENTSEL_OS);
-	return !changed || (pmc_is_gp(pmc) && is_unconstrained(wanted) &&
-			    is_unconstrained(event->attr.config));
+		       !(config & ARCH_PERFMON_EVENTSEL_OS);
+	return !changed || (pmc_is_gp(pmc) && vpmu_is_unconstrained(config) &&
+			    vpmu_is_unconstrained(event->attr.config));
 }
 
 u64 kvm_vpmu_period(struct kvm_pmc *pmc, u64 value)
@@ -92,20 +97,17 @@ u64 kvm_vpmu_period(struct kvm_pmc *pmc, u64 value)
 	return (-value & pmc_bitmask(pmc)) ?: pmc_bitmask(pmc) + 1;
 }
 
-/* The event counts in other rings, or another event. */
-static void write_config(struct perf_event *event, u64 config)
+/* Have the event count in other rings, or count another hardware event. */
+static void vpmu_write_config(struct perf_event *event, u64 config)
 {
 	bool is_gp = event->hw.idx < INTEL_PMC_IDX_FIXED;
 
-	/* FIXED_CTR_CTRL is shared, and perf writes it from a copy. */
+	/* Fixed counters share FIXED_CTR_CTRL; perf writes it from a copy. */
 	if (!is_gp) {
 		event->pmu->pmu_disable(event->pmu);
 		event->pmu->stop(event, PERF_EF_UPDATE);
 	}
-	event->hw.config = config;
-	event->attr.config = config & X86_RAW_EVENT_MASK;
-	event->attr.exclude_user = !(config & ARCH_PERFMON_EVENTSEL_USR);
-	event->attr.exclude_kernel = !(config & ARCH_PERFMON_EVENTSEL_OS);
+	vpmu_set_event_config(event, config);
 	if (is_gp) {
 		wrmsrl(event->hw.config_base,
 		       config | ARCH_PERFMON_EVENTSEL_ENABLE);
@@ -115,18 +117,19 @@ static void write_config(struct perf_event *event, u64 config)
 	}
 }
 
-static u64 counter_mask(void)
+static u64 vpmu_ppmc_mask(void)
 {
 	return GENMASK_ULL(kvm_pmu_cap.bit_width_gp - 1, 0);
 }
 
 /*
- * As perf sets a period.  Not 1, which makes perf take an event of branches
- * for a request for BTS; @left of it may be.
+ * Set the period as perf does it, with @left events until the overflow.  @left
+ * may be 1, but the period may not: perf takes an event of branches with a
+ * period of 1 for a request for BTS.
  */
-static void write_period(struct perf_event *event, u64 left)
+static void vpmu_write_period(struct perf_event *event, u64 left)
 {
-	u64 mask = counter_mask();
+	u64 mask = vpmu_ppmc_mask();
 	u64 loaded = min(left, mask >> 1);
 
 	event->attr.sample_period = max(left, 2ULL);
@@ -138,26 +141,27 @@ static void write_period(struct perf_event *event, u64 left)
 }
 
 /*
- * perf has a counter begin with 2 left at least, for some old processors.  If it
- * moves one that has 1 left, the overflow would be an event late.
+ * For the sake of some old processors perf starts a counter with at least 2
+ * events left.  When perf moves a counter that has 1 left, the overflow would
+ * be an event late.
  */
-static void correct_period(struct perf_event *event)
+static void vpmu_correct_period(struct perf_event *event)
 {
 	if (unlikely(local64_read(&event->hw.period_left) == 1) &&
-	    !((local64_read(&event->hw.prev_count) + 2) & counter_mask()) &&
-	    is_plain(event))
-		write_period(event, 1);
+	    !((local64_read(&event->hw.prev_count) + 2) & vpmu_ppmc_mask()) &&
+	    vpmu_is_plain(event))
+		vpmu_write_period(event, 1);
 }
 
 bool kvm_vpmu_load(struct kvm_pmc *pmc)
 {
 	struct perf_event *event = pmc->perf_event;
-	u64 wanted, value, left;
+	u64 config, value, left;
 
 	if (!kvm_vpmu_on(pmc->vcpu) || !event)
 		return false;
-	wanted = kvm_vpmu_wanted(pmc);
-	if (!is_plain(event) || !kvm_vpmu_fits(pmc, wanted))
+	config = kvm_vpmu_event_config(pmc);
+	if (!vpmu_is_plain(event) || !kvm_vpmu_event_fits(pmc, config))
 		return false;
 
 	guard(irqsave)();
@@ -165,11 +169,11 @@ bool kvm_vpmu_load(struct kvm_pmc *pmc)
 		return false;
 	event->pmu->read(event);
 	value = (pmc->counter + local64_read(&event->count)) & pmc_bitmask(pmc);
-	if (event->hw.config != wanted)
-		write_config(event, wanted);
+	if (event->hw.config != config)
+		vpmu_write_config(event, config);
 	left = kvm_vpmu_period(pmc, value);
 	if (local64_read(&event->hw.period_left) != left)
-		write_period(event, left);
+		vpmu_write_period(event, left);
 	return true;
 }
 
@@ -198,8 +202,8 @@ bool kvm_vpmu_drop_record(struct kvm_pmc *pmc)
 	return true;
 }
 
-/* The event of @pmc is where perf has it: is that where it was? */
-static void note_index(struct kvm_pmc *pmc)
+/* Note on which pPMC perf has the event, and whether it has moved. */
+static void vpmu_note_index(struct kvm_pmc *pmc)
 {
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
 	s8 *index = &vpmu->index[vpmu_number(pmc)];
@@ -231,7 +235,7 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 		held |= bit;
 		if (!(vpmu->run & BIT_ULL(i)) || vpmu_is_misplaced(pmc))
 			continue;
-		/* perf lets no guest make records while the host does. */
+		/* perf lets no guest make records while the host makes some. */
 		if (pmc->perf_event->attr.precise_ip &&
 		    !(msrs[0].guest & bit)) {
 			vpmu->plain |= BIT_ULL(i);
@@ -239,21 +243,22 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 		}
 		running |= bit;
 		lost &= ~BIT_ULL(i);
-		correct_period(pmc->perf_event);
-		note_index(pmc);
+		vpmu_correct_period(pmc->perf_event);
+		vpmu_note_index(pmc);
 	}
 	msrs[0].guest &= ~(held & ~running);
 
 	/*
-	 * What it would do until the next exit would not be counted.  Once: it
-	 * must get on even if that has not helped.
+	 * What the guest did until its next exit would not be counted, so make
+	 * it exit at once.  Only once: if that has not helped, the guest must
+	 * get on all the same.
 	 */
-	if (lost & ~(vpmu->unserved | vpmu->lost))
+	if (lost & ~(vpmu->unscheduled | vpmu->lost))
 		smp_send_reschedule(smp_processor_id());
 	vpmu->lost = lost;
-	if ((lost != vpmu->unserved ||
+	if ((lost != vpmu->unscheduled ||
 	     ((lost | (vpmu->plain & vpmu->run)) &&
-	      time_after_eq(jiffies, vpmu->look_again))) ||
+	      time_after_eq(jiffies, vpmu->retry_at))) ||
 	    (vpmu->events && time_after_eq(jiffies, vpmu->release_at)))
 		kvm_make_request(KVM_REQ_PMU, vcpu);
 }

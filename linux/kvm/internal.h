@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Counter hand-over: what the files of this folder share
+ *
+ * Functions that are called from other files begin with kvm_vpmu_, those of
+ * one file or of this header with vpmu_.
  */
 #ifndef __KVM_VPMU_INTERNAL_H
 #define __KVM_VPMU_INTERNAL_H
@@ -8,14 +11,15 @@
 #include <linux/kvm_host.h>
 #include "x86.h"
 #include "pmu.h"
+#include "vpmu.h"
 
-/* A bit that does not matter, see kvm_vpmu_wanted(). */
+/* A bit that the hardware ignores, see kvm_vpmu_event_config(). */
 #define VPMU_GP_ONLY	ARCH_PERFMON_EVENTSEL_INV
 
 #define vcpu_to_vpmu(vcpu)	(&vcpu_to_pmu(vcpu)->handover)
 #define pmc_to_vpmu(pmc)	(&pmc_to_pmu(pmc)->handover)
 
-/* The number that handover.h knows a vPMC by. */
+/* The number of this vPMC in handover.h. */
 static inline unsigned int vpmu_number(const struct kvm_pmc *pmc)
 {
 	return pmc->idx < KVM_FIXED_PMC_BASE_IDX ? pmc->idx :
@@ -23,9 +27,9 @@ static inline unsigned int vpmu_number(const struct kvm_pmc *pmc)
 }
 
 /**
- * vpmu_is_live - perf counts with the event on this CPU
+ * vpmu_is_live - perf has scheduled the event on this CPU, and it counts
  *
- * Interrupts are off; it stays so until they are on again.
+ * The caller has disabled interrupts; the answer holds until they are enabled.
  */
 static inline bool vpmu_is_live(const struct perf_event *event)
 {
@@ -34,13 +38,13 @@ static inline bool vpmu_is_live(const struct perf_event *event)
 	       !(event->hw.state & PERF_HES_STOPPED);
 }
 
-/* Does the guest want records of this vPMC? */
+/* Does the guest want PEBS records of this vPMC? */
 static inline bool vpmu_makes_records(const struct kvm_pmc *pmc)
 {
 	return pmc_to_pmu(pmc)->pebs_enable & BIT_ULL(pmc->idx);
 }
 
-/* Is its event to be one that makes them? */
+/* Shall the event of this vPMC be one that makes PEBS records? */
 static inline bool vpmu_wants_precise(const struct kvm_pmc *pmc)
 {
 	return vpmu_makes_records(pmc) &&
@@ -48,10 +52,10 @@ static inline bool vpmu_wants_precise(const struct kvm_pmc *pmc)
 }
 
 /**
- * vpmu_is_misplaced - perf has the event on a counter that will not do
+ * vpmu_is_misplaced - perf has the event on a counter that the vPMC cannot use
  *
- * It is one of the other type, or has another number than a vPMC that makes
- * records, which intel_guest_get_msrs() does not let count.
+ * That counter is of the other type, or the vPMC makes records and the counter
+ * has another index: intel_guest_get_msrs() does not let such an event count.
  */
 static inline bool vpmu_is_misplaced(struct kvm_pmc *pmc)
 {
@@ -62,26 +66,38 @@ static inline bool vpmu_is_misplaced(struct kvm_pmc *pmc)
 	return pmc_is_gp(pmc) != (idx < INTEL_PMC_IDX_FIXED);
 }
 
-/**
- * kvm_vpmu_wanted - what a vPMC shall count, as its event's hw.config has it
- */
-u64 kvm_vpmu_wanted(struct kvm_pmc *pmc);
+/* What perf notes of an event that counts @config, an hw.config. */
+static inline void vpmu_set_event_config(struct perf_event *event, u64 config)
+{
+	event->hw.config = config;
+	event->attr.config = config & X86_RAW_EVENT_MASK;
+	event->attr.exclude_user = !(config & ARCH_PERFMON_EVENTSEL_USR);
+	event->attr.exclude_kernel = !(config & ARCH_PERFMON_EVENTSEL_OS);
+}
 
 /**
- * kvm_vpmu_fits - the event that there is will do for @wanted
+ * kvm_vpmu_event_config - hw.config of an event that counts what the vPMC shall
+ */
+u64 kvm_vpmu_event_config(struct kvm_pmc *pmc);
+
+/**
+ * kvm_vpmu_event_fits - the event that the vPMC has can count @config
  *
- * It is the same event of the hardware's, or perf would allow both on any
+ * Either its hardware event is the same, or perf would allow both events on any
  * general-purpose counter.
  */
-bool kvm_vpmu_fits(struct kvm_pmc *pmc, u64 wanted);
+bool kvm_vpmu_event_fits(struct kvm_pmc *pmc, u64 config);
 
 /**
- * kvm_vpmu_period - how much a vPMC with this value counts until it overflows
+ * kvm_vpmu_period - how many events a vPMC with this value counts until it
+ *	overflows
  */
 u64 kvm_vpmu_period(struct kvm_pmc *pmc, u64 value);
 
 /**
- * kvm_vpmu_path - KVM_VPMU_PATH_*
+ * kvm_vpmu_path - how a vPMC is backed
+ *
+ * Returns: KVM_VPMU_PATH_*
  */
 int kvm_vpmu_path(struct kvm_pmc *pmc);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Counter hand-over: which vPMC may have an event, and what perf is asked for
+ * Counter hand-over: which vPMC may have an event, and the requests to perf
  */
 #include <linux/jiffies.h>
 #include <linux/timekeeping.h>
@@ -9,7 +9,7 @@
 #define CREATE_TRACE_POINTS
 #include "vpmu_trace.h"
 
-/* What built-in code, intel_guest_get_msrs(), reads has to stay in place. */
+/* intel_guest_get_msrs() is built in and reads these; they must not move. */
 #define VPMU_OFFSET_DS_AREA	736
 static_assert(offsetof(struct kvm_pmu, ds_area) == VPMU_OFFSET_DS_AREA);
 static_assert(offsetof(struct kvm_pmu, pebs_enable) == VPMU_OFFSET_DS_AREA + 8);
@@ -22,7 +22,7 @@ DECLARE_STATIC_CALL(kvm_x86_pmu_cleanup,
 		    *(((struct kvm_pmu_ops *)0)->cleanup));
 
 /* The pPMCs that the hardware has. */
-static VPMUCounterMask all_counters(void)
+static VPMUCounterMask vpmu_all_ppmcs(void)
 {
 	return (VPMU_MASK_OF(kvm_pmu_cap.num_counters_gp) - 1) |
 	       (VPMU_MASK_OF(kvm_pmu_cap.num_counters_fixed) - 1) << VPMU_NR_GP;
@@ -41,19 +41,22 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
 	if (!kvm_vpmu_on(vcpu))
 		return;
 	guard(mutex)(&vpmu->lock);
-	/* kvm_vpmu_handle_event() brings the reservation. */
-	handover_init(&vpmu->map, all_counters(), 0, READ_ONCE(vm->slice));
+	/* kvm_vpmu_handle_event() will apply the reservation. */
+	handover_init(&vpmu->map, vpmu_all_ppmcs(), 0, READ_ONCE(vm->slice));
 	vpmu->events = 0;
 	vpmu->run = 0;
-	vpmu->unserved = 0;
+	vpmu->unscheduled = 0;
 	vpmu->lost = 0;
 	vpmu->plain = 0;
 	vpmu->dropped = 0;
 	memset(vpmu->index, -1, sizeof(vpmu->index));
 }
 
-/* The core's figures since the last time; its moves are not perf's. */
-static void add_stats(struct kvm_vcpu *vcpu)
+/*
+ * Add the core's statistics since the last call.  Not its moves: perf decides
+ * which events move, see vpmu_note_index().
+ */
+static void vpmu_add_stats(struct kvm_vcpu *vcpu)
 {
 	HandoverStats *from = &vcpu_to_vpmu(vcpu)->map.stats;
 	HandoverStats *to = &vcpu->stat.vpmu;
@@ -66,17 +69,18 @@ static void add_stats(struct kvm_vcpu *vcpu)
 	*from = (HandoverStats) { 0 };
 }
 
-/* Time in which perf had no counter for @vpmu->unserved. */
-static void account_unserved(struct kvm_vcpu *vcpu, u64 now)
+/* Add the time in which perf had no counter for @vpmu->unscheduled. */
+static void vpmu_account_unscheduled(struct kvm_vcpu *vcpu, u64 now)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 
-	vcpu->stat.vpmu.starved_ns += hweight64(vpmu->unserved) *
-				      (now - vpmu->unserved_since);
-	vpmu->unserved_since = now;
+	vcpu->stat.vpmu.starved_ns += hweight64(vpmu->unscheduled) *
+				      (now - vpmu->unscheduled_since);
+	vpmu->unscheduled_since = now;
 }
 
-static VPMUCounterMask allowed(struct kvm_pmu *pmu)
+/* vPMCs that the guest has enabled and the event filter allows. */
+static VPMUCounterMask vpmu_enabled_vpmcs(struct kvm_pmu *pmu)
 {
 	u64 enabled = kvm_pmu_has_perf_global_ctrl(pmu) ? pmu->global_ctrl : ~0;
 	u64 mask = 0;
@@ -90,18 +94,18 @@ static VPMUCounterMask allowed(struct kvm_pmu *pmu)
 	return vpmu_mask_from_reg(mask);
 }
 
-/* vPMCs that may have an event. */
-static VPMUCounterMask slots(const Handover *map)
+/* vPMCs that have a pPMC in the map, so may have an event. */
+static VPMUCounterMask vpmu_assigned_vpmcs(const Handover *map)
 {
 	return handover_to_virtual(map, VPMU_MASK_ALL);
 }
 
-static bool has_slot(struct kvm_pmc *pmc)
+static bool vpmu_is_assigned(struct kvm_pmc *pmc)
 {
 	return pmc_to_vpmu(pmc)->map.phys[vpmu_number(pmc)] != HANDOVER_NONE;
 }
 
-static bool is_enabled(struct kvm_pmc *pmc)
+static bool vpmu_is_enabled(struct kvm_pmc *pmc)
 {
 	return pmc_to_vpmu(pmc)->map.enabled & VPMU_MASK_OF(vpmu_number(pmc));
 }
@@ -111,16 +115,17 @@ int kvm_vpmu_path(struct kvm_pmc *pmc)
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
 	int index = vpmu->index[vpmu_number(pmc)];
 
-	if (!is_enabled(pmc))
+	if (!vpmu_is_enabled(pmc))
 		return HANDOVER_IDLE;
-	if (!has_slot(pmc) || index < 0 || vpmu->unserved & BIT_ULL(pmc->idx))
+	if (!vpmu_is_assigned(pmc) || index < 0 ||
+	    vpmu->unscheduled & BIT_ULL(pmc->idx))
 		return HANDOVER_STARVED;
 	if (vpmu_makes_records(pmc) && !vpmu_wants_precise(pmc))
 		return HANDOVER_SLOW;
 	return index == pmc->idx ? HANDOVER_FAST : HANDOVER_SLOW;
 }
 
-static void release(struct kvm_pmc *pmc)
+static void vpmu_release_event(struct kvm_pmc *pmc)
 {
 	if (!pmc->perf_event)
 		return;
@@ -130,8 +135,11 @@ static void release(struct kvm_pmc *pmc)
 	pmc_to_vpmu(pmc)->index[vpmu_number(pmc)] = -1;
 }
 
-/* What KVM has emulated counts, too.  Returns: whether the vPMC overflows. */
-static bool add_emulated(struct kvm_pmc *pmc)
+/*
+ * Add the events of instructions that KVM has emulated.  Returns: whether the
+ * vPMC overflows.
+ */
+static bool vpmu_add_emulated(struct kvm_pmc *pmc)
 {
 	u64 emulated = pmc->emulated_counter, value;
 
@@ -144,11 +152,12 @@ static bool add_emulated(struct kvm_pmc *pmc)
 }
 
 /*
- * A vPMC has overflowed and its record was dropped: the rest of what a record
- * is made with.  SDM volume 3, "Processor Event Based Sampling (PEBS)
- * Facility".  The DS area is the guest's: what it cannot read reloads with 0.
+ * A vPMC has overflowed and its record was dropped: reload the counter from the
+ * DS area, as the hardware does when it writes a record.  SDM volume 3,
+ * "Processor Event Based Sampling (PEBS) Facility".  The guest chooses the
+ * address of the DS area; a slot that cannot be read reloads the value 0.
  */
-static void reload(struct kvm_pmc *pmc)
+static void vpmu_reload_counter(struct kvm_pmc *pmc)
 {
 	struct kvm_vcpu *vcpu = pmc->vcpu;
 	struct x86_emulate_ctxt *ctxt = vcpu->arch.emulate_ctxt;
@@ -161,62 +170,60 @@ static void reload(struct kvm_pmc *pmc)
 	if (ctxt->ops->read_std(ctxt, slot, &value, sizeof(value), &fault,
 				true) != X86EMUL_CONTINUE)
 		value = 0;
-	/* It has gone on since, perhaps for more than a period. */
+	/* The counter has gone on since, perhaps by more than a period. */
 	n = 1 + div64_u64(pmc_read_counter(pmc), kvm_vpmu_period(pmc, value));
 	pmc->counter += n * value;
 	vcpu->stat.vpmu.pebs_records_dropped += n;
 	trace_kvm_vpmu_dropped(vcpu->vcpu_id, pmc->idx);
 }
 
-static bool is_served(struct kvm_pmc *pmc)
+/* Does perf count with the vPMC's event, on a counter that the vPMC can use? */
+static bool vpmu_is_scheduled(struct kvm_pmc *pmc)
 {
 	guard(irqsave)();
 	return vpmu_is_live(pmc->perf_event) && !vpmu_is_misplaced(pmc);
 }
 
 /*
- * The event will do, but perf does not count with it, or only perf can set its
- * period.
+ * Have perf schedule an event that fits again, because perf does not count with
+ * it now, or because only perf can set its period.
  */
-static void resume(struct kvm_pmc *pmc, u64 wanted)
+static void vpmu_resume_event(struct kvm_pmc *pmc, u64 config)
 {
 	struct perf_event *event = pmc->perf_event;
 	u64 period;
 
 	trace_kvm_vpmu_resumed(pmc->vcpu->vcpu_id, pmc->idx);
 	perf_event_disable(event);
-	/* perf would have it where it was before. */
+	/* Otherwise perf would put it back on the counter that it had. */
 	if (vpmu_is_misplaced(pmc))
 		event->hw.idx = -1;
-	if (!event->attr.precise_ip) {
-		event->hw.config = wanted;
-		event->attr.config = wanted & X86_RAW_EVENT_MASK;
-		event->attr.exclude_user = !(wanted & ARCH_PERFMON_EVENTSEL_USR);
-		event->attr.exclude_kernel = !(wanted & ARCH_PERFMON_EVENTSEL_OS);
-	}
+	if (!event->attr.precise_ip)
+		vpmu_set_event_config(event, config);
 	period = kvm_vpmu_period(pmc, pmc_read_counter(pmc));
 	if (is_sampling_event(event))
 		perf_event_period(event, max(period, 2ULL));
 	perf_event_enable(event);
 }
 
-static void create(struct kvm_pmc *pmc, u64 wanted)
+/* Create an event for a vPMC that has none; perf may refuse. */
+static void vpmu_create_event(struct kvm_pmc *pmc, u64 config)
 {
 	bool precise = vpmu_wants_precise(pmc);
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_RAW,
 		.size = sizeof(attr),
-		.config = wanted & pmc_to_pmu(pmc)->raw_event_mask,
+		.config = config & pmc_to_pmu(pmc)->raw_event_mask,
 		.pinned = 1,
 		.exclude_host = 1,
-		.exclude_user = !(wanted & ARCH_PERFMON_EVENTSEL_USR),
-		.exclude_kernel = !(wanted & ARCH_PERFMON_EVENTSEL_OS),
+		.exclude_user = !(config & ARCH_PERFMON_EVENTSEL_USR),
+		.exclude_kernel = !(config & ARCH_PERFMON_EVENTSEL_OS),
 		.precise_ip = precise ? pmc_get_pebs_precise_level(pmc) : 0,
 		.sample_period = max(kvm_vpmu_period(pmc, pmc->counter), 2ULL),
 	};
 	struct perf_event *event;
 
-	/* perf has these with a period of its own only, see pmu.c. */
+	/* perf refuses a sampling period for these, see pmu.c. */
 	if (attr.config & HSW_IN_TX_CHECKPOINTED)
 		attr.sample_period = 0;
 	event = perf_event_create_kernel_counter(&attr, -1, current,
@@ -230,76 +237,94 @@ static void create(struct kvm_pmc *pmc, u64 wanted)
 	pmc_to_vpmu(pmc)->events |= BIT_ULL(pmc->idx);
 }
 
-/*
- * An enabled vPMC that may have a counter: see that it does.
- * @changed: its registers have, or it has overflowed
- * Returns: whether perf had to be asked.
- */
-static bool serve(struct kvm_pmc *pmc, bool changed)
+static void vpmu_replace_event(struct kvm_pmc *pmc, u64 config)
 {
-	u64 wanted = kvm_vpmu_wanted(pmc);
+	vpmu_release_event(pmc);
+	vpmu_create_event(pmc, config);
+}
+
+/* Does KVM have to know of an overflow of this vPMC? */
+static bool vpmu_wants_overflow(struct kvm_pmc *pmc)
+{
+	if (vpmu_makes_records(pmc))
+		return true;
+	if (pmc_is_gp(pmc))
+		return pmc->eventsel & ARCH_PERFMON_EVENTSEL_INT;
+	return fixed_ctrl_field(pmc_to_pmu(pmc)->fixed_ctr_ctrl,
+				pmc->idx - KVM_FIXED_PMC_BASE_IDX) &
+	       INTEL_FIXED_0_ENABLE_PMI;
+}
+
+static void vpmu_note_unscheduled(struct kvm_pmc *pmc)
+{
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
 
-	pmc->intr = vpmu_makes_records(pmc) || (pmc_is_gp(pmc) ?
-		pmc->eventsel & ARCH_PERFMON_EVENTSEL_INT :
-		fixed_ctrl_field(pmc_to_pmu(pmc)->fixed_ctr_ctrl,
-				 pmc->idx - KVM_FIXED_PMC_BASE_IDX) &
-		INTEL_FIXED_0_ENABLE_PMI);
-	if (kvm_vpmu_load(pmc)) {
-		vpmu->unserved &= ~BIT_ULL(pmc->idx);
-		return false;
-	}
-	if (pmc->perf_event && kvm_vpmu_fits(pmc, wanted)) {
-		if (!changed && is_served(pmc))
-			return false;
-		resume(pmc, wanted);
-	} else {
-		release(pmc);
-		create(pmc, wanted);
-	}
-	/* With another pPMC it counts, and its records are dropped. */
-	if (vpmu_wants_precise(pmc) && !is_served(pmc)) {
-		vpmu->plain |= BIT_ULL(pmc->idx);
-		release(pmc);
-		create(pmc, wanted);
-	}
-	if (is_served(pmc)) {
-		/* The exact period; a record's is in guest memory. */
-		kvm_vpmu_load(pmc);
-		vpmu->unserved &= ~BIT_ULL(pmc->idx);
-		return true;
-	}
-	/* It must not take another type's counter until the next try. */
+	/* Until the next try it must not take a counter of the other type. */
 	if (pmc->perf_event)
 		perf_event_disable(pmc->perf_event);
-	if (!(vpmu->unserved & BIT_ULL(pmc->idx)))
+	if (!(vpmu->unscheduled & BIT_ULL(pmc->idx)))
 		trace_kvm_vpmu_starved(pmc->vcpu->vcpu_id, pmc->idx);
-	vpmu->unserved |= BIT_ULL(pmc->idx);
+	vpmu->unscheduled |= BIT_ULL(pmc->idx);
+}
+
+/*
+ * See that an enabled vPMC that may have a counter has one.
+ * @changed: the vPMC's registers were written, or it has overflowed
+ * Returns: whether perf had to be asked.
+ */
+static bool vpmu_schedule_event(struct kvm_pmc *pmc, bool changed)
+{
+	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
+	u64 config = kvm_vpmu_event_config(pmc);
+
+	pmc->intr = vpmu_wants_overflow(pmc);
+	if (kvm_vpmu_load(pmc)) {
+		vpmu->unscheduled &= ~BIT_ULL(pmc->idx);
+		return false;
+	}
+	if (!pmc->perf_event || !kvm_vpmu_event_fits(pmc, config))
+		vpmu_replace_event(pmc, config);
+	else if (changed || !vpmu_is_scheduled(pmc))
+		vpmu_resume_event(pmc, config);
+	else
+		return false;
+	/* On another pPMC it counts, and its records are dropped. */
+	if (vpmu_wants_precise(pmc) && !vpmu_is_scheduled(pmc)) {
+		vpmu->plain |= BIT_ULL(pmc->idx);
+		vpmu_replace_event(pmc, config);
+	}
+	if (vpmu_is_scheduled(pmc)) {
+		/* Set the exact period; that of a record is in guest memory. */
+		kvm_vpmu_load(pmc);
+		vpmu->unscheduled &= ~BIT_ULL(pmc->idx);
+	} else {
+		vpmu_note_unscheduled(pmc);
+	}
 	return true;
 }
 
 /* Bring one vPMC up to date.  Returns: whether perf had to be asked. */
-static bool update(struct kvm_pmc *pmc, bool changed, bool try_again)
+static bool vpmu_update_pmc(struct kvm_pmc *pmc, bool changed, bool retry)
 {
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
-	bool overflows = add_emulated(pmc);
+	bool overflows = vpmu_add_emulated(pmc);
 
-	if (overflows && is_enabled(pmc))
+	if (overflows && vpmu_is_enabled(pmc))
 		__kvm_perf_overflow(pmc, false);
 	if (test_and_clear_bit(pmc->idx, &vpmu->dropped))
-		reload(pmc);
-	if (!is_enabled(pmc) || !has_slot(pmc)) {
+		vpmu_reload_counter(pmc);
+	if (!vpmu_is_enabled(pmc) || !vpmu_is_assigned(pmc)) {
 		vpmu->run &= ~BIT_ULL(pmc->idx);
-		vpmu->unserved &= ~BIT_ULL(pmc->idx);
+		vpmu->unscheduled &= ~BIT_ULL(pmc->idx);
 		return false;
 	}
 	vpmu->run |= BIT_ULL(pmc->idx);
-	return (!(vpmu->unserved & BIT_ULL(pmc->idx)) || try_again) &&
-	       serve(pmc, changed);
+	return (!(vpmu->unscheduled & BIT_ULL(pmc->idx)) || retry) &&
+	       vpmu_schedule_event(pmc, changed);
 }
 
-/* What KVM does when a vCPU is scheduled in, for other things than counters. */
-static void cleanup(struct kvm_vcpu *vcpu)
+/* What kvm_pmu_cleanup() does for other things than counters. */
+static void vpmu_cleanup(struct kvm_vcpu *vcpu)
 {
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
 
@@ -311,10 +336,10 @@ static void cleanup(struct kvm_vcpu *vcpu)
 }
 
 /*
- * Ask perf for events that make records again; not for one that it still has
- * and has just refused to let make any.
+ * Let perf be asked again for events that make records.  Not for a vPMC that
+ * still has such an event: perf has just refused to let that one make records.
  */
-static void try_records(struct kvm_vcpu *vcpu)
+static void vpmu_retry_records(struct kvm_vcpu *vcpu)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	u64 todo = vpmu->plain;
@@ -327,45 +352,56 @@ static void try_records(struct kvm_vcpu *vcpu)
 	}
 }
 
-bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
+/* Bring the map up to date.  Returns: vPMCs that have another pPMC or none. */
+static VPMUCounterMask vpmu_update_map(struct kvm_vcpu *vcpu, u64 now)
+{
+	const struct kvm_vpmu_vm *vm = &vcpu->kvm->arch.vpmu;
+	Handover *map = &vcpu_to_vpmu(vcpu)->map;
+	HandoverChange change;
+
+	map->slice = READ_ONCE(vm->slice);
+	/* The vCPU is new, or was created while the reservation changed. */
+	if (map->reserved != READ_ONCE(vm->reserved))
+		handover_reserve(map, READ_ONCE(vm->reserved), true, now,
+				 &change);
+	handover_enable(map, vpmu_enabled_vpmcs(vcpu_to_pmu(vcpu)), now,
+			&change);
+	vpmu_add_stats(vcpu);
+	return change.vpmcs;
+}
+
+/*
+ * Bring the events up to date with the map.
+ * @changed: vPMCs whose registers were written, or that have overflowed
+ * @retry: ask perf again for what it had no counter for
+ * Returns: whether perf had to be asked.
+ */
+static bool vpmu_update_events(struct kvm_vcpu *vcpu, u64 changed, bool retry)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
-	struct kvm_vpmu_vm *vm = &vcpu->kvm->arch.vpmu;
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	u64 now = ktime_get_ns(), changed, todo;
-	HandoverChange change;
-	bool asked = false, look, try_again;
+	bool asked = false;
 	struct kvm_pmc *pmc;
+	u64 todo;
 	int i;
 
-	if (!kvm_vpmu_on(vcpu))
-		return false;
-
-	guard(mutex)(&vpmu->lock);
-	changed = atomic64_xchg(&pmu->__reprogram_pmi, 0);
-	account_unserved(vcpu, now);
-	vpmu->map.slice = READ_ONCE(vm->slice);
-	/* A vCPU is new, or came while the reservation changed. */
-	if (vpmu->map.reserved != READ_ONCE(vm->reserved))
-		handover_reserve(&vpmu->map, READ_ONCE(vm->reserved), true,
-				 now, &change);
-	handover_enable(&vpmu->map, allowed(pmu), now, &change);
-	add_stats(vcpu);
-
-	look = time_after_eq(jiffies, vpmu->look_again);
-	if (look)
-		try_records(vcpu);
-	try_again = look || change.vpmcs || vpmu->control_writes;
-	/* Another thread may have taken pPMCs away, of vPMCs with an event. */
-	todo = vpmu->events & ~vpmu_mask_to_reg(slots(&vpmu->map));
+	/* Another thread may have taken pPMCs from vPMCs that have an event. */
+	todo = vpmu->events &
+	       ~vpmu_mask_to_reg(vpmu_assigned_vpmcs(&vpmu->map));
 	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&todo) {
-		release(pmc);
+		vpmu_release_event(pmc);
 		asked = true;
 	}
 	todo = vpmu_mask_to_reg(vpmu->map.enabled) | vpmu->run | changed;
 	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&todo)
-		asked |= update(pmc, changed & BIT_ULL(i), try_again);
-	cleanup(vcpu);
+		asked |= vpmu_update_pmc(pmc, changed & BIT_ULL(i), retry);
+	return asked;
+}
+
+/* At most one of the writes is the reason why perf had to be asked. */
+static void vpmu_account_control_writes(struct kvm_vcpu *vcpu, bool asked)
+{
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 
 	if (asked && vpmu->control_writes) {
 		vcpu->stat.vpmu.control_writes_reprogrammed++;
@@ -373,14 +409,43 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	}
 	vcpu->stat.vpmu.control_writes_direct += vpmu->control_writes;
 	vpmu->control_writes = 0;
-	vpmu->release_at = jiffies + READ_ONCE(vm->slice_jiffies);
-	if (look)
-		vpmu->look_again = vpmu->release_at;
+}
+
+bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	u64 now = ktime_get_ns(), changed;
+	bool asked, retry_time, retry;
+	VPMUCounterMask moved;
+
+	if (!kvm_vpmu_on(vcpu))
+		return false;
+
+	guard(mutex)(&vpmu->lock);
+	changed = atomic64_xchg(&vcpu_to_pmu(vcpu)->__reprogram_pmi, 0);
+	vpmu_account_unscheduled(vcpu, now);
+	moved = vpmu_update_map(vcpu, now);
+
+	retry_time = time_after_eq(jiffies, vpmu->retry_at);
+	if (retry_time)
+		vpmu_retry_records(vcpu);
+	retry = retry_time || moved || vpmu->control_writes;
+	asked = vpmu_update_events(vcpu, changed, retry);
+	vpmu_cleanup(vcpu);
+	vpmu_account_control_writes(vcpu, asked);
+
+	vpmu->release_at = jiffies +
+			   READ_ONCE(vcpu->kvm->arch.vpmu.slice_jiffies);
+	if (retry_time)
+		vpmu->retry_at = vpmu->release_at;
 	return true;
 }
 
-/* Another thread than the vCPU's: stop what it may not have any more. */
-static void revoke(struct kvm_vcpu *vcpu, VPMUCounterMask reserved)
+/*
+ * Reserve pPMCs from another thread than the vCPU's, and stop the events that
+ * the vCPU may not have any more.
+ */
+static void vpmu_revoke_ppmcs(struct kvm_vcpu *vcpu, VPMUCounterMask reserved)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
@@ -391,13 +456,13 @@ static void revoke(struct kvm_vcpu *vcpu, VPMUCounterMask reserved)
 	guard(mutex)(&vpmu->lock);
 	handover_reserve(&vpmu->map, reserved, true, ktime_get_ns(), &change);
 	kvm_for_each_pmc(pmu, pmc, i, pmu->all_valid_pmc_idx) {
-		if (pmc->perf_event && !has_slot(pmc))
+		if (pmc->perf_event && !vpmu_is_assigned(pmc))
 			perf_event_disable(pmc->perf_event);
 	}
 }
 
-/* Would the vCPU starve?  Nothing changes. */
-static bool would_starve(struct kvm_vcpu *vcpu, VPMUCounterMask reserved)
+/* Would vPMCs of this vCPU starve?  Nothing is changed. */
+static bool vpmu_would_starve(struct kvm_vcpu *vcpu, VPMUCounterMask reserved)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	HandoverChange change;
@@ -416,7 +481,7 @@ int kvm_vpmu_reserve(struct kvm *kvm, VPMUCounterMask reserved, bool force)
 
 	lockdep_assert_held(&kvm->lock);
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (!force && would_starve(vcpu, reserved))
+		if (!force && vpmu_would_starve(vcpu, reserved))
 			r = -EBUSY;
 	}
 	trace_kvm_vpmu_reserved(reserved, r);
@@ -424,7 +489,7 @@ int kvm_vpmu_reserve(struct kvm *kvm, VPMUCounterMask reserved, bool force)
 		return r;
 	WRITE_ONCE(kvm->arch.vpmu.reserved, reserved);
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		revoke(vcpu, reserved);
+		vpmu_revoke_ppmcs(vcpu, reserved);
 		kvm_make_request(KVM_REQ_PMU, vcpu);
 		kvm_vcpu_kick(vcpu);
 	}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What the hand-over adds to kvm.ko; the Makefile of arch/x86/kvm includes it.
+# What counter hand-over adds to kvm.ko; arch/x86/kvm/Makefile includes this.
 ccflags-y += -DVPMU_KERNEL -include $(src)/vpmu/version.h
 NOSTDINC_FLAGS += -I $(src)/../include
 kvm-y += vpmu/abi.o vpmu/debugfs.o vpmu/direct.o vpmu/handover.o vpmu/map.o

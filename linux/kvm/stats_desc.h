@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Counter hand-over: the statistics of handover-stats.h.inc for the table of a
- * vCPU's binary statistics, in the middle of which this file is included
+ * Counter hand-over: the statistics of handover-stats.h.inc as entries of the
+ * table of a vCPU's binary statistics, which includes this file
  */
 #define VPMU_UNIT_COUNT			KVM_STATS_UNIT_NONE
 #define VPMU_UNIT_BYTES			KVM_STATS_UNIT_BYTES

@@ -2,7 +2,7 @@
 /*
  * Counter hand-over: trace events of the group kvm_vpmu
  *
- * Counters are numbered as the bits of GLOBAL_CTRL; -1 is none.
+ * A counter has the number of its bit in GLOBAL_CTRL; -1 stands for none.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM kvm_vpmu
@@ -12,7 +12,7 @@
 
 #include <linux/tracepoint.h>
 
-/* An event is where it was not before. */
+/* perf has scheduled the event of a vPMC on another pPMC than before. */
 TRACE_EVENT(kvm_vpmu_moved,
 	TP_PROTO(unsigned int vcpu, int vpmc, int from, int to),
 	TP_ARGS(vcpu, vpmc, from, to),
@@ -46,15 +46,15 @@ DECLARE_EVENT_CLASS(kvm_vpmu_counter,
 	TP_printk("vcpu %u vpmc %d", __entry->vcpu, __entry->vpmc)
 );
 
-/* perf was given an event for a vPMC. */
+/* An event was created for a vPMC. */
 DEFINE_EVENT(kvm_vpmu_counter, kvm_vpmu_created,
 	TP_PROTO(unsigned int vcpu, int vpmc),
 	TP_ARGS(vcpu, vpmc));
-/* It has gone back. */
+/* The event of a vPMC was released. */
 DEFINE_EVENT(kvm_vpmu_counter, kvm_vpmu_released,
 	TP_PROTO(unsigned int vcpu, int vpmc),
 	TP_ARGS(vcpu, vpmc));
-/* perf was asked to go on with an event that it had stopped. */
+/* perf was asked to schedule the event of a vPMC again. */
 DEFINE_EVENT(kvm_vpmu_counter, kvm_vpmu_resumed,
 	TP_PROTO(unsigned int vcpu, int vpmc),
 	TP_ARGS(vcpu, vpmc));
@@ -63,12 +63,15 @@ DEFINE_EVENT(kvm_vpmu_counter, kvm_vpmu_starved,
 	TP_PROTO(unsigned int vcpu, int vpmc),
 	TP_ARGS(vcpu, vpmc));
 
-/* A vPMC makes records, and one was not written. */
+/* A vPMC has overflowed, and its PEBS record was dropped. */
 DEFINE_EVENT(kvm_vpmu_counter, kvm_vpmu_dropped,
 	TP_PROTO(unsigned int vcpu, int vpmc),
 	TP_ARGS(vcpu, vpmc));
 
-/* A VM's reservation is another one; numbered as in counters.h. */
+/*
+ * The reservation of a VM was changed or, with an error, refused.  ppmcs is a
+ * VPMUCounterMask of counters.h.
+ */
 TRACE_EVENT(kvm_vpmu_reserved,
 	TP_PROTO(unsigned int ppmcs, int error),
 	TP_ARGS(ppmcs, error),

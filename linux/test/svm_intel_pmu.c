@@ -2,13 +2,13 @@
 /*
  * For tests only: the Intel PMU under SVM
  *
- * There is an emulator with SVM and a PMU of Intel's; there is none with VMX.
- * This takes vmx/pmu_intel.c as it is, with stand-ins for what it uses of VMX:
- * no LBR, no processor trace.
+ * An emulator offers SVM together with an Intel PMU, and none offers VMX.  This
+ * file includes vmx/pmu_intel.c unchanged, with stand-ins for what that uses of
+ * VMX: there is no LBR and no processor trace.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-/* Keeps vmx/nested.h out. */
+/* Keep vmx/nested.h out. */
 #define __KVM_X86_VMX_NESTED_H
 
 #include <linux/kvm_host.h>
@@ -28,7 +28,7 @@ struct lbr_desc {
 	bool msr_passthrough;
 };
 
-/* perf's array for this CPU, between VM entry and exit. */
+/* The answer of perf_guest_get_msrs(), between VM entry and exit. */
 static DEFINE_PER_CPU(struct perf_guest_switch_msr *, test_svm_msrs);
 static DEFINE_PER_CPU(int, test_svm_nr);
 
@@ -95,7 +95,7 @@ void test_svm_load_pmu(struct kvm_vcpu *vcpu)
 	if (!msrs)
 		return;
 	kvm_vpmu_enter(vcpu, msrs);
-	/* GLOBAL_CTRL is the first of them and starts the counters. */
+	/* GLOBAL_CTRL is the first of them; writing it starts the counters. */
 	for (i = nr - 1; i >= 0; i--) {
 		if (msrs[i].host != msrs[i].guest)
 			wrmsrl(msrs[i].msr, msrs[i].guest);

@@ -8,24 +8,24 @@
 #include <linux/kvm_host.h>
 
 /**
- * test_svm_set_caps - what vmx.c says about the PMU
+ * test_svm_set_caps - set the PMU's capabilities, as vmx.c does
  */
 void test_svm_set_caps(void);
 
 /**
- * test_svm_load_pmu - the MSRs that VMX would load on VM entry
+ * test_svm_load_pmu - load the MSRs that VMX would load on VM entry
  *
- * GIF is 0, so no NMI sees them.  Counters that count the kernel begin a few
- * instructions before VMRUN; those of user mode begin in the guest.
+ * GIF is 0, so no NMI can see them.  A counter of kernel mode starts a few
+ * instructions before VMRUN; a counter of user mode starts in the guest.
  */
 void test_svm_load_pmu(struct kvm_vcpu *vcpu);
 
 /**
- * test_svm_put_pmu - and those that it would load on VM exit
+ * test_svm_put_pmu - load the MSRs that VMX would load on VM exit
  */
 void test_svm_put_pmu(void);
 
-/* Of pmu_intel.c, declared in vmx.h. */
+/* In pmu_intel.c; vmx.h declares them. */
 int intel_pmu_create_guest_lbr_event(struct kvm_vcpu *vcpu);
 void vmx_passthrough_lbr_msrs(struct kvm_vcpu *vcpu);
 void intel_pmu_cross_mapped_check(struct kvm_pmu *pmu);
