@@ -143,13 +143,4 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs);
  */
 void kvm_vpmu_debugfs(struct kvm_vcpu *vcpu, struct dentry *folder);
 
-/* --- pmu.c, KVM's own --- */
-
-void kvm_perf_overflow(struct perf_event *event, struct perf_sample_data *data,
-		       struct pt_regs *regs);
-void __kvm_perf_overflow(struct kvm_pmc *pmc, bool in_pmi);
-u64 pmc_get_pebs_precise_level(struct kvm_pmc *pmc);
-bool pmc_event_is_allowed(struct kvm_pmc *pmc);
-void pmc_stop_counter(struct kvm_pmc *pmc);
-
 #endif /* __KVM_VPMU_H */
