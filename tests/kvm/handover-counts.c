@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * kvm-handover: what a guest counts, and when perf is asked
+ */
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <linux/perf_event.h>
+#include "handover.h"
+
+void test_counts(void)
+{
+    unsigned insns, cycles, branches, fixed, rdpmc;
+    VM vm;
+
+    guest_create(&vm);
+    guest_program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    guest_program(&vm, 1, EVENT_CYCLES, 0x123456789);
+    guest_program(&vm, 2, EVENT_BRANCHES, 0);
+    vm_op(&vm, OP_WRMSR, MSR_FIXED(0), 5);
+    vm_op(&vm, OP_WRMSR, MSR_FIXED_CTRL, 0x002);
+    guest_enable(&vm, 7 | 1ull << 32);
+    guest_loop(&vm, TURNS);
+    rdpmc = vm_op(&vm, OP_RDPMC, 0, 0);
+    guest_enable(&vm, 0);
+    insns = guest_read(&vm, 0);
+    cycles = guest_read(&vm, 1);
+    branches = guest_read(&vm, 2);
+    fixed = vm_op(&vm, OP_RDMSR, MSR_FIXED(0), 0);
+    vm_execute(&vm);
+    COUNT(&vm, vm_result(&vm, insns), USER_INSNS(TURNS));
+    COUNT(&vm, vm_result(&vm, rdpmc), USER_INSNS(TURNS));
+    CYCLES(vm_result(&vm, cycles), 0x123456789);
+    COUNT(&vm, vm_result(&vm, branches), USER_BRANCHES(TURNS));
+    COUNT(&vm, vm_result(&vm, fixed), 5 + USER_INSNS(TURNS));
+    vm_destroy(&vm);
+}
+
+void test_all_counters(void)
+{
+    struct kvm_vpmu_handover_map map;
+    VM vm;
+
+    guest_create(&vm);
+    guest_count_all(&vm, ALL_GP);
+    vm_map(&vm, &map);
+    for (unsigned i = 0; i < NR_GP; i++) {
+        TRUE(map.gp[i].ppmc >= 0 && map.gp[i].ppmc < NR_GP);
+        EQUAL(map.gp[i].path, KVM_VPMU_PATH_IDLE);
+    }
+    EQUAL(vm_stat(&vm, "hand-overs"), NR_GP);
+    vm_destroy(&vm);
+}
+
+/* On and off, other rings, another value: perf is not asked for anything. */
+void test_reuse(void)
+{
+    unsigned n = 50, result, asked;
+    VM vm;
+
+    guest_create(&vm);
+    guest_program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    guest_enable(&vm, 1);
+    guest_run(&vm, TURNS);
+    asked = vm_stat(&vm, "control-writes-reprogrammed");
+    for (unsigned i = 0; i < n; i++) {
+        /* How much ring 0 counts is not known; the value is overwritten. */
+        vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_OS |
+              EVTSEL_EN);
+        guest_loop(&vm, 10);
+        vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_USR);
+        vm_op(&vm, OP_WRMSR, MSR_PMC(0), 1000);
+        guest_loop(&vm, 10);
+        vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | USER);
+        guest_loop(&vm, TURNS);
+        guest_enable(&vm, 0);
+        guest_loop(&vm, 10);
+        guest_enable(&vm, 1);
+        guest_loop(&vm, TURNS);
+        result = guest_read(&vm, 0);
+    }
+    vm_execute(&vm);
+    COUNT(&vm, vm_result(&vm, result), 1000 + 2 * USER_INSNS(TURNS));
+    EQUAL(vm_stat(&vm, "hand-overs"), 1);
+    EQUAL(vm_stat(&vm, "control-writes-reprogrammed"), asked);
+    TRUE(vm_stat(&vm, "control-writes-direct") >= 5 * n);
+    TRUE(vm_stat(&vm, "reuses") >= 2 * n);
+    vm_destroy(&vm);
+}
+
+/* Another event that may be on any counter takes over the same perf event. */
+void test_other_event(void)
+{
+    unsigned insns, branches, loads;
+    VM vm;
+
+    guest_create(&vm);
+    guest_program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    guest_enable(&vm, 1);
+    guest_loop(&vm, TURNS);
+    insns = guest_read(&vm, 0);
+    guest_program(&vm, 0, EVENT_BRANCHES, 0);
+    guest_loop(&vm, TURNS);
+    branches = guest_read(&vm, 0);
+    guest_program(&vm, 0, EVENT_LOADS, 0);
+    guest_loop(&vm, TURNS);
+    loads = guest_read(&vm, 0);
+    vm_execute(&vm);
+    COUNT(&vm, vm_result(&vm, insns), USER_INSNS(TURNS));
+    COUNT(&vm, vm_result(&vm, branches), USER_BRANCHES(TURNS));
+    /* The loop itself has no loads. */
+    COUNT(&vm, vm_result(&vm, loads), edges.loads);
+    EQUAL(vm_stat(&vm, "hand-overs"), 1);
+    /* For the first event, and for the last: not every counter counts that. */
+    EQUAL(vm_stat(&vm, "control-writes-reprogrammed"), 2);
+    vm_destroy(&vm);
+}
+
+static void check_one_overflow(void)
+{
+    const unsigned period = 301;
+    unsigned result;
+    VM vm;
+
+    guest_create(&vm);
+    guest_program(&vm, 0, EVENT_INSTRUCTIONS | EVTSEL_INT,
+                  period_start(period));
+    guest_enable(&vm, 1);
+    guest_loop(&vm, TURNS);
+    guest_enable(&vm, 0);
+    result = guest_read(&vm, 0);
+    vm_execute(&vm);
+    EQUAL(vm_read32(&vm, GUEST_NMIS), 1);
+    EQUAL(vm_read32(&vm, GUEST_STATUS), 1);
+    COUNT(&vm, vm_result(&vm, result), USER_INSNS(TURNS) - period);
+    EQUAL(vm_stat(&vm, "pmis"), 1);
+    vm_destroy(&vm);
+}
+
+/* The guest's handler sets the counter anew. */
+static void check_overflows(void)
+{
+    /* Silicon comes late by hundreds of instructions. */
+    const unsigned period = silicon ? 3010 : 301;
+    unsigned result;
+    VM vm;
+
+    guest_create(&vm);
+    guest_rearm(&vm, period_start(period));
+    guest_program(&vm, 0, EVENT_INSTRUCTIONS | EVTSEL_INT,
+                  period_start(period));
+    guest_enable(&vm, 1);
+    guest_loop(&vm, 10 * TURNS);
+    guest_enable(&vm, 0);
+    result = guest_read(&vm, 0);
+    vm_execute(&vm);
+    RECORDS(vm_read32(&vm, GUEST_NMIS), USER_INSNS(10 * TURNS) / period);
+    check_periods(&vm, USER_INSNS(10 * TURNS), period,
+                  vm_read32(&vm, GUEST_NMIS), vm_result(&vm, result));
+    EQUAL(vm_stat(&vm, "hand-overs"), 1);
+    vm_destroy(&vm);
+}
+
+void test_overflow(void)
+{
+    check_one_overflow();
+    check_overflows();
+}
+
+/* A counter of how often this thread asks perf to go on with an event */
+static int resumed_counter(void)
+{
+    struct perf_event_attr attr = {
+        .size = sizeof(attr), .type = PERF_TYPE_TRACEPOINT,
+        .config = host_read_number("/sys/kernel/debug/tracing/events/kvm_vpmu/"
+                                   "kvm_vpmu_resumed/id"),
+    };
+    int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1,
+                     PERF_FLAG_FD_CLOEXEC);
+
+    if (fd < 0) {
+        die("counter of kvm_vpmu_resumed");
+    }
+    return fd;
+}
+
+/*
+ * perf stops an event that overflows more than once in a tick, until the next
+ * tick.
+ */
+void test_throttled(void)
+{
+    const unsigned period = silicon ? 3010 : 301, turns = 10 * TURNS;
+    /* The rate can only be changed while the percentage is set like this. */
+    unsigned percent = host_set_limit("perf_cpu_time_max_percent", 25);
+    unsigned rate = host_set_limit("perf_event_max_sample_rate", 1);
+    unsigned sampled, counted;
+    uint64_t resumed = 0;
+    int fd = resumed_counter();
+    VM vm;
+
+    guest_create(&vm);
+    guest_rearm(&vm, period_start(period));
+    guest_program(&vm, 0, EVENT_INSTRUCTIONS | EVTSEL_INT,
+                  period_start(period));
+    guest_program(&vm, 1, EVENT_INSTRUCTIONS, 0);
+    guest_enable(&vm, 3);
+    guest_loop(&vm, turns);
+    guest_enable(&vm, 0);
+    sampled = guest_read(&vm, 0);
+    counted = guest_read(&vm, 1);
+    vm_execute(&vm);
+    host_set_limit("perf_event_max_sample_rate", rate);
+    host_set_limit("perf_cpu_time_max_percent", percent);
+    RECORDS(vm_read32(&vm, GUEST_NMIS), USER_INSNS(turns) / period);
+    check_periods(&vm, USER_INSNS(turns), period, vm_read32(&vm, GUEST_NMIS),
+                  vm_result(&vm, sampled));
+    COUNT(&vm, vm_result(&vm, counted), USER_INSNS(turns));
+    EQUAL(vm_stat(&vm, "hand-overs"), 2);
+    TRUE(read(fd, &resumed, sizeof(resumed)) == sizeof(resumed));
+    printf("# %u overflows, resumed %lld times\n",
+           vm_read32(&vm, GUEST_NMIS), (long long)resumed);
+    TRUE(resumed > 1);
+    close(fd);
+    vm_destroy(&vm);
+}
+
+/* A counter that is unused for a slice goes back, and can be had again. */
+void test_lazy_release(void)
+{
+    VM vm;
+
+    guest_create_slice(&vm, 100);
+    guest_count_all(&vm, 3);
+    EQUAL(vm_stat(&vm, "lazy-releases"), 0);
+    host_sleep_ms(300);
+    guest_enable(&vm, 1);
+    vm_execute(&vm);
+    /* vPMC 0 is enabled again, but has given its pPMC back just as 1 has. */
+    EQUAL(vm_stat(&vm, "lazy-releases"), 2);
+    EQUAL(vm_stat(&vm, "hand-overs"), 3);
+    COUNT(&vm, guest_value(&vm, 1), USER_INSNS(TURNS));
+    guest_count_all(&vm, 3);
+    vm_destroy(&vm);
+}
+
+/* A PMU without GLOBAL_CTRL */
+void test_version_1(void)
+{
+    unsigned result;
+    VM vm;
+
+    vm_pmu_version = 1;
+    vm_create(&vm, &handover_defaults);
+    vm_pmu_version = 0;
+    guest_program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    guest_loop(&vm, TURNS);
+    vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_USR);
+    guest_loop(&vm, TURNS);
+    result = guest_read(&vm, 0);
+    vm_execute(&vm);
+    COUNT(&vm, vm_result(&vm, result), USER_INSNS(TURNS));
+    EQUAL(vm_stat(&vm, "hand-overs"), 1);
+    vm_destroy(&vm);
+}
