@@ -3,8 +3,8 @@
  * The guest of the tests in this folder: an interpreter for a table of
  * operations, and a loop in user mode whose instructions are known.
  *
- * 32-bit protected mode, flat, no paging.  It is copied to GUEST_CODE and
- * does not depend on where it was linked.
+ * It runs in 32-bit protected mode, flat and without paging.  The code is
+ * copied to GUEST_CODE and does not depend on where it was linked.
  */
 #define GUEST_ASSEMBLER
 #include "guest.h"
@@ -77,7 +77,7 @@ guest_syscall:
     add     $20, %esp
     jmp     step
 
-/* Count it, rearm the counter that the data say, unmask the interrupt. */
+/* Count the NMI, set the counter of GUEST_REARM_MSR anew, unmask the PMI. */
 guest_nmi:
     push    %eax
     push    %ecx

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where things are in the guest's memory, and what it can be told to do
+ * The layout of the guest's memory, and the operations of its table
  */
 #ifndef TESTS_KVM_GUEST_H
 #define TESTS_KVM_GUEST_H
@@ -12,7 +12,7 @@
 #define GUEST_IDT           0x4000
 #define GUEST_STACK0        0x7000
 #define GUEST_STACK3        0x8000
-/* What the NMI handler notes, and what it does */
+/* What the NMI handler notes, and what it writes where */
 #define GUEST_NMIS          0x9000
 #define GUEST_STATUS        0x9008
 #define GUEST_REARM_MSR     0x9010
@@ -31,7 +31,7 @@
 #define VECTOR_NMI          2
 #define VECTOR_SYSCALL      0x80
 
-/* A table's entries: operation, register or address, low, high */
+/* An entry of the table: operation, register or address, value (low, high) */
 #define OP_SIZE             16
 #define OP_END              0
 #define OP_WRMSR            1
@@ -75,7 +75,7 @@
 #define EVTSEL_EN           (1 << 22)
 
 #ifndef GUEST_ASSEMBLER
-/* guest.S from its start to its end, and what is entered in it */
+/* Start and end of guest.S, and its entry points */
 extern const char guest_start[], guest_end[];
 extern const char guest_entry[], guest_fault[], guest_nmi[], guest_syscall[];
 #endif

@@ -1,15 +1,15 @@
 /*
- * Preloaded into the emulator: a kernel of another age
+ * A library to preload into the emulator: imitates an older or newer kernel
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * All that is done is done by the real kernel; it just does not say all that it
- * can do, and is asked for something that it does not know:
+ * The real kernel does all the work.  It only seems to have fewer features, or
+ * it is asked for something that it does not know:
  *
- *     LACKS=MASK       features that KVM_CHECK_EXTENSION does not tell of
- *     UNKNOWN_FLAG=N   a flag that a later one may have, in the N-th
+ *     LACKS=MASK       remove these features from KVM_CHECK_EXTENSION's answer
+ *     UNKNOWN_FLAG=N   add a flag of a newer interface to the N-th
  *                      KVM_ENABLE_CAP of the capability
- *     NO_DS=1          CPUID for the guest without DS, so it has no PEBS
+ *     NO_DS=1          remove DS from the guest's CPUID, so it has no PEBS
  */
 #include <dlfcn.h>
 #include <linux/kvm.h>
@@ -22,7 +22,7 @@
 #define UNKNOWN_FLAG    (1u << 31)
 #define CPUID_DS        (1u << 21) /* leaf 1 EDX */
 
-static int number(const char *name)
+static int environment_number(const char *name)
 {
     const char *value = getenv(name);
 
@@ -45,19 +45,20 @@ int ioctl(int fd, unsigned long request, ...)
     cap = arg;
     if (request == KVM_CHECK_EXTENSION &&
         (uintptr_t)arg == KVM_CAP_X86_VPMU_HANDOVER) {
-        return next(fd, request, arg) & ~number("LACKS");
+        return next(fd, request, arg) & ~environment_number("LACKS");
     }
     if (request == KVM_ENABLE_CAP && cap->cap == KVM_CAP_X86_VPMU_HANDOVER &&
-        ++times == number("UNKNOWN_FLAG")) {
+        ++times == environment_number("UNKNOWN_FLAG")) {
         struct kvm_vpmu_handover *handover = (void *)cap->args[0];
 
         handover->flags |= UNKNOWN_FLAG;
     }
     cpuid = arg;
-    for (unsigned i = 0; request == KVM_SET_CPUID2 && number("NO_DS") &&
-         i < cpuid->nent; i++) {
-        if (cpuid->entries[i].function == 1) {
-            cpuid->entries[i].edx &= ~CPUID_DS;
+    if (request == KVM_SET_CPUID2 && environment_number("NO_DS")) {
+        for (unsigned i = 0; i < cpuid->nent; i++) {
+            if (cpuid->entries[i].function == 1) {
+                cpuid->entries[i].edx &= ~CPUID_DS;
+            }
         }
     }
     return next(fd, request, arg);

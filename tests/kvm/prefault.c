@@ -1,12 +1,14 @@
 /*
- * Preloaded into the emulator: all of the guest's memory is mapped before the
- * first vCPU runs
+ * A library to preload into the emulator: maps all of the guest's memory before
+ * the first vCPU runs
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A processor has the host map the page when a PEBS record does not find it,
- * and then writes the record.  QEMU's drops the record.  A guest that has just
- * come from another host would lose some.
+ * If the page for a PEBS record is not mapped, a processor lets the host map it
+ * and then writes the record.  QEMU's emulator drops the record, so a guest
+ * that has just come from another host would lose some.
+ *
+ *     PREFAULT_MIB=N   size of the guest's memory
  */
 #include <dlfcn.h>
 #include <linux/kvm.h>
@@ -17,7 +19,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
-/* Linux 6.10; the machine's headers may be older. */
+/* KVM_PRE_FAULT_MEMORY of Linux 6.10; the build host's headers may be older. */
 struct pre_fault {
     uint64_t gpa;
     uint64_t size;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Stores for seconds: long enough for the machine to be saved meanwhile. */
+/* Store for seconds: long enough for the machine to be saved meanwhile. */
 
 #include "../guest/count.inc"
 

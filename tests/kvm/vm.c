@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A VM of one vCPU that does what a table says
+ * A VM of one vCPU that executes a table of operations
  */
 #include <cpuid.h>
 #include <errno.h>
@@ -32,7 +32,7 @@ void die(const char *what)
     exit(1);
 }
 
-static int must(int r, const char *what)
+static int vm_must(int r, const char *what)
 {
     if (r < 0) {
         die(what);
@@ -40,7 +40,7 @@ static int must(int r, const char *what)
     return r;
 }
 
-static uint32_t address(const char *label)
+static uint32_t vm_code_address(const char *label)
 {
     return label - guest_start + GUEST_CODE;
 }
@@ -58,16 +58,16 @@ uint32_t vm_read32(VM *vm, unsigned address)
     return value;
 }
 
-static void write_gate(VM *vm, unsigned vector, const char *label, int dpl)
+static void vm_write_gate(VM *vm, unsigned vector, const char *label, int dpl)
 {
-    uint32_t to = address(label);
+    uint32_t to = vm_code_address(label);
 
     vm_write64(vm, GUEST_IDT + 8 * vector,
                (uint64_t)(to & 0xffff0000) << 32 | 0x8e0000000000 |
                (uint64_t)dpl << 45 | SEG_CODE0 << 16 | (to & 0xffff));
 }
 
-static void write_memory(VM *vm)
+static void vm_write_memory(VM *vm)
 {
     memcpy(vm->memory + GUEST_CODE, guest_start, guest_end - guest_start);
     vm_write64(vm, GUEST_GDT + SEG_CODE0, 0x00cf9b000000ffff);
@@ -78,13 +78,13 @@ static void write_memory(VM *vm)
                0x00008b0000000067 | (uint64_t)GUEST_TSS << 16);
     vm_write64(vm, GUEST_TSS + 4, GUEST_STACK0 | (uint64_t)SEG_DATA0 << 32);
     for (unsigned i = 0; i < 256; i++) {
-        write_gate(vm, i, guest_fault, 0);
+        vm_write_gate(vm, i, guest_fault, 0);
     }
-    write_gate(vm, VECTOR_NMI, guest_nmi, 0);
-    write_gate(vm, VECTOR_SYSCALL, guest_syscall, 3);
+    vm_write_gate(vm, VECTOR_NMI, guest_nmi, 0);
+    vm_write_gate(vm, VECTOR_SYSCALL, guest_syscall, 3);
 }
 
-static struct kvm_segment segment(unsigned selector, unsigned type, bool s)
+static struct kvm_segment vm_segment(unsigned selector, unsigned type, bool s)
 {
     return (struct kvm_segment) {
         .limit = s ? 0xffffffff : 0x67, .base = s ? 0 : GUEST_TSS,
@@ -93,12 +93,12 @@ static struct kvm_segment segment(unsigned selector, unsigned type, bool s)
     };
 }
 
-/* What KVM offers; returns its leaf 0xA. */
-static struct kvm_cpuid_entry2 *get_cpuid(int kvm, CPUID *cpuid)
+/* Fill in what KVM offers; returns the entry of leaf 0xA. */
+static struct kvm_cpuid_entry2 *vm_get_cpuid(int kvm, CPUID *cpuid)
 {
     *cpuid = (CPUID) { .head.nent = 200 };
-    must(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid),
-         "KVM_GET_SUPPORTED_CPUID");
+    vm_must(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid),
+            "KVM_GET_SUPPORTED_CPUID");
     for (unsigned i = 0; i < cpuid->head.nent; i++) {
         if (cpuid->entries[i].function == 0xa) {
             return &cpuid->entries[i];
@@ -108,25 +108,26 @@ static struct kvm_cpuid_entry2 *get_cpuid(int kvm, CPUID *cpuid)
     exit(1);
 }
 
-static void set_cpuid(VM *vm)
+static void vm_set_cpuid(VM *vm)
 {
     struct kvm_cpuid_entry2 *pmu;
     CPUID cpuid;
 
-    pmu = get_cpuid(vm->kvm, &cpuid);
+    pmu = vm_get_cpuid(vm->kvm, &cpuid);
     if (vm_pmu_version) {
         pmu->eax = (pmu->eax & ~0xffu) | vm_pmu_version;
     }
-    must(ioctl(vm->vcpu, KVM_SET_CPUID2, &cpuid), "KVM_SET_CPUID2");
+    vm_must(ioctl(vm->vcpu, KVM_SET_CPUID2, &cpuid), "KVM_SET_CPUID2");
 }
 
-/* SDM volume 2, "CPUID", leaf 0xA; and what it is in hexadecimal */
-static void print_pmu(const char *who, unsigned a, unsigned b, unsigned c,
-                      unsigned d)
+/* Print leaf 0xA, also in hexadecimal; SDM volume 2, "CPUID". */
+static void vm_print_pmu(const char *name, unsigned a, unsigned b, unsigned c,
+                         unsigned d)
 {
     printf("# %s: version %u, %u general-purpose and %u fixed counters of "
-           "%u bits\n", who, a & 0xff, a >> 8 & 0xff, d & 0x1f, a >> 16 & 0xff);
-    printf("# %s: CPUID leaf 0xA %08x %08x %08x %08x\n", who, a, b, c, d);
+           "%u bits\n", name, a & 0xff, a >> 8 & 0xff, d & 0x1f,
+           a >> 16 & 0xff);
+    printf("# %s: CPUID leaf 0xA %08x %08x %08x %08x\n", name, a, b, c, d);
 }
 
 void vm_probe(bool print)
@@ -135,14 +136,14 @@ void vm_probe(bool print)
         struct kvm_msrs head;
         struct kvm_msr_entry entry;
     } msr = { .head.nmsrs = 1, .entry.index = MSR_PERF_CAPABILITIES };
-    int kvm = must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm"), file;
+    int kvm = vm_must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm"), file;
     struct kvm_cpuid_entry2 *pmu;
     unsigned a, b, c, d;
     uint64_t value;
     CPUID cpuid;
 
-    pmu = get_cpuid(kvm, &cpuid);
-    must(ioctl(kvm, KVM_GET_MSRS, &msr), "KVM_GET_MSRS");
+    pmu = vm_get_cpuid(kvm, &cpuid);
+    vm_must(ioctl(kvm, KVM_GET_MSRS, &msr), "KVM_GET_MSRS");
     vm_pmu.gp = pmu->eax >> 8 & 0xff;
     vm_pmu.fixed = pmu->edx & 0x1f;
     vm_pmu.pebs = (msr.entry.data >> 8 & 0xf) >= 4;
@@ -151,8 +152,8 @@ void vm_probe(bool print)
         return;
     }
     __cpuid_count(0xa, 0, a, b, c, d);
-    print_pmu("CPU", a, b, c, d);
-    print_pmu("KVM", pmu->eax, pmu->ebx, pmu->ecx, pmu->edx);
+    vm_print_pmu("CPU", a, b, c, d);
+    vm_print_pmu("KVM", pmu->eax, pmu->ebx, pmu->ecx, pmu->edx);
     file = open("/dev/cpu/0/msr", O_RDONLY);
     if (file < 0 || pread(file, &value, sizeof(value),
                           MSR_PERF_CAPABILITIES) != sizeof(value)) {
@@ -167,7 +168,7 @@ void vm_probe(bool print)
            (unsigned long long)msr.entry.data, vm_pmu.pebs ? "" : "no ");
 }
 
-static bool has_vmx(void)
+static bool cpu_has_vmx(void)
 {
     unsigned a, b, c = 0, d;
 
@@ -175,30 +176,30 @@ static bool has_vmx(void)
     return c & 1 << 5;
 }
 
-static void set_sregs(VM *vm)
+static void vm_set_sregs(VM *vm)
 {
     struct kvm_sregs sregs;
 
-    must(ioctl(vm->vcpu, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
-    sregs.cs = segment(SEG_CODE0, 11, true);
-    sregs.ss = segment(SEG_DATA0, 3, true);
-    /* Those of user mode, as IRET takes others away */
-    sregs.ds = sregs.es = segment(SEG_DATA3, 3, true);
+    vm_must(ioctl(vm->vcpu, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
+    sregs.cs = vm_segment(SEG_CODE0, 11, true);
+    sregs.ss = vm_segment(SEG_DATA0, 3, true);
+    /* Those of user mode: IRET clears others. */
+    sregs.ds = sregs.es = vm_segment(SEG_DATA3, 3, true);
     sregs.fs = sregs.gs = sregs.ds;
     /*
-     * VMX wants a busy TSS; with SVM it need not be, and QEMU's emulator
-     * would take a busy one for none.
+     * VMX wants a busy TSS.  SVM does not, and QEMU's emulator would take a
+     * busy TSS for an invalid one.
      */
-    sregs.tr = segment(SEG_TSS, has_vmx() ? 11 : 9, false);
+    sregs.tr = vm_segment(SEG_TSS, cpu_has_vmx() ? 11 : 9, false);
     sregs.gdt.base = GUEST_GDT;
     sregs.gdt.limit = 0x2f;
     sregs.idt.base = GUEST_IDT;
     sregs.idt.limit = 0x7ff;
     sregs.cr0 |= 1;
-    must(ioctl(vm->vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
+    vm_must(ioctl(vm->vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
 }
 
-/* The line NMI of /proc/interrupts has one number for each CPU. */
+/* The sum of the line NMI of /proc/interrupts, which has a number per CPU */
 static uint64_t host_nmis(void)
 {
     FILE *file = fopen("/proc/interrupts", "r");
@@ -220,43 +221,49 @@ static uint64_t host_nmis(void)
     return sum;
 }
 
+static int vm_enable_handover(VM *vm, const struct kvm_vpmu_handover *args)
+{
+    struct kvm_enable_cap cap = {
+        .cap = KVM_CAP_X86_VPMU_HANDOVER,
+        .args = { (uintptr_t)args },
+    };
+
+    return ioctl(vm->vm, KVM_ENABLE_CAP, &cap);
+}
+
 void vm_create(VM *vm, const struct kvm_vpmu_handover *args)
 {
     struct kvm_userspace_memory_region region = {
         .memory_size = GUEST_MEMORY,
     };
-    struct kvm_enable_cap cap = {
-        .cap = KVM_CAP_X86_VPMU_HANDOVER,
-        .args = { (uintptr_t)args },
-    };
     int size;
 
     *vm = (VM) { 0 };
     vm->nmis = host_nmis();
-    vm->kvm = must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
-    vm->vm = must(ioctl(vm->kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+    vm->kvm = vm_must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
+    vm->vm = vm_must(ioctl(vm->kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
     if (args) {
-        must(ioctl(vm->vm, KVM_ENABLE_CAP, &cap), "KVM_ENABLE_CAP");
+        vm_must(vm_enable_handover(vm, args), "KVM_ENABLE_CAP");
     }
-    must(ioctl(vm->vm, KVM_CREATE_IRQCHIP), "KVM_CREATE_IRQCHIP");
+    vm_must(ioctl(vm->vm, KVM_CREATE_IRQCHIP), "KVM_CREATE_IRQCHIP");
     vm->memory = mmap(NULL, GUEST_MEMORY, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (vm->memory == MAP_FAILED) {
         die("mmap");
     }
     region.userspace_addr = (uintptr_t)vm->memory;
-    must(ioctl(vm->vm, KVM_SET_USER_MEMORY_REGION, &region),
-         "KVM_SET_USER_MEMORY_REGION");
-    vm->vcpu = must(ioctl(vm->vm, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
-    size = must(ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "mmap size");
+    vm_must(ioctl(vm->vm, KVM_SET_USER_MEMORY_REGION, &region),
+            "KVM_SET_USER_MEMORY_REGION");
+    vm->vcpu = vm_must(ioctl(vm->vm, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
+    size = vm_must(ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "mmap size");
     vm->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu,
                    0);
     if (vm->run == MAP_FAILED) {
         die("mmap of the vCPU");
     }
-    write_memory(vm);
-    set_cpuid(vm);
-    set_sregs(vm);
+    vm_write_memory(vm);
+    vm_set_cpuid(vm);
+    vm_set_sregs(vm);
     vm_op(vm, OP_STORE, APIC_SVR, 0x1ff);
     vm_op(vm, OP_STORE, APIC_LVTPC, LVT_NMI);
     vm_execute(vm);
@@ -277,12 +284,8 @@ int vm_handover(VM *vm, unsigned flags, unsigned gp, unsigned fixed)
         .size = sizeof(args), .flags = flags, .host_gp = gp,
         .host_fixed = fixed,
     };
-    struct kvm_enable_cap cap = {
-        .cap = KVM_CAP_X86_VPMU_HANDOVER,
-        .args = { (uintptr_t)&args },
-    };
 
-    return ioctl(vm->vm, KVM_ENABLE_CAP, &cap) ? errno : 0;
+    return vm_enable_handover(vm, &args) ? errno : 0;
 }
 
 unsigned vm_op(VM *vm, unsigned op, uint32_t reg, uint64_t value)
@@ -310,12 +313,12 @@ uint64_t vm_result(VM *vm, unsigned entry)
 void vm_execute(VM *vm)
 {
     struct kvm_regs regs = {
-        .rip = address(guest_entry), .rsp = GUEST_STACK0, .rflags = 2,
+        .rip = vm_code_address(guest_entry), .rsp = GUEST_STACK0, .rflags = 2,
     };
 
     vm_op(vm, OP_END, 0, 0);
     vm->used = 0;
-    must(ioctl(vm->vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+    vm_must(ioctl(vm->vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
     while (ioctl(vm->vcpu, KVM_RUN, 0) < 0) {
         if (errno != EINTR) {
             die("KVM_RUN");
@@ -324,7 +327,7 @@ void vm_execute(VM *vm)
     if (vm->run->exit_reason != KVM_EXIT_IO ||
         vm->run->io.port != GUEST_PORT ||
         ((uint8_t *)vm->run)[vm->run->io.data_offset]) {
-        must(ioctl(vm->vcpu, KVM_GET_REGS, &regs), "KVM_GET_REGS");
+        vm_must(ioctl(vm->vcpu, KVM_GET_REGS, &regs), "KVM_GET_REGS");
         printf("Bail out! the guest failed, exit reason %u, eip %llx\n",
                vm->run->exit_reason, regs.rip);
         exit(1);
@@ -347,17 +350,18 @@ void vm_map(VM *vm, struct kvm_vpmu_handover_map *map)
     };
 
     map->size = sizeof(*map);
-    must(ioctl(vm->vcpu, KVM_GET_DEVICE_ATTR, &attr), "KVM_GET_DEVICE_ATTR");
+    vm_must(ioctl(vm->vcpu, KVM_GET_DEVICE_ATTR, &attr), "KVM_GET_DEVICE_ATTR");
 }
 
 uint64_t vm_stat(VM *vm, const char *name)
 {
-    int fd = must(ioctl(vm->vcpu, KVM_GET_STATS_FD, NULL), "KVM_GET_STATS_FD");
+    int fd = vm_must(ioctl(vm->vcpu, KVM_GET_STATS_FD, NULL),
+                     "KVM_GET_STATS_FD");
     struct kvm_stats_header head;
     uint64_t value = 0;
     bool found = false;
 
-    must(pread(fd, &head, sizeof(head), 0), "statistics");
+    vm_must(pread(fd, &head, sizeof(head), 0), "statistics");
     for (unsigned i = 0; i < head.num_desc && !found; i++) {
         struct {
             struct kvm_stats_desc desc;
@@ -365,10 +369,11 @@ uint64_t vm_stat(VM *vm, const char *name)
         } entry;
         unsigned size = sizeof(entry.desc) + head.name_size;
 
-        must(pread(fd, &entry, size, head.desc_offset + i * size), "statistic");
+        vm_must(pread(fd, &entry, size, head.desc_offset + i * size),
+                "statistic");
         if (!strcmp(entry.name, name)) {
-            must(pread(fd, &value, sizeof(value),
-                       head.data_offset + entry.desc.offset), "value");
+            vm_must(pread(fd, &value, sizeof(value),
+                          head.data_offset + entry.desc.offset), "value");
             found = true;
         }
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A VM of one vCPU that does what a table says
+ * A VM of one vCPU that executes a table of operations
  */
 #ifndef TESTS_KVM_VM_H
 #define TESTS_KVM_VM_H
@@ -14,10 +14,10 @@ typedef struct VM {
     uint8_t *memory;
     struct kvm_run *run;
     unsigned used;              /* entries of the table */
-    uint64_t nmis;              /* of the host, when it was created */
+    uint64_t nmis;              /* of the host, when the VM was created */
 } VM;
 
-/* What KVM offers to guests here: CPUID leaf 0xA, PEBS (format 4 or newer) */
+/* What KVM offers to guests: counters, and PEBS of format 4 or newer */
 typedef struct VMPMU {
     unsigned gp, fixed;
     bool pebs;
@@ -25,45 +25,46 @@ typedef struct VMPMU {
 
 extern VMPMU vm_pmu;
 
-/* The version in CPUID leaf 0xA of VMs that are created, 0: as KVM offers it */
+/* PMU version of the VMs that are created from now on; 0: what KVM offers */
 extern unsigned vm_pmu_version;
 
-/* Ends the program with a message; @what failed, errno says why. */
+/* End the program with a message: @what has failed for the reason in errno. */
 void die(const char *what);
 
-/* Fill in vm_pmu; with @print, say what the CPU has and what KVM offers. */
+/* Fill in vm_pmu; with @print, print what the CPU has and what KVM offers. */
 void vm_probe(bool print);
 
 /*
- * A VM, or one with hand-over if @args is not NULL; its vCPU has the PMU that
+ * Create a VM, with hand-over if @args is not NULL.  Its vCPU has the PMU that
  * KVM offers.
  */
 void vm_create(VM *vm, const struct kvm_vpmu_handover *args);
 void vm_destroy(VM *vm);
 
-/* Fill in the size; returns 0 or the error of KVM_ENABLE_CAP. */
+/* Change the reservation; returns 0 or the error of KVM_ENABLE_CAP. */
 int vm_handover(VM *vm, unsigned flags, unsigned gp, unsigned fixed);
 
-/* Add to the table.  The result of an entry is in vm_result(its number). */
+/* Add an entry to the table; returns its number for vm_result(). */
 unsigned vm_op(VM *vm, unsigned op, uint32_t reg, uint64_t value);
 /* Execute the table, and empty it. */
 void vm_execute(VM *vm);
+/* What an entry of the last table has read */
 uint64_t vm_result(VM *vm, unsigned entry);
 
-/* A shorthand for a table of one entry. */
+/* Execute a table of one entry; returns its result. */
 uint64_t vm_do(VM *vm, unsigned op, uint32_t reg, uint64_t value);
 
 uint32_t vm_read32(VM *vm, unsigned address);
 void vm_write64(VM *vm, unsigned address, uint64_t value);
 
-/* The map, or a statistic by its name in query-stats. */
+/* Read the map, or a statistic by its name in query-stats. */
 void vm_map(VM *vm, struct kvm_vpmu_handover_map *map);
 uint64_t vm_stat(VM *vm, const char *name);
 
 /*
- * How often the guest can have been interrupted since it was created, at most:
- * VM exits for interrupts and for pages of the host's, what was injected into
- * it, and all NMIs of the host.
+ * The largest possible number of interruptions of the guest since it was
+ * created: VM exits for interrupts and page faults, injected events, and all
+ * NMIs of the host.
  */
 uint64_t vm_interruptions(VM *vm);
 
