@@ -207,28 +207,28 @@ static const BadModel bad_passthroughs[] = {
             "pmu-host-gp=8 leaves the guest none of the 8 general-purpose "
             "counters: use 0 to 7, or pmu-visible=all"),
     BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-fixed': '3'",
-            "pmu-host-fixed=3: '3' is no fixed"),
+            "pmu-host-fixed=3: '3' is not a fixed"),
     BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-fixed': '0:0'",
             "pmu-host-fixed=0:0 names fixed counter 0 twice: name it once"),
     BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-fixed': 'a'",
-            "pmu-host-fixed=a: 'a' is no fixed"),
+            "pmu-host-fixed=a: 'a' is not a fixed"),
     BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-fixed': '0,2'",
-            "pmu-host-fixed=0,2: '0,2' is no fixed counter: use the indices "
-            "0 to 2 with colons between them, as in 0:2"),
+            "pmu-host-fixed=0,2: '0,2' is not a fixed counter: use the "
+            "indices 0 to 2 with colons between them, as in 0:2"),
     BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-fixed': '0:'",
-            "pmu-host-fixed=0:: '' is no fixed"),
+            "pmu-host-fixed=0:: '' is not a fixed"),
     BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-fixed': '12'",
-            "pmu-host-fixed=12: '12' is no fixed"),
+            "pmu-host-fixed=12: '12' is not a fixed"),
     BAD_ICX("'pmu-passthrough': 'maybe'", "does not accept value 'maybe'"),
     BAD_ICX("'pmu-passthrough': 'on', 'pmu-host-order': 'up'",
             "does not accept value 'up'"),
     BAD_ICX("'pmu-passthrough': 'on', 'pmu-visible': 'some'",
             "does not accept value 'some'"),
     { "EPYC", "{ 'pmu-passthrough': 'on' }",
-      "pmu-passthrough=on cannot be had: under TCG it needs a CPU model "
+      "pmu-passthrough=on is not available: under TCG it needs a CPU model "
       "with vendor GenuineIntel, for example Icelake-Server-v6" },
     { "max", "{ 'pmu': true, 'pmu-passthrough': 'on' }",
-      "pmu-passthrough=on cannot be had: under TCG it needs" },
+      "pmu-passthrough=on is not available: under TCG it needs" },
 };
 
 static void test_properties(void)
@@ -281,7 +281,7 @@ static void test_command_line(void)
         { "-accel tcg -cpu " INTEL ",pmu-passthrough=on,pmu-host-fixed=0:",
           false, "pmu-host-fixed=0:: " },
         { "-accel tcg -cpu EPYC,pmu-passthrough=on", false,
-          "pmu-passthrough=on cannot be had: under TCG it needs a CPU model "
+          "pmu-passthrough=on is not available: under TCG it needs a CPU model "
           "with vendor GenuineIntel" },
         { "-accel tcg -cpu EPYC,pmu-passthrough=auto", true,
           "warning: pmu-passthrough=auto: the guest has no PMU: under TCG it "
@@ -290,8 +290,8 @@ static void test_command_line(void)
           "warning: pmu=on has no effect: the software PMU needs a CPU model "
           "with vendor GenuineIntel" },
         { "-accel qtest -cpu qemu64,pmu-passthrough=on", false,
-          "pmu-passthrough=on cannot be had: this accelerator has no virtual "
-          "PMU" },
+          "pmu-passthrough=on is not available: this accelerator has no "
+          "virtual PMU" },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
@@ -372,8 +372,8 @@ static void test_hotplug(void)
         const char *at;
 
         g_test_message("%s", other[i]);
-        assert_contains(text, "all CPUs of a machine have the same PMU: "
-                        "this one has ");
+        assert_contains(text, "all CPUs of a machine have the same PMU, "
+                        "but this CPU has ");
         assert_contains(text, "give the PMU's properties in -cpu");
         /* The message has the property of both sides, and they differ. */
         at = strstr(text, property);
@@ -453,13 +453,13 @@ static void test_kvm(void)
     check_message("-accel kvm -cpu kvm64,pmu-passthrough=on,pmu=off", false,
                   "pmu-passthrough=on contradicts pmu=off");
     check_message("-accel kvm -cpu kvm64,pmu=on,pmu-version=4", false,
-                  "pmu-version needs the software PMU, which is TCG's: "
+                  "pmu-version needs the software PMU, which only TCG has: "
                   "add -accel tcg");
     check_message("-accel kvm -cpu host,pmu=on,pebs=on", false,
-                  "pebs needs the software PMU, which is TCG's: "
+                  "pebs needs the software PMU, which only TCG has: "
                   "add -accel tcg");
     check_message("-accel kvm -cpu kvm64,pmu-passthrough=auto,pmu-host-gp=1",
-                  false, "pmu-host-gp: this kernel cannot keep counters for "
+                  false, "pmu-host-gp: this kernel cannot reserve counters for "
                   "the host");
 
     if (kvm_parameter("kvm", "enable_pmu") == 'N') {
@@ -471,11 +471,11 @@ static void test_kvm(void)
                       "no PMU: KVM offers none: ");
     } else if (kvm_mediated()) {
         check_kvm("host,pmu-passthrough=on", "mediated", "whole PMU",
-                  "counters cannot be kept for the host while guests run");
+                  "counters cannot be reserved while guests run");
         return;
     }
     said = run_emulator("-accel kvm -cpu kvm64,pmu-passthrough=on", false);
-    assert_contains(said, "pmu-passthrough=on cannot be had: ");
+    assert_contains(said, "pmu-passthrough=on is not available: ");
     assert_contains(said, "vpmu_handover=1");
     assert_contains(said, "enable_mediated_pmu=1");
     assert_contains(said, "-accel tcg");

@@ -204,7 +204,7 @@ static void test_starve(void)
     assert_refused(qts, RESERVE("'gp': 2, 'fixed': [1]"),
                    "CPU 1 counts with gp 6, gp 7;");
     assert_refused(qts, RESERVE("'gp': 1, 'fixed': [0, 2], 'force': false"),
-                   "CPU 1 counts with gp 7, fixed 0, fixed 2; take fewer, "
+                   "CPU 1 counts with gp 7, fixed 0, fixed 2; reserve fewer, "
                    "wait, or take them with force");
     g_assert_cmpuint(events.changed + events.starved, ==, 0);
 
@@ -651,7 +651,8 @@ static void test_errors_migration(void)
 
     qts = qtest_init(HANDOVER " -incoming defer");
     assert_refused(qts, RESERVE("'gp': 1"),
-                   "a migration is to come in: wait for its end");
+                   "the machine waits for an incoming migration: wait "
+                   "for its end");
     qtest_quit(qts);
 }
 

@@ -157,18 +157,18 @@ static void test_migration_refused(void)
     } sides[] = {
 #define SEES(what) "on this side it would see " what
         { "pmu=on,pmu-gp-counters=4",
-          SEES("version 5, 4 general-purpose counters, fixed ones of mask "
-               "0x7") },
+          SEES("version 5, 4 general-purpose counters, fixed counters of "
+               "mask 0x7") },
         { "pmu=on,pmu-version=4",
-          SEES("version 4, 8 general-purpose counters, fixed ones of mask "
-               "0x7") },
+          SEES("version 4, 8 general-purpose counters, fixed counters of "
+               "mask 0x7") },
         { "pmu=off", SEES("none") },
         { "pmu-passthrough=on,pmu-host-gp=1",
-          SEES("version 5, 7 general-purpose counters, fixed ones of mask "
-               "0x7") },
+          SEES("version 5, 7 general-purpose counters, fixed counters of "
+               "mask 0x7") },
         { "pmu-passthrough=on,pmu-host-fixed=1",
-          SEES("version 5, 8 general-purpose counters, fixed ones of mask "
-               "0x5") },
+          SEES("version 5, 8 general-purpose counters, fixed counters of "
+               "mask 0x5") },
 #undef SEES
     };
     g_autoptr(File) file = file_new("refused");
@@ -181,7 +181,7 @@ static void test_migration_refused(void)
         g_autofree char *said = migrate_refused(cpu, file);
 
         assert_contains(said, "guest sees a PMU with version 5, 8 "
-                        "general-purpose counters, fixed ones of mask 0x7");
+                        "general-purpose counters, fixed counters of mask 0x7");
         assert_contains(said, sides[i].message);
     }
 }
@@ -439,10 +439,10 @@ static void test_shared_migration_refused(void)
     qtest_quit(to);
     g_assert_true(g_file_get_contents(log->path, &said, NULL, NULL));
     assert_contains(said, "guest sees a PMU with version 5, 7 "
-                    "general-purpose counters, fixed ones of mask 0x7, PEBS "
-                    "0x4400; on this side it would see version 5, 6 "
-                    "general-purpose counters, fixed ones of mask 0x3, PEBS "
-                    "0x4400");
+                    "general-purpose counters, fixed counters of mask 0x7, "
+                    "PEBS 0x4400, provided by TCG; on this side it would see "
+                    "version 5, 6 general-purpose counters, fixed counters of "
+                    "mask 0x3, PEBS 0x4400, provided by TCG");
 
     wait_status(from, "failed", "completed");
     for (;;) {

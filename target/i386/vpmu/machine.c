@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The registers that QEMU has fields for migrate in its own subsection
- * cpu/msr_architectural_pmu, which comes first.  Nothing of the host's half
+ * cpu/msr_architectural_pmu, the others in cpu/vpmu.  Nothing of the host's half
  * migrates: neither map nor reservation nor what the operator counts.
  */
 #include "qemu/osdep.h"
@@ -108,22 +108,18 @@ static bool vpmu_needed(void *opaque)
            s->pebs_enable || s->pebs_data_cfg;
 }
 
-static int vpmu_pre_save(void *opaque)
+static int vpmu_save_identity(void *opaque)
 {
     X86CPU *cpu = opaque;
 
     cpu->env.vpmu.identity = vpmu_identity(cpu);
-    if (cpu->vpmu.software) {
-        vpmu_unload(&cpu->env);
-    }
     return 0;
 }
 
-static int vpmu_post_load(void *opaque, int version_id)
+static int vpmu_check_identity(void *opaque, int version_id)
 {
     X86CPU *cpu = opaque;
-    CPUX86State *env = &cpu->env;
-    const VPMUIdentity *theirs = &env->vpmu.identity;
+    const VPMUIdentity *theirs = &cpu->env.vpmu.identity;
     VPMUIdentity ours = vpmu_identity(cpu);
 
     if (!vpmu_is_identical(theirs, &ours)) {
@@ -135,18 +131,6 @@ static int vpmu_post_load(void *opaque, int version_id)
                      "properties", source, here);
         return -EINVAL;
     }
-    if (!cpu->vpmu.software) {
-        return 0;
-    }
-    for (unsigned v = 0; v < VPMU_NR; v++) {
-        *vpmu_value(env, v) &= SOFTPMU_VALUE_MASK;
-    }
-    if (!vpmu_registers_are_valid(env)) {
-        error_report("vpmu: the migration stream has reserved bits in the "
-                     "PMU's registers: it is damaged");
-        return -EINVAL;
-    }
-    vpmu_load(env);
     return 0;
 }
 
@@ -155,8 +139,8 @@ const VMStateDescription vmstate_vpmu = {
     .version_id = 2,
     .minimum_version_id = 2,
     .needed = vpmu_needed,
-    .pre_save = vpmu_pre_save,
-    .post_load = vpmu_post_load,
+    .pre_save = vpmu_save_identity,
+    .post_load = vpmu_check_identity,
     .fields = (const VMStateField[]) {
         VMSTATE_BOOL(env.vpmu.identity.software, X86CPU),
         VMSTATE_UINT8(env.vpmu.identity.version, X86CPU),
@@ -173,3 +157,29 @@ const VMStateDescription vmstate_vpmu = {
         VMSTATE_END_OF_LIST()
     }
 };
+
+void vpmu_before_save(X86CPU *cpu)
+{
+    if (cpu->vpmu.software) {
+        vpmu_unload(&cpu->env);
+    }
+}
+
+int vpmu_after_load(X86CPU *cpu)
+{
+    CPUX86State *env = &cpu->env;
+
+    if (!cpu->vpmu.software) {
+        return 0;
+    }
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        *vpmu_value(env, v) &= SOFTPMU_VALUE_MASK;
+    }
+    if (!vpmu_registers_are_valid(env)) {
+        error_report("vpmu: the migration stream has reserved bits in the "
+                     "PMU's registers: it is damaged");
+        return -EINVAL;
+    }
+    vpmu_load(env);
+    return 0;
+}

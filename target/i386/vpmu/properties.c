@@ -76,7 +76,7 @@ static void vpmu_prop_fixed_set(Object *obj, Visitor *v, const char *name,
         unsigned j = (*index)[0] - '0';
 
         if (!(*index)[0] || (*index)[1] || j >= VPMU_NR_FIXED) {
-            error_setg(errp, "%s=%s: there is no fixed counter '%s': use the "
+            error_setg(errp, "%s=%s: '%s' is not a fixed counter: use the "
                        "indices 0 to %u with colons between them, as in 0:2",
                        name, list, *index, VPMU_NR_FIXED - 1);
             return;

@@ -228,6 +228,16 @@ void vpmu_reset(struct ArchCPU *cpu);
 void vpmu_before_init(struct ArchCPU *cpu);
 void vpmu_after_init(struct ArchCPU *cpu);
 
+/**
+ * vpmu_before_save, vpmu_after_load: around the migration of a CPU's state
+ *
+ * Before any of it is saved, and when all of it was loaded.  While the vCPU does
+ * not run.  vpmu_after_load() returns a negative error if the registers cannot
+ * be a guest's.
+ */
+void vpmu_before_save(struct ArchCPU *cpu);
+int vpmu_after_load(struct ArchCPU *cpu);
+
 #endif /* !CONFIG_USER_ONLY */
 
 /**
