@@ -45,8 +45,8 @@ pristine: deps
 
 bench: all pristine
 	@scripts/deps guest
-	@scripts/bench
-	@scripts/precision
+	@tests/bench/overhead
+	@tests/bench/precision
 
 kvm-modules: deps
 	@scripts/kvm-modules $(KERNEL_VERSION)

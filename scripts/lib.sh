@@ -1,7 +1,7 @@
-# Shared by the scripts in this folder; sourced, never run.  POSIX sh.
+# Shared by the scripts of this project; sourced, never run.  POSIX sh.
+# $top is the project's folder.
 # SPDX-License-Identifier: GPL-2.0-or-later
 
-top=$(cd "$(dirname "$0")/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/qemu-vpmu
 build=$top/build
 
@@ -226,11 +226,6 @@ files() (
     done
 )
 
-# mirrored: those in folders that QEMU has too
-mirrored() {
-    files "$top" accel docs hw include linux-headers monitor qapi stubs system target tests
-}
-
 # home qemu|libvirt: the folder that mirrors that tree
 home() {
     case $1 in
@@ -239,12 +234,12 @@ home() {
     esac
 }
 
-# ours qemu|libvirt: those that are linked into that tree.  The guest image,
-# what runs on bare metal and the unit tests are made with this project's own
-# scripts and meson.build, and stay here.
+# ours qemu|libvirt: the names of the files that are linked into that tree.  Of
+# the tests, that is the qtests; the others are built and run here.
 ours() {
     case $1 in
-    qemu) mirrored | grep -Ev '^tests/(fuzz|guest|functional|kvm|libvirt|plugins|unit|vpmu)/' ;;
+    qemu) files "$top" accel docs hw include linux-headers monitor qapi stubs \
+                system target tests/qtest ;;
     libvirt) files "$top/libvirt" . ;;
     esac
 }

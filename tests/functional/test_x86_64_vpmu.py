@@ -4,7 +4,7 @@
 '''
 The software PMU as Linux and perf see it.
 
-These tests boot the guest that scripts/guest-image builds, and compare the
+These tests boot the guest that tests/guest/build-image builds, and compare the
 output of perf with the counts that the programs of tests/guest declare.
 vpmu_test.py describes the environment variables.
 '''

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 GUEST = Path(__file__).resolve().parents[1] / 'guest'
-# Where scripts/guest-image puts the kernel and the initrd
+# Where tests/guest/build-image puts the kernel and the initrd
 IMAGE = GUEST.parents[1] / 'build/guest'
 
 KERNEL_ARGS = 'console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init'

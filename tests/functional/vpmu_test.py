@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 '''
 The functional tests of the virtual PMU share this module: it boots the guest
-that scripts/guest-image builds, compares counts of perf with those that the
+that tests/guest/build-image builds, compares counts of perf with those that the
 guest's programs declare, and asks the emulator as an operator would.
 
 Environment:
@@ -48,7 +48,7 @@ class VpmuTest(LinuxKernelTest):
         super().setUp()
         for name in 'VPMU_KERNEL', 'VPMU_INITRD':
             self.assertTrue(os.path.exists(os.environ.get(name, '')),
-                            f'{name} must name a file (see guest-image)')
+                            f'{name} must name a file (see build-image)')
 
     def start(self, name, *args, cmdline=Shell.APPEND, features=('pmu=on',)):
         '''Starts a guest and returns the machine and a shell in it'''

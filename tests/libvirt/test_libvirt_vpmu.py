@@ -5,7 +5,7 @@ These tests run libvirt's daemon with our changes, a guest with Linux and perf,
 and commands of virsh as an operator types them.  The programs in the guest
 declare the expected counts.
 
-scripts/check-libvirt runs this file.
+tests/libvirt/run runs this file.
 '''
 
 import os
@@ -16,7 +16,7 @@ import unittest
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(TOP / 'tests/functional'), str(TOP / 'scripts/python')]
+sys.path.insert(0, str(TOP / 'tests/functional'))
 
 # pylint: disable=wrong-import-position
 import pycotap
