@@ -4,22 +4,12 @@
 export QEMU_SRC LIBVIRT_SRC DISTDIR JOBS
 MAKEFLAGS += --no-print-directory
 
-# How the emulator and the pristine one it is compared with are configured.
-CONFIGURE = --target-list=x86_64-softmmu --enable-tcg --enable-kvm \
-	    --enable-plugins --enable-slirp
-
-QEMU = $(CURDIR)/build/qemu
-
 .PHONY: all deps check check-build series check-series pristine bench demo \
 	libvirt check-libvirt demo-libvirt kvm-modules check-nested \
 	check-server clean help
 
 all: deps
-	@scripts/tree qemu
-	@scripts/build-qemu qemu $(QEMU) $(QEMU)/build "$(strip $(CONFIGURE))" \
-	    qemu-system-x86_64
-	@scripts/firmware $(QEMU) $(QEMU)/build
-	@ln -sfn qemu/build/qemu-system-x86_64 build/qemu-system-x86_64
+	@scripts/build qemu
 
 deps:
 	@scripts/deps build
@@ -41,7 +31,7 @@ check-series: deps
 	@scripts/series libvirt check
 
 pristine: deps
-	@scripts/pristine "$(strip $(CONFIGURE))"
+	@scripts/build pristine
 
 bench: all pristine
 	@scripts/deps guest
@@ -65,8 +55,7 @@ demo: all
 
 libvirt: deps
 	@scripts/deps libvirt
-	@scripts/tree libvirt
-	@scripts/build-libvirt
+	@scripts/build libvirt
 
 check-libvirt: all
 	@scripts/deps guest
@@ -74,7 +63,7 @@ check-libvirt: all
 
 demo-libvirt: all libvirt
 	@scripts/deps guest
-	@scripts/demo-libvirt
+	@scripts/demo libvirt
 
 clean:
 	rm -rf build

@@ -8,109 +8,12 @@ build=$top/build
 say() { printf '%s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-# Only one process at a time may work below the cache (fd 9 stays open until
-# the script ends).
-cache_lock() {
-    mkdir -p "$cache/dist"
-    exec 9>"$cache/lock"
-    flock 9
-}
-
-# The same for what is below build (fd 8).
+# Only one process at a time may work below build (fd 8 stays open until the
+# script ends).
 build_lock() {
     mkdir -p "$build"
     exec 8>"$build/lock"
     flock -n 8 || { say "waiting for another make"; flock 8; }
-}
-
-# --- a private apt -----------------------------------------------------------
-#
-# Packages of other suites than the machine's own are needed.  They come
-# through an apt configuration of our own under the cache, with the archive
-# address that the machine itself uses, so that its sources stay untouched and
-# nothing is installed.
-
-# archive ''|-security: the address from which this machine gets Debian or its
-# security updates.  Asking apt covers both forms of source entries.
-archive() {
-    apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' \
-        'Created-By: Packages' 2>/dev/null |
-        sed -nE "s/^(bookworm|trixie|forky|sid|stable|testing|oldstable)$1 main //p" |
-        head -n 1
-}
-
-# apt_setup SUITE: prepare $cache/apt/SUITE and set $aptdir.  The suite's
-# updates and security fixes belong to it.
-apt_setup() {
-    command -v apt-get >/dev/null ||
-        die "packages of Debian are needed, and this system has no apt-get." \
-            "Put the files in a folder and name it with DISTDIR= (make help)."
-    aptdir=$cache/apt/$1
-    uri=$(archive '')
-    [ -n "$uri" ] ||
-        die "the apt sources of this machine name no Debian archive." \
-            "Put the files in a folder and name it with DISTDIR= (make help)."
-    mkdir -p "$aptdir/lists/partial" "$aptdir/archives/partial"
-    opt='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
-    {
-        for type in deb deb-src; do
-            echo "$type $opt $uri $1 main"
-            case $1 in *-*) continue ;; esac
-            echo "$type $opt $uri $1-updates main"
-            sec=$(archive -security)
-            [ -z "$sec" ] || echo "$type $opt $sec $1-security main"
-        done
-    } >"$aptdir/sources.new"
-    # Another archive: the lists at hand may not be right any more.
-    cmp -s "$aptdir/sources.new" "$aptdir/sources.list" ||
-        rm -f "$aptdir/updated"
-    mv "$aptdir/sources.new" "$aptdir/sources.list"
-    # Read with -c, that is after the machine's own settings (a proxy stays in
-    # force, hooks that concern the machine do not).
-    cat >"$aptdir/apt.conf" <<-CONF
-	Dir::State::lists "$aptdir/lists";
-	Dir::State::status "/dev/null";
-	Dir::Cache "$aptdir";
-	Dir::Cache::pkgcache "pkgcache.bin";
-	Dir::Cache::srcpkgcache "";
-	Dir::Etc::sourcelist "$aptdir/sources.list";
-	Dir::Etc::sourceparts "/dev/null";
-	Dir::Etc::preferences "/dev/null";
-	Dir::Etc::preferencesparts "/dev/null";
-	APT::Sandbox::User "root";
-	APT::Architecture "amd64";
-	#clear APT::Architectures;
-	APT::Architectures { "amd64"; };
-	#clear APT::Update;
-	#clear Acquire::IndexTargets;
-	Acquire::IndexTargets::deb::Packages {
-	    MetaKey "\$(COMPONENT)/binary-\$(ARCHITECTURE)/Packages";
-	    flatMetaKey "Packages";
-	    ShortDescription "Packages";
-	    Description "\$(RELEASE)/\$(COMPONENT) \$(ARCHITECTURE) Packages";
-	};
-	Acquire::IndexTargets::deb-src::Sources {
-	    MetaKey "\$(COMPONENT)/source/Sources";
-	    flatMetaKey "Sources";
-	    ShortDescription "Sources";
-	    Description "\$(RELEASE)/\$(COMPONENT) Sources";
-	    Optional "false";
-	};
-	Acquire::Languages "none";
-	Acquire::Retries "2";
-CONF
-}
-
-apt_get() { apt-get -c "$aptdir/apt.conf" -q "$@"; }
-apt_cache() { apt-cache -c "$aptdir/apt.conf" "$@"; }
-
-apt_errors() { sed -n 's/^[EW]: /    /p' "$aptdir/log" | sort -u >&2; }
-
-# versions PACKAGE [Sources]: those in the lists, newest first.
-versions() {
-    apt_cache madison "$1" |
-        awk -F' *[|] *' -v kind="${2:-Packages}" \
-            '$3 ~ kind "$" && !seen[$2]++ { print $2 }'
 }
 
 # original FILE: what the .debian.tar.xz FILE of a source package belongs to
@@ -120,17 +23,6 @@ original() { echo "${1%-*}.orig.tar.xz"; }
 version_of() {
     cat "$1/VERSION" 2>/dev/null ||
         sed -n "s/^ *version: '\(.*\)',/\1/p; /^)/q" "$1/meson.build"
-}
-
-# Package lists older than a day may name versions that are gone.
-apt_update() {
-    if [ "${1:-}" = force ] ||
-       [ -z "$(find "$aptdir/updated" -mtime -1 2>/dev/null)" ]; then
-        say "reading Debian's package lists (${aptdir##*/})"
-        # One suite that cannot be read must not spoil the others.
-        apt_get update >"$aptdir/log" 2>&1 || apt_errors
-        touch "$aptdir/updated"
-    fi
 }
 
 # --- long steps --------------------------------------------------------------
@@ -182,8 +74,8 @@ sys.exit([int(n) for n in m.version("meson").split(".")[:2]] < [1, 5])
     command -v dpkg-deb >/dev/null ||
         die "please install meson 1.5.0 or newer for $python"
     if [ ! -d "$cache/meson" ]; then
-        deb=$("$top/scripts/fetch-deb" bookworm-backports meson) ||
-            deb=$("$top/scripts/fetch-deb" trixie meson)
+        deb=$("$top/scripts/fetch" bookworm-backports meson) ||
+            deb=$("$top/scripts/fetch" trixie meson)
         rm -rf "$cache/meson.new"
         dpkg-deb -x "$deb" "$cache/meson.new"
         mv "$cache/meson.new" "$cache/meson"
@@ -249,4 +141,11 @@ hooks() {
     for hook in "$top/patches/$1"/*.patch; do
         [ ! -e "$hook" ] || echo "$hook"
     done
+}
+
+# apply_hook FOLDER HOOK LOG: the hook must fit without any fuzz
+apply_hook() {
+    patch -d "$1" -p1 --force --fuzz=0 --no-backup-if-mismatch -i "$2" \
+          >>"$3" 2>&1 </dev/null ||
+        { tail -n 20 "$3" | sed 's/^/    /' >&2; return 1; }
 }
