@@ -149,3 +149,35 @@ apply_hook() {
           >>"$3" 2>&1 </dev/null ||
         { tail -n 20 "$3" | sed 's/^/    /' >&2; return 1; }
 }
+
+# --- tests: results in the Test Anything Protocol ----------------------------
+
+n=0
+status=0
+
+# result NAME STATUS
+result() {
+    n=$((n + 1))
+    if [ "$2" -eq 0 ]; then
+        echo "ok $n - $1"
+    else
+        echo "not ok $n - $1"
+        status=1
+    fi
+}
+
+# try NAME COMMAND...: what the command prints is shown when it fails
+try() {
+    tried=$1
+    shift
+    said=$("$@" 2>&1) && result "$tried" 0 || {
+        result "$tried" 1
+        printf '%s\n' "$said" | sed 's/^/# /'
+    }
+}
+
+# end_tests: with the plan
+end_tests() {
+    echo "1..$n"
+    exit $status
+}
