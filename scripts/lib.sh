@@ -1,6 +1,7 @@
 # Shared by the scripts of this project; sourced, never run.  POSIX sh.
 # $top is the project's folder.
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh disable=SC2154
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/qemu-vpmu
 build=$top/build
@@ -36,7 +37,7 @@ logged() {
     shift 2
     mkdir -p "$build/logs"
     : >"$log"
-    watch_log & watcher=$!
+    watch_log 8>&- 9>&- & watcher=$!
     if "$@" >"$log" 2>&1 </dev/null; then rc=0; else rc=$?; fi
     kill $watcher 2>/dev/null || true
     wait $watcher 2>/dev/null || true
@@ -48,8 +49,9 @@ logged() {
 
 watch_log() {
     if [ -t 2 ]; then step=1; else step=30; fi
-    while :; do
-        sleep $step >/dev/null 2>&1 8>&- 9>&-
+    # Until the script ends, however that happens
+    while kill -0 $$ 2>/dev/null; do
+        sleep $step >/dev/null 2>&1
         at=$(tail -n 50 "$log" | sed -nE 's/^\[([0-9]+)\/([0-9]+)\].*/step \1 of \2/p' | tail -n 1)
         if [ -t 2 ]; then
             printf '\r%s: %s\033[K' "$what" "$at" >&2
@@ -106,7 +108,7 @@ kvm_programs() {
 
 # files FOLDER NAME...: the names of all files below these in FOLDER
 files() (
-    cd "$1"
+    cd "$1" || exit
     shift
     if [ -e "$top/.git" ]; then
         git ls-files -co --exclude-standard -- "$@"
