@@ -145,8 +145,12 @@ hooks() {
     done
 }
 
+# has_diff HOOK: a hook may also only add files of ours
+has_diff() { grep -q '^+++ b/' "$1"; }
+
 # apply_hook FOLDER HOOK LOG: the hook must fit without any fuzz
 apply_hook() {
+    has_diff "$2" || return 0
     patch -d "$1" -p1 --force --fuzz=0 --no-backup-if-mismatch -i "$2" \
           >>"$3" 2>&1 </dev/null ||
         { tail -n 20 "$3" | sed 's/^/    /' >&2; return 1; }

@@ -573,7 +573,7 @@ static void test_migration_refused(void)
         g_test_message("%s to %s", table[i].from, table[i].to);
         migrate(from, file);
         qtest_quit(from);
-        said = migrate_refused(cpu, file);
+        migrate_refused(cpu, file, &said);
         ours = strstr(said, "on this side it would see ");
         g_assert_nonnull(ours);
         assert_contains(ours, table[i].ours);

@@ -195,22 +195,21 @@ static inline void migrate(QTestState *qts, const File *file)
 
 /*
  * Let an emulator with this CPU load the stream in @file, which it must refuse.
- * Returns: its error messages.
+ * @said: its error messages, to be freed
  */
-static inline char *migrate_refused(const char *cpu, const File *file)
+static inline void migrate_refused(const char *cpu, const File *file,
+                                   char **said)
 {
     g_autoptr(File) log = file_new("log");
     QTestState *qts = qtest_initf(ARGS "-cpu %s -incoming defer 2>%s", cpu,
                                   log->path);
-    char *said = NULL;
 
     qtest_set_expected_status(qts, EXIT_FAILURE);
     qtest_qmp_send(qts, "{ 'execute': 'migrate-incoming',"
                    "  'arguments': { 'uri': %s } }", file->uri);
     qtest_wait_qemu(qts);
     qtest_quit(qts);
-    g_assert_true(g_file_get_contents(log->path, &said, NULL, NULL));
-    return said;
+    g_assert_true(g_file_get_contents(log->path, said, NULL, NULL));
 }
 
 /* QMP */
