@@ -1,6 +1,6 @@
 /*
- * qemupmutest.c: PMU counters that a guest shares with its host: what is
- * probed, what must not change for a guest, and what is counted
+ * qemupmutest.c: PMU counters that a guest shares with its host: the
+ * capability, the ABI that the guest sees, and the statistics
  *
  * This library is free software; you can redistribute it and/or
  * modify it under the terms of the GNU Lesser General Public
@@ -33,9 +33,10 @@
 static virQEMUDriver driver;
 
 
-/* The replies of a stock QEMU, with or without the property added. */
+/* Probes the capability with the replies of a stock QEMU, to which the property
+ * is added if it is to be found. */
 static int
-testCaps(const void *opaque)
+testQemuPMUCaps(const void *opaque)
 {
     bool supported = *(const bool *) opaque;
     const char *replies = TEST_QEMU_CAPS_PATH "/caps_10.0.0_x86_64.replies";
@@ -55,7 +56,7 @@ testCaps(const void *opaque)
     if (supported) {
         if (!(neighbour = strstr(stock, "\"name\": \"migratable\"")) ||
             !(neighbour = g_strrstr_len(stock, neighbour - stock, "{"))) {
-            VIR_TEST_VERBOSE("no property of a CPU in '%s'", replies);
+            VIR_TEST_VERBOSE("no property of a CPU model in '%s'", replies);
             return -1;
         }
 
@@ -77,7 +78,7 @@ testCaps(const void *opaque)
         qemuProcessQMPInitMonitor(qemuMonitorTestGetMonitor(mon)) < 0)
         return -1;
 
-    /* the second part is about TCG, which has the same properties */
+    /* The replies about TCG remain.  They have the same properties. */
     qemuMonitorTestAllowUnusedCommands(mon);
 
     caps = virQEMUCapsNewBinary("/usr/bin/qemu-system-x86_64");
@@ -95,15 +96,16 @@ testCaps(const void *opaque)
 }
 
 
-struct testABIData {
+struct testQemuPMUABIData {
     const char *src;
     const char *dst;
-    const char *err; /* NULL if both are the same for the guest */
+    const char *err; /* NULL if the guest sees the same PMU in both */
 };
 
 
+/* A domain with this <pmu> element */
 static virDomainDef *
-testABIParse(const char *pmu,
+testQemuPMUParse(const char *pmu,
              virDomainXMLOption *xmlopt)
 {
     g_autofree char *xml = NULL;
@@ -122,16 +124,16 @@ testABIParse(const char *pmu,
 
 
 static int
-testABI(const void *opaque)
+testQemuPMUABI(const void *opaque)
 {
-    const struct testABIData *data = opaque;
+    const struct testQemuPMUABIData *data = opaque;
     g_autoptr(virDomainXMLOption) xmlopt = virTestGenericDomainXMLConfInit();
     g_autoptr(virDomainDef) src = NULL;
     g_autoptr(virDomainDef) dst = NULL;
     const char *err = NULL;
 
-    if (!(src = testABIParse(data->src, xmlopt)) ||
-        !(dst = testABIParse(data->dst, xmlopt)))
+    if (!(src = testQemuPMUParse(data->src, xmlopt)) ||
+        !(dst = testQemuPMUParse(data->dst, xmlopt)))
         return -1;
 
     if (!virDomainDefCheckABIStability(src, dst, xmlopt))
@@ -148,10 +150,56 @@ testABI(const void *opaque)
 }
 
 
+/* Two providers have statistics of the same vCPUs, and one of the two has
+ * statistics of the VM with the same names. */
+static const char testQemuPMUStatsSchemas[] =
+    "{ \"return\": ["
+    "  { \"provider\": \"kvm\", \"target\": \"vcpu\", \"stats\": ["
+    "    { \"name\": \"exits\", \"type\": \"cumulative\" } ] },"
+    "  { \"provider\": \"vpmu\", \"target\": \"vm\", \"stats\": ["
+    "    { \"name\": \"pmis\", \"type\": \"cumulative\" } ] },"
+    "  { \"provider\": \"vpmu\", \"target\": \"vcpu\", \"stats\": ["
+    "    { \"name\": \"pmis\", \"type\": \"cumulative\" } ] } ] }";
+
+static const char testQemuPMUStatsResults[] =
+    "{ \"return\": ["
+    "  { \"provider\": \"vpmu\", \"qom-path\": \"/machine/cpu0\", \"stats\": ["
+    "    { \"name\": \"pmis\", \"value\": 10 } ] },"
+    "  { \"provider\": \"vpmu\", \"qom-path\": \"/machine/cpu1\", \"stats\": ["
+    "    { \"name\": \"pmis\", \"value\": 11 } ] },"
+    "  { \"provider\": \"kvm\", \"qom-path\": \"/machine/cpu0\", \"stats\": ["
+    "    { \"name\": \"exits\", \"value\": 20 } ] },"
+    "  { \"provider\": \"kvm\", \"qom-path\": \"/machine/cpu1\", \"stats\": ["
+    "    { \"name\": \"exits\", \"value\": 21 } ] },"
+    "  { \"provider\": \"vpmu\", \"stats\": ["
+    "    { \"name\": \"pmis\", \"value\": 30 } ] } ] }";
+
+
 static int
-testStatsCheck(GHashTable *stats,
-               const char *key,
-               unsigned long long expected)
+testQemuPMUStatsSchema(qemuMonitor *mon)
+{
+    g_autoptr(GHashTable) schema = NULL;
+    qemuMonitorQueryStatsSchemaData *data;
+
+    if (!(schema = qemuMonitorQueryStatsSchema(mon, QEMU_MONITOR_QUERY_STATS_PROVIDER_LAST)))
+        return -1;
+
+    if (g_hash_table_size(schema) != 2 ||
+        !g_hash_table_contains(schema, "exits") ||
+        !(data = g_hash_table_lookup(schema, "vpmu.pmis")) ||
+        data->type != QEMU_MONITOR_QUERY_STATS_TYPE_CUMULATIVE) {
+        VIR_TEST_VERBOSE("expected the schema to have 'exits' and 'vpmu.pmis'");
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static int
+testQemuPMUStatsValue(GHashTable *stats,
+                      const char *key,
+                      unsigned long long expected)
 {
     virJSONValue *value = g_hash_table_lookup(stats, key);
     unsigned long long actual;
@@ -167,18 +215,14 @@ testStatsCheck(GHashTable *stats,
 }
 
 
-/* Two providers have figures of the same vCPU and of the VM; one of them has
- * the same names for both. */
 static int
-testStats(const void *opaque G_GNUC_UNUSED)
+testQemuPMUStats(const void *opaque G_GNUC_UNUSED)
 {
     g_autoptr(qemuMonitorTest) test = NULL;
-    g_autoptr(GHashTable) schema = NULL;
     g_autoptr(virJSONValue) results = NULL;
     g_autoptr(GHashTable) vcpu0 = NULL;
     g_autoptr(GHashTable) vcpu1 = NULL;
     g_autoptr(GHashTable) vm = NULL;
-    qemuMonitorQueryStatsSchemaData *data;
     qemuMonitor *mon;
 
     if (!(test = qemuMonitorTestNewSimple(driver.xmlopt)))
@@ -186,38 +230,10 @@ testStats(const void *opaque G_GNUC_UNUSED)
 
     mon = qemuMonitorTestGetMonitor(test);
 
-    if (qemuMonitorTestAddItem(test, "query-stats-schemas",
-                               "{ \"return\": ["
-                               "  { \"provider\": \"kvm\", \"target\": \"vcpu\", \"stats\": ["
-                               "    { \"name\": \"exits\", \"type\": \"cumulative\" } ] },"
-                               "  { \"provider\": \"vpmu\", \"target\": \"vm\", \"stats\": ["
-                               "    { \"name\": \"pmis\", \"type\": \"cumulative\" } ] },"
-                               "  { \"provider\": \"vpmu\", \"target\": \"vcpu\", \"stats\": ["
-                               "    { \"name\": \"pmis\", \"type\": \"cumulative\" } ] } ] }") < 0 ||
-        qemuMonitorTestAddItem(test, "query-stats",
-                               "{ \"return\": ["
-                               "  { \"provider\": \"vpmu\", \"qom-path\": \"/machine/cpu0\", \"stats\": ["
-                               "    { \"name\": \"pmis\", \"value\": 10 } ] },"
-                               "  { \"provider\": \"vpmu\", \"qom-path\": \"/machine/cpu1\", \"stats\": ["
-                               "    { \"name\": \"pmis\", \"value\": 11 } ] },"
-                               "  { \"provider\": \"kvm\", \"qom-path\": \"/machine/cpu0\", \"stats\": ["
-                               "    { \"name\": \"exits\", \"value\": 20 } ] },"
-                               "  { \"provider\": \"kvm\", \"qom-path\": \"/machine/cpu1\", \"stats\": ["
-                               "    { \"name\": \"exits\", \"value\": 21 } ] },"
-                               "  { \"provider\": \"vpmu\", \"stats\": ["
-                               "    { \"name\": \"pmis\", \"value\": 30 } ] } ] }") < 0)
+    if (qemuMonitorTestAddItem(test, "query-stats-schemas", testQemuPMUStatsSchemas) < 0 ||
+        qemuMonitorTestAddItem(test, "query-stats", testQemuPMUStatsResults) < 0 ||
+        testQemuPMUStatsSchema(mon) < 0)
         return -1;
-
-    if (!(schema = qemuMonitorQueryStatsSchema(mon, QEMU_MONITOR_QUERY_STATS_PROVIDER_LAST)))
-        return -1;
-
-    if (g_hash_table_size(schema) != 2 ||
-        !g_hash_table_contains(schema, "exits") ||
-        !(data = g_hash_table_lookup(schema, "vpmu.pmis")) ||
-        data->type != QEMU_MONITOR_QUERY_STATS_TYPE_CUMULATIVE) {
-        VIR_TEST_VERBOSE("expected the schema to have 'exits' and 'vpmu.pmis'");
-        return -1;
-    }
 
     if (!(results = qemuMonitorQueryStats(mon, QEMU_MONITOR_QUERY_STATS_TARGET_VCPU,
                                           NULL, NULL)))
@@ -227,15 +243,15 @@ testStats(const void *opaque G_GNUC_UNUSED)
     vcpu1 = qemuMonitorGetStatsByQOMPath(results, "/machine/cpu1");
     vm = qemuMonitorGetStatsByQOMPath(results, NULL);
 
-    if (testStatsCheck(vcpu0, "vpmu.pmis", 10) < 0 ||
-        testStatsCheck(vcpu0, "exits", 20) < 0 ||
-        testStatsCheck(vcpu1, "vpmu.pmis", 11) < 0 ||
-        testStatsCheck(vcpu1, "exits", 21) < 0 ||
-        testStatsCheck(vm, "vpmu.pmis", 30) < 0)
+    if (testQemuPMUStatsValue(vcpu0, "vpmu.pmis", 10) < 0 ||
+        testQemuPMUStatsValue(vcpu0, "exits", 20) < 0 ||
+        testQemuPMUStatsValue(vcpu1, "vpmu.pmis", 11) < 0 ||
+        testQemuPMUStatsValue(vcpu1, "exits", 21) < 0 ||
+        testQemuPMUStatsValue(vm, "vpmu.pmis", 30) < 0)
         return -1;
 
     if (g_hash_table_size(vm) != 1) {
-        VIR_TEST_VERBOSE("expected the VM to have one figure");
+        VIR_TEST_VERBOSE("expected the VM to have one statistic");
         return -1;
     }
 
@@ -255,15 +271,15 @@ mymain(void)
 
     virEventRegisterDefaultImpl();
 
-    if (virTestRun("properties found", testCaps, &yes) < 0)
+    if (virTestRun("properties found", testQemuPMUCaps, &yes) < 0)
         ret = -1;
-    if (virTestRun("properties not found", testCaps, &no) < 0)
+    if (virTestRun("properties not found", testQemuPMUCaps, &no) < 0)
         ret = -1;
 
 #define DO_TEST_ABI(name, ...) \
     do { \
-        struct testABIData data = { __VA_ARGS__ }; \
-        if (virTestRun("ABI " name, testABI, &data) < 0) \
+        struct testQemuPMUABIData data = { __VA_ARGS__ }; \
+        if (virTestRun("ABI " name, testQemuPMUABI, &data) < 0) \
             ret = -1; \
     } while (0)
 
@@ -275,28 +291,28 @@ mymain(void)
                 "<pmu passthrough='on'/>",
                 "<pmu passthrough='on' visible='granted'><reserved gp='0' order='low'/></pmu>",
                 NULL);
-    DO_TEST_ABI("reserved, not seen",
+    DO_TEST_ABI("reserved but visible",
                 "<pmu passthrough='on' visible='all'/>",
                 "<pmu passthrough='on' visible='all'><reserved gp='3' fixed='1'/></pmu>",
                 NULL);
     DO_TEST_ABI("passthrough",
                 "<pmu state='on'/>",
                 "<pmu state='on' passthrough='on'/>",
-                "unsupported configuration: PMU attribute 'passthrough' differs: source: 'off', destination: 'on'");
+                "unsupported configuration: Attribute 'passthrough' in element 'pmu' differs: source: 'off', destination: 'on'");
     DO_TEST_ABI("visible",
                 "<pmu passthrough='on'/>",
                 "<pmu passthrough='on' visible='all'/>",
-                "unsupported configuration: PMU attribute 'visible' differs: source: 'granted', destination: 'all'");
+                "unsupported configuration: Attribute 'visible' in element 'pmu' differs: source: 'granted', destination: 'all'");
     DO_TEST_ABI("gp",
                 "<pmu passthrough='on'><reserved gp='2'/></pmu>",
                 "<pmu passthrough='on'/>",
-                "unsupported configuration: Number of PMU counters reserved with attribute 'gp' differs: source: '2', destination: '0'");
+                "unsupported configuration: Element 'reserved' in element 'pmu' differs: source: gp='2' fixed='', destination: gp='0' fixed=''. It may differ only if attribute 'visible' is 'all'");
     DO_TEST_ABI("fixed",
                 "<pmu passthrough='on'><reserved fixed='0,2'/></pmu>",
                 "<pmu passthrough='on'/>",
-                "unsupported configuration: PMU attribute 'fixed' differs: source: '0,2', destination: ''");
+                "unsupported configuration: Element 'reserved' in element 'pmu' differs: source: gp='0' fixed='0,2', destination: gp='0' fixed=''. It may differ only if attribute 'visible' is 'all'");
 
-    if (virTestRun("statistics", testStats, NULL) < 0)
+    if (virTestRun("statistics", testQemuPMUStats, NULL) < 0)
         ret = -1;
 
     qemuTestDriverFree(&driver);

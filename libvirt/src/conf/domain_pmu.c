@@ -49,6 +49,7 @@ VIR_ENUM_IMPL(virDomainPMUOrder,
 );
 
 
+/* Parses the attribute that lists the fixed counters into a bit mask. */
 static int
 virDomainFeaturePMUParseFixed(xmlNodePtr node,
                               unsigned int *fixed)
@@ -87,7 +88,9 @@ virDomainFeaturePMUParseFixed(xmlNodePtr node,
 /**
  * virDomainFeaturePMUParse:
  * @node: the <pmu> element
- * @pmu: filled with what the element says beyond its state
+ * @pmu: filled with what the element says beyond the state of the feature
+ *
+ * Returns 0 on success, -1 with an error reported otherwise.
  */
 int
 virDomainFeaturePMUParse(xmlNodePtr node,
@@ -96,7 +99,7 @@ virDomainFeaturePMUParse(xmlNodePtr node,
     xmlNodePtr reserved;
     int rc;
 
-    /* an element that is there twice replaces the first one */
+    /* If the XML has the element twice, the second one replaces the first. */
     memset(pmu, 0, sizeof(*pmu));
 
     if (virXMLPropEnum(node, "passthrough",
@@ -133,9 +136,10 @@ virDomainFeaturePMUParse(xmlNodePtr node,
 /**
  * virDomainFeaturePMUFixedToString:
  * @pmu: PMU configuration
- * @separator: what to put between the indices
+ * @separator: text between the indices
  *
- * Returns the indices of the fixed counters that are reserved.
+ * Returns the indices of the reserved fixed counters as text, or NULL if no
+ * fixed counter is reserved.
  */
 char *
 virDomainFeaturePMUFixedToString(const virDomainFeaturePMU *pmu,
@@ -197,7 +201,7 @@ virDomainFeaturePMUFormat(virBuffer *attrBuf,
  * virDomainFeaturePMUIsSpecified:
  * @pmu: PMU configuration
  *
- * Returns true if anything was said beyond the state of the feature.
+ * Returns true if the XML says more than the state of the feature.
  */
 bool
 virDomainFeaturePMUIsSpecified(const virDomainFeaturePMU *pmu)
@@ -207,6 +211,15 @@ virDomainFeaturePMUIsSpecified(const virDomainFeaturePMU *pmu)
 }
 
 
+/**
+ * virDomainFeaturePMUValidate:
+ * @def: domain definition
+ *
+ * Checks the attributes of <pmu> and <reserved> against each other and against
+ * the domain type.
+ *
+ * Returns 0 if they are valid, -1 with an error reported otherwise.
+ */
 int
 virDomainFeaturePMUValidate(const virDomainDef *def)
 {
@@ -217,12 +230,12 @@ virDomainFeaturePMUValidate(const virDomainDef *def)
     if (!virDomainFeaturePMUIsSpecified(pmu))
         return 0;
 
-    /* Most drivers look at the state of the feature at best: refuse it for
-     * all of them here rather than let them ignore it. */
+    /* Most drivers look at nothing but the state of the feature.  They would
+     * ignore the rest, so it is refused here for all of them. */
     if (def->virtType != VIR_DOMAIN_VIRT_QEMU &&
         def->virtType != VIR_DOMAIN_VIRT_KVM) {
         virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("PMU passthrough is not supported for domain type '%1$s'"),
+                       _("PMU passthrough is not supported for domain type '%1$s', only for 'qemu' and 'kvm'"),
                        virDomainVirtTypeToString(def->virtType));
         return -1;
     }
@@ -230,31 +243,65 @@ virDomainFeaturePMUValidate(const virDomainDef *def)
     if (passthrough &&
         def->features[VIR_DOMAIN_FEATURE_PMU] == VIR_TRISTATE_SWITCH_OFF) {
         virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("PMU attribute 'passthrough' cannot be '%1$s' with state='off'"),
+                       _("Attribute 'passthrough' in element 'pmu' cannot be '%1$s' while attribute 'state' is 'off'"),
                        virDomainPMUPassthroughTypeToString(pmu->passthrough));
         return -1;
     }
 
     if (!passthrough && pmu->visible) {
         virReportError(VIR_ERR_CONFIG_UNSUPPORTED, "%s",
-                       _("PMU attribute 'visible' requires attribute 'passthrough' to be 'on' or 'auto'"));
+                       _("Attribute 'visible' in element 'pmu' requires attribute 'passthrough' to be 'on' or 'auto'"));
         return -1;
     }
 
     if (!passthrough && (pmu->gp_specified || pmu->fixed || pmu->order)) {
         virReportError(VIR_ERR_CONFIG_UNSUPPORTED, "%s",
-                       _("PMU element 'reserved' requires attribute 'passthrough' to be 'on' or 'auto'"));
+                       _("Element 'reserved' in element 'pmu' requires attribute 'passthrough' to be 'on' or 'auto'"));
         return -1;
     }
 
     if (pmu->gp > VIR_DOMAIN_PMU_MAX_GP) {
         virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("Attribute 'gp' of PMU element 'reserved' must not exceed %1$d: '%2$u'"),
-                       VIR_DOMAIN_PMU_MAX_GP, pmu->gp);
+                       _("Invalid value for attribute 'gp' in element 'reserved': '%1$u'. Expected number of general-purpose counters from 0 to %2$d"),
+                       pmu->gp, VIR_DOMAIN_PMU_MAX_GP);
         return -1;
     }
 
     return 0;
+}
+
+
+static bool
+virDomainFeaturePMUCheckAttribute(const char *name,
+                                  const char *src,
+                                  const char *dst)
+{
+    if (STREQ(src, dst))
+        return true;
+
+    virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
+                   _("Attribute '%1$s' in element 'pmu' differs: source: '%2$s', destination: '%3$s'"),
+                   name, src, dst);
+    return false;
+}
+
+
+/* The guest does not see counters that are reserved for the host. */
+static bool
+virDomainFeaturePMUCheckReserved(const virDomainFeaturePMU *src,
+                                 const virDomainFeaturePMU *dst)
+{
+    g_autofree char *srcFixed = virDomainFeaturePMUFixedToString(src, ",");
+    g_autofree char *dstFixed = virDomainFeaturePMUFixedToString(dst, ",");
+
+    if (src->gp == dst->gp && src->fixed == dst->fixed)
+        return true;
+
+    virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
+                   _("Element 'reserved' in element 'pmu' differs: source: gp='%1$u' fixed='%2$s', destination: gp='%3$u' fixed='%4$s'. It may differ only if attribute 'visible' is 'all'"),
+                   src->gp, NULLSTR_EMPTY(srcFixed),
+                   dst->gp, NULLSTR_EMPTY(dstFixed));
+    return false;
 }
 
 
@@ -263,8 +310,11 @@ virDomainFeaturePMUValidate(const virDomainDef *def)
  * @src: PMU configuration of the source
  * @dst: PMU configuration of the destination
  *
- * What is left out compares equal to its default.  What is reserved is the
- * host's own affair, unless the guest does not see those counters.
+ * An attribute that is missing compares equal to its default.  The
+ * reservation may differ if the guest sees the reserved counters, too.
+ *
+ * Returns true if the guest sees the same PMU, false with an error reported
+ * otherwise.
  */
 bool
 virDomainFeaturePMUCheckABIStability(const virDomainFeaturePMU *src,
@@ -284,43 +334,12 @@ virDomainFeaturePMUCheckABIStability(const virDomainFeaturePMU *src,
     if (!dstVisible)
         dstVisible = VIR_DOMAIN_PMU_VISIBLE_GRANTED;
 
-    if (srcPassthrough != dstPassthrough) {
-        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("PMU attribute '%1$s' differs: source: '%2$s', destination: '%3$s'"),
-                       "passthrough",
-                       virDomainPMUPassthroughTypeToString(srcPassthrough),
-                       virDomainPMUPassthroughTypeToString(dstPassthrough));
-        return false;
-    }
-
-    if (srcVisible != dstVisible) {
-        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("PMU attribute '%1$s' differs: source: '%2$s', destination: '%3$s'"),
-                       "visible",
-                       virDomainPMUVisibleTypeToString(srcVisible),
-                       virDomainPMUVisibleTypeToString(dstVisible));
-        return false;
-    }
-
-    if (srcVisible == VIR_DOMAIN_PMU_VISIBLE_ALL)
-        return true;
-
-    if (src->gp != dst->gp) {
-        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("Number of PMU counters reserved with attribute 'gp' differs: source: '%1$u', destination: '%2$u'"),
-                       src->gp, dst->gp);
-        return false;
-    }
-
-    if (src->fixed != dst->fixed) {
-        g_autofree char *srcFixed = virDomainFeaturePMUFixedToString(src, ",");
-        g_autofree char *dstFixed = virDomainFeaturePMUFixedToString(dst, ",");
-
-        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("PMU attribute '%1$s' differs: source: '%2$s', destination: '%3$s'"),
-                       "fixed", NULLSTR_EMPTY(srcFixed), NULLSTR_EMPTY(dstFixed));
-        return false;
-    }
-
-    return true;
+    return virDomainFeaturePMUCheckAttribute("passthrough",
+                                             virDomainPMUPassthroughTypeToString(srcPassthrough),
+                                             virDomainPMUPassthroughTypeToString(dstPassthrough)) &&
+           virDomainFeaturePMUCheckAttribute("visible",
+                                             virDomainPMUVisibleTypeToString(srcVisible),
+                                             virDomainPMUVisibleTypeToString(dstVisible)) &&
+           (srcVisible == VIR_DOMAIN_PMU_VISIBLE_ALL ||
+            virDomainFeaturePMUCheckReserved(src, dst));
 }

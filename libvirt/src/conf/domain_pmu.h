@@ -59,15 +59,15 @@ typedef enum {
 
 VIR_ENUM_DECL(virDomainPMUOrder);
 
-/* All zeroes: nothing was said beyond the state of the feature. */
+/* If all fields are zero, the XML says nothing but the state of the feature. */
 typedef struct _virDomainFeaturePMU virDomainFeaturePMU;
 struct _virDomainFeaturePMU {
     virDomainPMUPassthrough passthrough;
     virDomainPMUVisible visible;
-    /* counters that are reserved for the host */
+    /* The counters that are reserved for the host */
     bool gp_specified;
-    unsigned int gp; /* number of general-purpose ones */
-    unsigned int fixed; /* bit mask of fixed ones */
+    unsigned int gp; /* number of general-purpose counters */
+    unsigned int fixed; /* bit mask of fixed counters */
     virDomainPMUOrder order;
 };
 

@@ -24,6 +24,14 @@
 #define VIR_FROM_THIS VIR_FROM_QEMU
 
 
+/**
+ * qemuPMUValidate:
+ * @def: domain definition
+ * @qemuCaps: capabilities of the QEMU binary
+ *
+ * Returns 0 if QEMU can do what the <pmu> element says, -1 with an error
+ * reported otherwise.
+ */
 int
 qemuPMUValidate(const virDomainDef *def,
                 virQEMUCaps *qemuCaps)
@@ -33,16 +41,14 @@ qemuPMUValidate(const virDomainDef *def,
 
     if (!ARCH_IS_X86(def->os.arch)) {
         virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("The 'passthrough' attribute of the '%1$s' feature is not supported for architecture '%2$s' or machine type '%3$s'"),
-                       virDomainFeatureTypeToString(VIR_DOMAIN_FEATURE_PMU),
-                       virArchToString(def->os.arch),
-                       def->os.machine);
+                       _("PMU passthrough is not supported for architecture '%1$s', only for 'i686' and 'x86_64'"),
+                       virArchToString(def->os.arch));
         return -1;
     }
 
     if (!virQEMUCapsGet(qemuCaps, QEMU_CAPS_X86_CPU_PMU_PASSTHROUGH)) {
         virReportError(VIR_ERR_CONFIG_UNSUPPORTED, "%s",
-                       _("PMU passthrough is not supported by this QEMU binary"));
+                       _("PMU passthrough is not supported by this QEMU binary, whose CPUs lack the property 'pmu-passthrough'"));
         return -1;
     }
 
@@ -52,10 +58,10 @@ qemuPMUValidate(const virDomainDef *def,
 
 /**
  * qemuPMUBuildCpuFlags:
- * @buf: buffer for the flags behind the CPU model
+ * @buf: buffer for the flags that follow the CPU model
  * @pmu: PMU configuration
  *
- * Adds only what the configuration says: the rest is QEMU's to decide.
+ * Adds a flag for each attribute that the XML has.  QEMU decides on the rest.
  */
 void
 qemuPMUBuildCpuFlags(virBuffer *buf,
@@ -73,7 +79,7 @@ qemuPMUBuildCpuFlags(virBuffer *buf,
         virBufferAsprintf(buf, ",pmu-host-gp=%u", pmu->gp);
 
     if (pmu->fixed) {
-        /* a comma would end the property */
+        /* A comma would end the value of the property. */
         g_autofree char *fixed = virDomainFeaturePMUFixedToString(pmu, ":");
 
         virBufferAsprintf(buf, ",pmu-host-fixed=%s", fixed);
