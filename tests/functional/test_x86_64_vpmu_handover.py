@@ -91,8 +91,10 @@ class X86VpmuHandover(VpmuTest):
 
     def start_all(self, guest, options):
         '''Starts a measurement of all processes, up to finish_all()'''
+        # perf executes its program when the counters are on, which can take
+        # seconds on a busy host
         guest.run(f"perf stat -a -x ';' -o /tmp/all {options} sleep 100000 & "
-                  'sleep 1')
+                  'until pidof sleep; do sleep 0.2; done; sleep 1')
 
     def finish_all(self, guest):
         '''Ends the measurement of start_all(); returns its counts'''
