@@ -22,8 +22,10 @@ static void vpmu_print_event(Monitor *mon, const VpmuEvent *event)
 
 static void vpmu_print_set(Monitor *mon, const VpmuCounterSet *set)
 {
+    uint8List *j;
+
     monitor_printf(mon, "%u general-purpose, fixed", set->gp);
-    for (const uint8List *j = set->fixed; j; j = j->next) {
+    for (j = set->fixed; j; j = j->next) {
         monitor_printf(mon, " %u", j->value);
     }
     monitor_printf(mon, "%s\n", set->fixed ? "" : " none");
