@@ -108,8 +108,8 @@ static StatsSchemaValueList *vpmu_schema(void)
         entry->name = g_strdup(vpmu_stats_table[i].name);
         entry->type = STATS_TYPE_CUMULATIVE;
         entry->has_unit = vpmu_stats_table[i].unit != COUNT;
-        entry->unit = vpmu_stats_table[i].unit == BYTES ? STATS_UNIT_BYTES :
-                                               STATS_UNIT_SECONDS;
+        entry->unit = vpmu_stats_table[i].unit == BYTES ?
+                      STATS_UNIT_BYTES : STATS_UNIT_SECONDS;
         if (vpmu_stats_table[i].unit == NANOSECONDS) {
             entry->has_base = true;
             entry->base = 10;

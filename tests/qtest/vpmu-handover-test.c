@@ -656,6 +656,61 @@ static void test_errors_migration(void)
     qtest_quit(qts);
 }
 
+/* CPU 0 has another CPU start at 0xff000, where HLT is. */
+static const uint8_t start_code[] = {
+    /* movl $0xc4500, 0xfee00300: INIT to all other CPUs */
+    0x67, 0x66, 0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x00, 0x45, 0x0c, 0x00,
+    /* movl $0xc46ff, 0xfee00300: STARTUP */
+    0x67, 0x66, 0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0xff, 0x46, 0x0c, 0x00,
+};
+
+static void wait_started(QTestState *qts)
+{
+    for (;;) {
+        g_autofree char *text = NULL;
+
+        run_for(qts, 10);
+        text = qtest_hmp(qts, "info registers -a");
+        if (strstr(text, "CS =ff00")) {
+            return;
+        }
+    }
+}
+
+/* INIT keeps the guest's counters and the host's, and what backs which. */
+static void test_cpu_init(void)
+{
+    g_autoptr(File) rom = rom_new(start_code, sizeof(start_code));
+    QTestState *qts = qtest_initf(HANDOVER LONG ",pmu-visible=all,"
+                                  "pmu-gp-counters=4,pmu-host-gp=1,"
+                                  "pmu-host-order=low -smp 2 -bios %s",
+                                  rom->path);
+    Events events = {};
+
+    /* One by one, so that vPMC 0 takes pPMC 3, and vPMC 3 finds none. */
+    wrmsr(qts, 1, GLOBAL_CTRL, 0xf);
+    for (unsigned i = 0; i < 4; i++) {
+        wrmsr(qts, 1, PERFEVTSEL0 + i, ENABLE | INSTRUCTIONS);
+        wrmsr(qts, 1, PMC0 + i, 100 * i);
+    }
+    host_count(qts, "gp", 0, "'event': 'instructions'");
+    assert_counter(qts, 1, 0, "slow", 3);
+    assert_counter(qts, 1, 3, "starved", -1);
+    watch_events(qts, &events);
+    wait_started(qts);
+
+    assert_counter(qts, 1, 0, "slow", 3);
+    assert_counter(qts, 1, 3, "starved", -1);
+    g_assert_cmpuint(events.starved, ==, 0);
+    /* All that this CPU has executed is HLT. */
+    for (unsigned i = 0; i < 4; i++) {
+        g_assert_cmpuint(rdmsr(qts, 1, PMC0 + i), ==,
+                         100 * i + (i < 3 ? 1 : 0));
+    }
+    g_assert_cmpuint(host_value(qts, 1, 0), ==, 1);
+    qtest_quit(qts);
+}
+
 /* HMP and the schema */
 
 static void test_hmp(void)
@@ -739,6 +794,7 @@ int main(int argc, char **argv)
     qtest_add_func("vpmu-handover/errors/arguments", test_errors);
     qtest_add_func("vpmu-handover/errors/machine", test_errors_machine);
     qtest_add_func("vpmu-handover/errors/migration", test_errors_migration);
+    qtest_add_func("vpmu-handover/init", test_cpu_init);
     qtest_add_func("vpmu-handover/hmp", test_hmp);
     qtest_add_func("vpmu-handover/schema", test_schema);
     return g_test_run();

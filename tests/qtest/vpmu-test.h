@@ -255,14 +255,23 @@ static inline QDict *counter(QDict *info, unsigned cpu, unsigned index)
 
 /* Guests that run */
 
-/* Firmware with @code at the reset vector. */
+/*
+ * Firmware that executes @code after a reset.  If there is no room for it at the
+ * reset vector, that has a jump to it.  All the rest is HLT.
+ */
 static inline File *rom_new(const uint8_t *code, size_t size)
 {
+    static const uint8_t jump[] = { 0xe9, 0x0d, 0x00 };
     File *file = file_new("rom");
     g_autofree char *rom = g_malloc(64 * KiB);
 
     memset(rom, 0xf4, 64 * KiB);
-    memcpy(rom + 0xfff0, code, size);
+    if (size <= 16) {
+        memcpy(rom + 0xfff0, code, size);
+    } else {
+        memcpy(rom + 0xfff0, jump, sizeof(jump));
+        memcpy(rom, code, size);
+    }
     g_assert_true(g_file_set_contents(file->path, rom, 64 * KiB, NULL));
     return file;
 }

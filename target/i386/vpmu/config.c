@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * All vCPUs of a machine have the same PMU.  What contradicts itself, or
- * cannot be had, is an error that says what to change.
+ * All vCPUs of a machine have the same PMU.  If a property contradicts another
+ * or is not available, the error message says what to change.
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
@@ -21,11 +21,11 @@
 #define VPMU_VERSION_MAX        5
 #define VPMU_PEBS_FORMAT_MIN    3
 #define VPMU_PEBS_FORMAT_MAX    4
-/* What to use where the vendor is in the way. */
+/* The remedy if the CPU model has another vendor */
 #define VPMU_INTEL_MODEL        "a CPU model with vendor GenuineIntel, " \
                                 "for example Icelake-Server-v6"
 
-/* What is asked for */
+/* Requests */
 
 static bool vpmu_wants_passthrough(const X86CPU *cpu)
 {
@@ -90,7 +90,7 @@ static uint64_t vpmu_features_of(uint64_t capabilities, int word)
     }
 }
 
-/* Show them, but for what the user has set one by one. */
+/* Show these features, except those that the user has set individually. */
 static void vpmu_show_features(CPUX86State *env, uint64_t capabilities)
 {
     for (int i = 0; i < ARRAY_SIZE(feature_words); i++) {
@@ -245,8 +245,8 @@ static bool vpmu_check_needed(X86CPU *cpu, Error **errp)
         return false;
     }
     if (policy && !tcg_enabled()) {
-        error_setg(errp, "%s: this kernel cannot reserve counters for the host: "
-                   "load KVM's modules with counter hand-over, add -accel tcg "
+        error_setg(errp, "%s: this kernel cannot reserve counters for the "
+                   "host: load KVM's modules with counter hand-over, add -accel tcg "
                    "or remove %s", policy, policy);
         return false;
     }
@@ -301,7 +301,7 @@ static bool vpmu_check_range(const VPMUConfig *vpmu, Error **errp)
     return true;
 }
 
-/* Now it is known how many there are. */
+/* Called once the number of counters is known */
 static bool vpmu_check_host_gp(const VPMUConfig *vpmu, Error **errp)
 {
     unsigned total = vpmu->total_gp;
@@ -325,17 +325,17 @@ static bool vpmu_expand_software(X86CPU *cpu, Error **errp)
 {
     VPMUConfig *vpmu = &cpu->vpmu;
 
-    /* What was not set, as it is now: model expansion shows it. */
+    /* Fill in unset properties, so that model expansion shows them. */
     vpmu->version = vpmu->version ?: VPMU_VERSION_MAX;
     vpmu->nr_gp = vpmu->nr_gp ?: VPMU_NR_GP;
     vpmu->pebs = vpmu_wants_pebs(cpu) ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
     vpmu->pebs_baseline = vpmu_wants_baseline(vpmu) ? ON_OFF_AUTO_ON :
-                                                 ON_OFF_AUTO_OFF;
+                                                      ON_OFF_AUTO_OFF;
     vpmu->pebs_format = vpmu_pebs_format(vpmu);
     vpmu->total_gp = vpmu->nr_gp;
     vpmu->nr_fixed = VPMU_NR_FIXED;
-    vpmu_show_features(&cpu->env, vpmu_supported_features(cpu,
-                                                     FEAT_PERF_CAPABILITIES));
+    vpmu_show_features(&cpu->env,
+                       vpmu_supported_features(cpu, FEAT_PERF_CAPABILITIES));
     return vpmu_check_host_gp(vpmu, errp);
 }
 
@@ -357,7 +357,7 @@ static bool vpmu_check_number(const char *name, unsigned asked,
  * @capabilities: PEBS as offered; 0: there is none, and this is @why
  */
 static bool vpmu_check_pebs(const VPMUConfig *vpmu, uint64_t capabilities,
-                       const char *why, Error **errp)
+                            const char *why, Error **errp)
 {
     bool baseline = capabilities & VPMU_CAP_PEBS_BASELINE;
     unsigned format = extract64(capabilities, VPMU_CAP_PEBS_FORMAT_SHIFT, 4);
@@ -448,7 +448,7 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
     return true;
 }
 
-/* What the properties come to */
+/* Results */
 
 static VPMUCounterMask vpmu_visible_vpmcs(const VPMUConfig *vpmu)
 {
@@ -460,7 +460,7 @@ static VPMUCounterMask vpmu_visible_vpmcs(const VPMUConfig *vpmu)
         fixed &= ~vpmu->host_fixed;
     }
     if (vpmu->version < 5) {
-        /* CPUID has a number only, so what is above a gap is not seen. */
+        /* CPUID has only a number, so counters above a gap are invisible. */
         fixed &= (1u << cto32(fixed)) - 1;
     }
     return ((1u << nr_gp) - 1) | fixed << VPMU_NR_GP;
@@ -567,7 +567,7 @@ void vpmu_cpuid(X86CPU *cpu, uint32_t *eax, uint32_t *ebx, uint32_t *ecx,
 
     if (!vpmu->software) {
         if (vpmu->policy) {
-            /* What the kernel has, less what the guest is not to see. */
+            /* The kernel's counters, without those that are hidden */
             *eax = deposit32(*eax, 0, 16, vpmu->version | nr_gp << 8);
             *ecx = vpmu->version >= 5 ? fixed : 0;
             *edx = deposit32(*edx, 0, 5, cto32(fixed));

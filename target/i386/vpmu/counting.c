@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The hand-over core (handover.h) decides which pPMC backs which vPMC, and the
- * software PMU (softpmu.h) counts.  This file moves the values as the core says,
- * and tells the software PMU what each pPMC counts.
+ * software PMU (softpmu.h) counts.  This file moves the values as the core
+ * says, and tells the software PMU what each pPMC counts.
  */
 #include "qemu/osdep.h"
 #include "qemu/timer.h"

@@ -45,9 +45,8 @@ void vpmu_write(CPUX86State *env, unsigned v, uint64_t value);
  * vpmu_unload, vpmu_load: copy the values of all vPMCs from the pPMCs to
  * vpmu_value() and VPMUState.high, and back
  *
- * They are the bracket around everything that saves, replaces or shows the
- * guest's registers: savevm, migration, INIT, reset, query-vpmu.  vpmu_load()
- * has the map follow the registers, too.
+ * They are the bracket around savevm and migration.  A reset only loads, and
+ * query-vpmu only unloads.  vpmu_load() has the map follow the registers, too.
  */
 void vpmu_unload(CPUX86State *env);
 void vpmu_load(CPUX86State *env);

@@ -299,7 +299,7 @@ VPMUCounterMask handover_reserve(Handover *h, VPMUCounterMask reserved,
 
 /* Add counters of @from to @set, in order, until @set has @nr of them. */
 static VPMUCounterMask handover_pick(VPMUCounterMask set, VPMUCounterMask from,
-                            unsigned nr, bool low)
+                                     unsigned nr, bool low)
 {
     for (unsigned i = 0; i < VPMU_NR_GP && handover_weight(set) < nr; i++) {
         set |= from & VPMU_MASK_OF(low ? i : VPMU_NR_GP - 1 - i);

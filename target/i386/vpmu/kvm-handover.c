@@ -31,7 +31,7 @@ bool kvm_handover_has(unsigned feature)
 
 /* Returns: 0 or -errno, as docs/specs/kvm-vpmu-handover.rst has it. */
 static int kvm_handover_set(unsigned gp, unsigned fixed, unsigned slice_ms,
-                        bool force)
+                            bool force)
 {
     struct kvm_vpmu_handover args = {
         .size = sizeof(args),
@@ -51,7 +51,7 @@ bool kvm_handover_enable(X86CPU *cpu, Error **errp)
 {
     const VPMUConfig *vpmu = &cpu->vpmu;
     int ret = kvm_handover_set(vpmu->host_gp, vpmu->host_fixed, vpmu->slice_ms,
-                           false);
+                               false);
 
     if (ret == -ERANGE) {
         error_setg(errp, "the host has fewer counters than that, or "
@@ -60,7 +60,7 @@ bool kvm_handover_enable(X86CPU *cpu, Error **errp)
                    "pmu-slice-ms=%u",
                    vpmu->host_gp, vpmu->host_fixed, vpmu->slice_ms);
     } else if (ret) {
-        error_setg_errno(errp, -ret, "KVM does not hand counters over: use "
+        error_setg_errno(errp, -ret, "KVM refuses to hand counters over: use "
                          "pmu-passthrough=off to start without");
     }
     return !ret;
@@ -240,7 +240,7 @@ static void kvm_handover_copy_registers(X86CPU *cpu)
     for (unsigned j = 0; j < VPMU_NR_FIXED; j++) {
         if (vpmu_exists(cpu, VPMU_FIXED(j))) {
             kvm_handover_list_msr(&msrs, MSR_CORE_PERF_FIXED_CTR0 + j,
-                 &env->msr_fixed_counters[j]);
+                                  &env->msr_fixed_counters[j]);
         }
     }
     nr = kvm_vcpu_ioctl(CPU(cpu), KVM_GET_MSRS, &msrs.info);

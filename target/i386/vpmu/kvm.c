@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The kernel serves the guest's registers.  This file says in which mode it
- * does so, switches off what the guest is not to have, and carries the registers
+ * does so, switches off what the guest must not have, and carries the registers
  * that QEMU does not know.
  */
 #include "qemu/osdep.h"
@@ -37,7 +37,7 @@ static VpmuMode kvm_vpmu_mode(X86CPU *cpu, const char **reason)
             "KVM provides the guest's PMU through perf events of the host" },
         [VPMU_KVM_MEDIATED] = { VPMU_MODE_MEDIATED,
             "KVM gives the guest the host's whole PMU while it runs "
-            "(enable_mediated_pmu): the host cannot keep counters" },
+            "(enable_mediated_pmu): the host cannot reserve counters" },
     };
     int capability = kvm_check_extension(kvm_state, KVM_CAP_PMU_CAPABILITY);
     uint32_t version;
@@ -70,7 +70,8 @@ static VpmuMode kvm_vpmu_mode(X86CPU *cpu, const char **reason)
 /*
  * An explicit pmu=off switches the PMU off in the kernel, too: otherwise
  * guests on AMD hosts have counters, and a mediated PMU is taken away from
- * the host for nothing.  The capability is the VM's, before its first vCPU.
+ * the host for nothing.  The capability belongs to the VM and must be set
+ * before its first vCPU.
  */
 static bool kvm_vpmu_realize(X86CPU *cpu, Error **errp)
 {
@@ -92,7 +93,7 @@ static bool kvm_vpmu_realize(X86CPU *cpu, Error **errp)
                             KVM_PMU_CAP_DISABLE);
     trace_vpmu_kvm_disable(ret);
     if (ret) {
-        error_setg_errno(errp, -ret, "pmu=off: KVM does not switch the "
+        error_setg_errno(errp, -ret, "pmu=off: KVM refuses to switch the "
                          "guest's PMU off; leave out pmu=off to start with "
                          "the kernel's default");
         return false;

@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The registers that QEMU has fields for migrate in its own subsection
- * cpu/msr_architectural_pmu, the others in cpu/vpmu.  Nothing of the host's half
- * migrates: neither map nor reservation nor what the operator counts.
+ * cpu/msr_architectural_pmu, the others in cpu/vpmu.  Nothing of the host's
+ * half migrates: neither map nor reservation nor what the operator counts.
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
@@ -42,17 +42,10 @@ void vpmu_reset(X86CPU *cpu)
     }
 }
 
-void vpmu_before_init(X86CPU *cpu)
+void vpmu_after_init(X86CPU *cpu, const CPUX86State *before)
 {
     if (cpu->vpmu.software) {
-        vpmu_unload(&cpu->env);
-    }
-}
-
-void vpmu_after_init(X86CPU *cpu)
-{
-    if (cpu->vpmu.software) {
-        vpmu_load(&cpu->env);
+        cpu->env.vpmu_host = before->vpmu_host;
     }
 }
 
@@ -98,7 +91,10 @@ static bool vpmu_is_identical(const VPMUIdentity *a, const VPMUIdentity *b)
            a->vpmcs == b->vpmcs && a->pebs == b->pebs;
 }
 
-/* A kernel's PMU: without these, QEMU's own subsections have all there is. */
+/*
+ * With a kernel's PMU, QEMU's other subsections suffice unless it has PEBS
+ * registers or hands counters over.
+ */
 static bool vpmu_needed(void *opaque)
 {
     X86CPU *cpu = opaque;
@@ -131,6 +127,7 @@ static int vpmu_check_identity(void *opaque, int version_id)
                      "properties", source, here);
         return -EINVAL;
     }
+    cpu->env.vpmu.loaded = true;
     return 0;
 }
 
@@ -165,6 +162,18 @@ void vpmu_before_save(X86CPU *cpu)
     }
 }
 
+static void vpmu_clear_registers(CPUX86State *env)
+{
+    env->msr_fixed_ctr_ctrl = 0;
+    env->msr_global_status = 0;
+    for (unsigned v = 0; v < VPMU_NR; v++) {
+        *vpmu_value(env, v) = 0;
+    }
+    for (unsigned i = 0; i < VPMU_NR_GP; i++) {
+        env->msr_gp_evtsel[i] = 0;
+    }
+}
+
 int vpmu_after_load(X86CPU *cpu)
 {
     CPUX86State *env = &cpu->env;
@@ -172,6 +181,13 @@ int vpmu_after_load(X86CPU *cpu)
     if (!cpu->vpmu.software) {
         return 0;
     }
+    if (!env->vpmu.loaded) {
+        /* The source had no such PMU.  The guest finds it as after reset. */
+        vpmu_clear_registers(env);
+        vpmu_reset(cpu);
+        return 0;
+    }
+    env->vpmu.loaded = false;
     for (unsigned v = 0; v < VPMU_NR; v++) {
         *vpmu_value(env, v) &= SOFTPMU_VALUE_MASK;
     }

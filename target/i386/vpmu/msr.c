@@ -20,9 +20,9 @@ typedef struct VPMURegister VPMURegister;
 /**
  * VPMURegister: a register, or several of a kind with successive numbers
  * @msr: the number of the first
- * @nr: how many there may ever be, with those that this CPU lacks
- * @exists: whether the guest has number @i of them
- * @absent: what an access to one that it lacks comes to
+ * @nr: how many there are at most, including those that this CPU lacks
+ * @exists: whether the guest has register @msr + @i
+ * @absent: the outcome of an access to a register that the guest lacks
  * @bits: the bits that may be set; NULL: none
  * @home: offset of the first in CPUX86State, 0: the value is elsewhere
  * @read: the value
@@ -170,7 +170,7 @@ static uint64_t vpmu_bits_ld_lat(const X86CPU *cpu)
 
 /* Reading */
 
-static uint64_t *vpmu_home(const CPUX86State *env, const VPMURegister *reg,
+static uint64_t *vpmu_home(CPUX86State *env, const VPMURegister *reg,
                            unsigned i)
 {
     return (uint64_t *)((char *)env + reg->home) + i;
@@ -433,9 +433,9 @@ VPMUAccess vpmu_rdpmc(CPUX86State *env, uint32_t index, uint64_t *value,
     return VPMU_DONE;
 }
 
-bool vpmu_registers_are_valid(const CPUX86State *env)
+bool vpmu_registers_are_valid(CPUX86State *env)
 {
-    const X86CPU *cpu = env_archcpu((CPUX86State *)env);
+    const X86CPU *cpu = env_archcpu(env);
 
     for (unsigned r = 0; r < ARRAY_SIZE(vpmu_registers); r++) {
         const VPMURegister *reg = &vpmu_registers[r];

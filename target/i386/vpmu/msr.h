@@ -45,6 +45,6 @@ VPMUAccess vpmu_rdpmc(CPUX86State *env, uint32_t index, uint64_t *value,
  *
  * For registers that come from a migration stream.
  */
-bool vpmu_registers_are_valid(const CPUX86State *env);
+bool vpmu_registers_are_valid(CPUX86State *env);
 
 #endif /* TARGET_I386_VPMU_MSR_H */

@@ -20,7 +20,7 @@ static uint8_t *pebs_put(uint8_t *at, uint64_t value)
 }
 
 static uint8_t *pebs_put_gprs(uint8_t *at, const PEBSSample *sample,
-                         const uint8_t order[8])
+                              const uint8_t order[8])
 {
     at = pebs_put(at, sample->flags);
     at = pebs_put(at, sample->next_ip);

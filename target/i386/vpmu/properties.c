@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * properties.h.inc has the properties, config.c what they come to.
+ * properties.h.inc lists the properties, and config.c evaluates them.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"

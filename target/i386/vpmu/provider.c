@@ -1,5 +1,5 @@
 /*
- * Who provides the guest's PMU: the software PMU of TCG, or a kernel
+ * How the guest's PMU is provided: by the software PMU of TCG, or by a kernel
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,5 +1,5 @@
 /*
- * Who provides the guest's PMU: the software PMU of TCG, or a kernel
+ * How the guest's PMU is provided: by the software PMU of TCG, or by a kernel
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,22 +24,22 @@ typedef struct VPMUOffer {
 } VPMUOffer;
 
 /**
- * VPMUProvider: who provides the PMU of a machine's guest
+ * VPMUProvider: how the PMU of a machine's guest is provided
  *
- * There is one for each accelerator that has one.
+ * Each accelerator that has a virtual PMU has one instance.
  *
  * @mode: how the PMU is provided; @reason: why, the rest of a sentence
  * @refresh: bring registers, vpmu_value(), map and statistics up to date for
- *     those who show them.  By the vCPU's own thread outside of its execution
- *     loop, or while it is stopped
+ *     query-vpmu and query-stats.  By the vCPU's own thread outside of its
+ *     execution loop, or while it is stopped
  *
  * Only a kernel has:
  * @realize: a vCPU is about to be created.  Returns false with @errp set if
  *     the kernel refuses what its properties ask for
  * @offer: what a guest with @cpu's model can have; mode @handover only
  * @reserve: reserve this many general-purpose pPMCs, and these fixed ones
- *     (bit j for fixed j), for the host.  Returns 0 or -errno.  The software
- *     PMU has counters of ours instead, see counting.h; there it is NULL
+ *     (bit j for fixed j), for the host.  Returns 0 or -errno.  It is NULL for
+ *     the software PMU, whose pPMCs QEMU itself reserves (counting.h)
  */
 typedef struct VPMUProvider {
     VpmuMode (*mode)(X86CPU *cpu, const char **reason);

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * SDM volume 4 (MSRs) and volume 3, "Performance Monitoring".  Those that
- * cpu.h has already are not repeated.
+ * SDM volume 4 (MSRs) and volume 3, "Performance Monitoring".  Registers
+ * that cpu.h defines are not repeated.
  */
 #ifndef TARGET_I386_VPMU_REGS_H
 #define TARGET_I386_VPMU_REGS_H

@@ -5,7 +5,8 @@
  *
  * A machine whose guest is handed counters one by one has one reservation,
  * which all of its vCPUs share.  Only the main thread may call these functions,
- * and with the BQL held.  They do their work on a vCPU in its own thread.
+ * and with the BQL held.  They do their work on a vCPU in its own thread.  Such
+ * work may read the reservation, as the main thread waits for it.
  */
 #ifndef TARGET_I386_VPMU_RESERVATION_H
 #define TARGET_I386_VPMU_RESERVATION_H

@@ -13,7 +13,8 @@
 #include "pebs-record.h"
 
 /**
- * vpmu_ring: the ring that counts apart; @hflags as in CPUX86State
+ * vpmu_ring: which of the two rings that are counted separately is running
+ * @hflags: as in CPUX86State
  */
 static inline unsigned vpmu_ring(uint32_t hflags)
 {
@@ -82,8 +83,8 @@ void vpmu_sample(CPUX86State *env, PEBSSample *sample);
  * @size: at most PEBS_RECORD_MAX
  *
  * The access has supervisor rights, goes through the guest's page tables and
- * never faults.  It is RAM that is accessed or nothing.  Returns: false if the
- * memory cannot be accessed; then nothing was written.
+ * never faults.  It accesses RAM only.  Returns: false if the memory cannot be
+ * accessed; then nothing was written.
  */
 bool vpmu_access(CPUX86State *env, uint64_t address, void *buffer,
                  unsigned size, bool write);

@@ -110,13 +110,15 @@ typedef struct VPMUState {
     uint16_t unsupported[VPMU_NR_UNSUPPORTED];
     /* Of the guest whose migration stream is being loaded or saved */
     VPMUIdentity identity;
+    /* The stream that is being loaded has the subsection cpu/vpmu. */
+    bool loaded;
 } VPMUState;
 
 /**
  * VPMUHost: the host's half of a vCPU's PMU
  * @hw: the physical counters, under TCG
  * @handover: the map and the statistics.  A kernel that hands counters over
- *     has its own; this is a copy for those who show it
+ *     has its own; this is a copy for query-vpmu and query-stats
  * @starved: the vPMCs that the last VPMU_COUNTER_STARVED named
  * @starved_ms: when it was sent, ms of the host
  * @recordless: vPMCs whose PEBS records KVM drops, whatever their pPMC
@@ -219,20 +221,19 @@ void vpmu_cpuid(struct ArchCPU *cpu, uint32_t *eax, uint32_t *ebx,
 void vpmu_reset(struct ArchCPU *cpu);
 
 /**
- * vpmu_before_init, vpmu_after_init: around INIT
+ * vpmu_after_init: have the host's half of the PMU outlive INIT
+ * @before: the CPU's state before INIT
  *
- * INIT resets the CPU and puts back the registers that it keeps, those of the
- * PMU among them.  The values of counters are brought among these registers
- * before, and back to where they count afterwards.
+ * QEMU carries out INIT as a reset, and then puts back the registers that INIT
+ * keeps.  The counters must be as they were, too.  By the vCPU's own thread.
  */
-void vpmu_before_init(struct ArchCPU *cpu);
-void vpmu_after_init(struct ArchCPU *cpu);
+void vpmu_after_init(struct ArchCPU *cpu, const struct CPUArchState *before);
 
 /**
  * vpmu_before_save, vpmu_after_load: around the migration of a CPU's state
  *
- * Before any of it is saved, and when all of it was loaded.  While the vCPU does
- * not run.  vpmu_after_load() returns a negative error if the registers cannot
+ * Before any of it is saved, and when all of it was loaded.  While the vCPU
+ * does not run.  vpmu_after_load() returns a negative error if the registers cannot
  * be a guest's.
  */
 void vpmu_before_save(struct ArchCPU *cpu);
