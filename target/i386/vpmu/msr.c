@@ -27,6 +27,7 @@ typedef struct VPMURegister VPMURegister;
  * @home: offset of the first in CPUX86State, 0: the value is elsewhere
  * @read: the value
  * @write: set it; @bits are checked.  NULL: read only.  Returns: false for #GP
+ * @counter: the vPMC whose value the first register is, if they are values
  */
 struct VPMURegister {
     uint32_t msr;
@@ -39,6 +40,7 @@ struct VPMURegister {
                      uintptr_t retaddr);
     bool (*write)(CPUX86State *env, const VPMURegister *reg, unsigned i,
                   uint64_t value);
+    unsigned counter;
 };
 
 /* Which guests have it */
@@ -188,16 +190,10 @@ static uint64_t vpmu_read_zero(CPUX86State *env, const VPMURegister *reg,
     return 0;
 }
 
-static uint64_t vpmu_read_gp(CPUX86State *env, const VPMURegister *reg,
-                             unsigned i, uintptr_t retaddr)
+static uint64_t vpmu_read_counter(CPUX86State *env, const VPMURegister *reg,
+                                  unsigned i, uintptr_t retaddr)
 {
-    return vpmu_read(env, i, retaddr);
-}
-
-static uint64_t vpmu_read_fixed(CPUX86State *env, const VPMURegister *reg,
-                                unsigned i, uintptr_t retaddr)
-{
-    return vpmu_read(env, VPMU_FIXED(i), retaddr);
+    return vpmu_read(env, reg->counter + i, retaddr);
 }
 
 static uint64_t vpmu_read_inuse(CPUX86State *env, const VPMURegister *reg,
@@ -224,10 +220,11 @@ static uint64_t vpmu_read_capabilities(CPUX86State *env,
 
 /* Writing */
 
-static bool vpmu_write_counter(CPUX86State *env, unsigned v, uint64_t value)
+static bool vpmu_write_counter(CPUX86State *env, const VPMURegister *reg,
+                               unsigned i, uint64_t value)
 {
     vpmu_sync(env);
-    vpmu_write(env, v, value);
+    vpmu_write(env, reg->counter + i, value);
     vpmu_commit(env);
     return true;
 }
@@ -236,19 +233,8 @@ static bool vpmu_write_counter(CPUX86State *env, unsigned v, uint64_t value)
 static bool vpmu_write_legacy(CPUX86State *env, const VPMURegister *reg,
                               unsigned i, uint64_t value)
 {
-    return vpmu_write_counter(env, i, (int32_t)value & SOFTPMU_VALUE_MASK);
-}
-
-static bool vpmu_write_gp(CPUX86State *env, const VPMURegister *reg,
-                          unsigned i, uint64_t value)
-{
-    return vpmu_write_counter(env, i, value);
-}
-
-static bool vpmu_write_fixed(CPUX86State *env, const VPMURegister *reg,
-                             unsigned i, uint64_t value)
-{
-    return vpmu_write_counter(env, VPMU_FIXED(i), value);
+    return vpmu_write_counter(env, reg, i,
+                              (int32_t)value & SOFTPMU_VALUE_MASK);
 }
 
 /* A control register: the map may change, which the statistics show. */
@@ -323,12 +309,13 @@ static bool vpmu_write_misc_enable(CPUX86State *env, const VPMURegister *reg,
 
 static const VPMURegister vpmu_registers[] = {
     { MSR_P6_PERFCTR0, VPMU_NR_GP, vpmu_exists_gp, VPMU_FAULT,
-      vpmu_bits_all, 0, vpmu_read_gp, vpmu_write_legacy },
+      vpmu_bits_all, 0, vpmu_read_counter, vpmu_write_legacy, 0 },
     { MSR_IA32_PMC0, VPMU_NR_GP, vpmu_exists_full_width, VPMU_FAULT,
-      vpmu_bits_value, 0, vpmu_read_gp, vpmu_write_gp },
+      vpmu_bits_value, 0, vpmu_read_counter, vpmu_write_counter, 0 },
     /* There are four numbers, one more than the fixed counters of any CPU. */
     { MSR_CORE_PERF_FIXED_CTR0, 4, vpmu_exists_fixed, VPMU_FAULT,
-      vpmu_bits_value, 0, vpmu_read_fixed, vpmu_write_fixed },
+      vpmu_bits_value, 0, vpmu_read_counter, vpmu_write_counter,
+      VPMU_FIXED(0) },
     { MSR_P6_EVNTSEL0, VPMU_NR_GP, vpmu_exists_gp, VPMU_FAULT,
       vpmu_bits_evtsel, HOME(msr_gp_evtsel), vpmu_read_home,
       vpmu_write_control },
