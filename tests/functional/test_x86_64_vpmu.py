@@ -9,7 +9,8 @@ output of perf with the counts that the programs of tests/guest declare.
 vpmu_test.py describes the environment variables.
 '''
 
-from vpmu_guest import STAT, append, parse_stat, start_marathon
+from vpmu_guest import (STAT, append, parse_stat, start_marathon,
+                        wait_for_events)
 from vpmu_test import VpmuTest
 
 # Virtual time that follows the instructions, as fast as the host can execute
@@ -185,9 +186,15 @@ class X86Vpmu(VpmuTest):
     def test_query(self):
         '''query-vpmu shows what the guest measures, while it does so'''
         vm, guest = self.boot()
-        start_marathon(guest)
-        info = vm.cmd('query-vpmu')
-        table = self.info_vpmu(vm)
+        start_marathon(guest, lambda: vm.cmd('query-vpmu'))
+        table = []
+
+        def query():
+            with self.stopped(vm):
+                table[:] = [self.info_vpmu(vm)]
+                return vm.cmd('query-vpmu')
+
+        info = wait_for_events(query, 'instructions', 'branches', 'cycles')
         guest.finish()
 
         self.assertEqual(info['mode'], 'software')
@@ -206,7 +213,7 @@ class X86Vpmu(VpmuTest):
             self.assertEqual((counter['owner'], counter['path']),
                              ('guest', 'fast'))
             self.assertGreater(counter['value'], 0)
-            self.assertIn(name, table)
+            self.assertIn(name, table[0])
 
         cpu = vm.cmd('query-vpmu')['cpus'][0]
         self.assertFalse([counter for counter in cpu['counters']
@@ -215,7 +222,7 @@ class X86Vpmu(VpmuTest):
     def test_migration(self):
         '''A machine that is migrated while it counts loses no event'''
         vm, guest = self.boot()
-        want = start_marathon(guest)
+        want = start_marathon(guest, lambda: vm.cmd('query-vpmu'))
         state = self.scratch_file('state')
         vm.cmd('migrate', uri=f'file:{state}')
         self.wait_until(lambda: self.migrated(vm))
@@ -242,7 +249,7 @@ class X86Vpmu(VpmuTest):
                  options={'driver': 'qcow2', 'file': 'file', 'size': 1 << 20})
         vm.cmd('blockdev-add', driver='qcow2', node_name='disk', file='file')
 
-        want = start_marathon(guest)
+        want = start_marathon(guest, lambda: vm.cmd('query-vpmu'))
         self.job(vm, 'snapshot-save', tag='here', vmstate='disk',
                  devices=['disk'])
         self.assertEqual(parse_stat(guest.finish()), want, 'after saving')

@@ -260,12 +260,34 @@ def parse_stat(output):
     return counts
 
 
-def start_marathon(guest):
-    '''Starts a count that takes seconds; returns the expected counts'''
+def wait_for_events(query, *events, timeout=120):
+    '''
+    Waits until a guest counts all of @events: perf takes its time to start, and
+    its counters are off while another process runs.  @query returns the answer
+    of query-vpmu; the last answer is returned.
+    '''
+    deadline = time.monotonic() + timeout
+    while True:
+        info = query()
+        missing = set(events) - {
+            counter['event']['name']
+            for cpu in info['cpus'] for counter in cpu['counters']
+            if counter['enabled'] and 'event' in counter}
+        if not missing:
+            return info
+        if time.monotonic() > deadline:
+            raise GuestError(f'the guest does not count {", ".join(missing)}')
+        time.sleep(0.1)
+
+
+def start_marathon(guest, query):
+    '''
+    Starts a count that takes seconds, and waits until it has begun; returns
+    the expected counts.  @query returns the answer of query-vpmu.
+    '''
     events = guest.expected()['marathon']
     guest.start(f'{STAT} -e instructions:u,branches:u,cycles:u '
                 'marathon 2>&1')
-    # Until the program certainly runs
-    time.sleep(2)
+    wait_for_events(query, 'instructions', 'branches', 'cycles')
     return [events['instructions'], events['branches'],
             events['instructions']]

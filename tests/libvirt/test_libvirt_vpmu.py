@@ -8,6 +8,7 @@ declare the expected counts.
 tests/libvirt/run runs this file.
 '''
 
+import itertools
 import os
 import subprocess
 import sys
@@ -20,7 +21,8 @@ sys.path.insert(0, str(TOP / 'tests/functional'))
 
 # pylint: disable=wrong-import-position
 import pycotap
-from vpmu_guest import STAT, GuestError, parse_stat, start_marathon
+from vpmu_guest import (STAT, GuestError, parse_stat, start_marathon,
+                        wait_for_events)
 from vpmu_libvirt import (BUILD, Daemon, VirshError, domain_xml, pmu_element)
 
 # QEMU without our changes
@@ -181,7 +183,7 @@ class Libvirt(unittest.TestCase):
         guest = self.boot()
         self.check_loop(guest)
 
-        want = start_marathon(guest)
+        want = start_marathon(guest, self.query)
         self.check_reservation_event()
         # The definition does not change
         self.assertEqual(pmu_element(self.daemon.virsh('dumpxml', 'vpmu')),
@@ -199,12 +201,16 @@ class Libvirt(unittest.TestCase):
         '''virsh shows the event of a reservation at run time'''
         watch = self.daemon.spawn(
             'qemu-monitor-event', 'vpmu', '--event',
-            'VPMU_RESERVATION_CHANGED', '--timeout', '30')
+            'VPMU_RESERVATION_CHANGED', '--timeout', '60')
         # virsh does not tell when it begins to listen
-        time.sleep(2)
-        answer = self.daemon.qmp('vpmu', 'vpmu-reserve-host-counters', gp=4)
-        self.assertEqual(answer['reserved'], {'gp': 4, 'fixed': []})
-        event = watch.communicate(timeout=60)[0]
+        for gp in itertools.cycle((4, 3)):
+            answer = self.daemon.qmp('vpmu', 'vpmu-reserve-host-counters',
+                                     gp=gp)
+            self.assertEqual(answer['reserved'], {'gp': gp, 'fixed': []})
+            if watch.poll() is not None:
+                break
+            time.sleep(0.2)
+        event = watch.communicate()[0]
         self.assertIn('VPMU_RESERVATION_CHANGED', event)
         self.assertEqual(watch.returncode, 0, event)
 
@@ -229,55 +235,73 @@ class Libvirt(unittest.TestCase):
 
     # --- a guest that moves while it counts ---
 
+    def query(self, daemon=None):
+        return (daemon or self.daemon).qmp('vpmu', 'query-vpmu')
+
     def start_marathons(self, guest, number):
         '''
-        Starts counts that take seconds, one after another; returns the
-        expected counts of each.  perf prints to files, because the console
-        changes meanwhile.
+        Starts counts that take seconds, one after another, and waits until the
+        first one has begun; returns the expected counts of each.  perf prints
+        to files, because the console changes meanwhile.
         '''
         events = guest.expected()['marathon']
         guest.run(f'for n in $(seq {number}); do {STAT} -o /tmp/$n '
                   '-e instructions:u,branches:u marathon; done &')
-        # Until the first one certainly runs
-        time.sleep(2)
+        wait_for_events(self.query, 'instructions', 'branches')
         return [events['instructions'], events['branches']]
+
+    def suspend_while_counting(self, daemon):
+        '''Suspends a domain while its counters count; returns its counters'''
+        daemon.virsh('suspend', 'vpmu')
+
+        def query():
+            daemon.virsh('resume', 'vpmu')
+            daemon.virsh('suspend', 'vpmu')
+            return self.query(daemon)
+
+        wait_for_events(query, 'instructions', 'branches')
+        return self.counters(daemon)
+
+    def counters(self, daemon):
+        '''What a guest knows of its counters'''
+        return [[{key: value for key, value in counter.items()
+                  if key not in ('owner', 'path', 'physical-index')}
+                 for counter in cpu['counters']]
+                for cpu in self.query(daemon)['cpus']]
 
     def check_marathons(self, guest, number, want):
         guest.run('wait', timeout=300)
         for n in range(1, number + 1):
             self.assertEqual(parse_stat(guest.run(f'cat /tmp/{n}')), want)
 
-    def reopen(self, daemon, guest):
+    def resume(self, daemon, guest):
         '''
         Resumes a domain that was paused when it arrived at @daemon, and lets
-        @guest use its new console.  The guest must still count in user mode.
+        @guest use its new console.  The guest must still be counting.
         '''
-        self.assertTrue(any(
-            counter['enabled'] and counter['user'] and not counter['kernel']
-            for cpu in daemon.qmp('vpmu', 'query-vpmu')['cpus']
-            for counter in cpu['counters']))
         guest.move_to(self.console(daemon))
-        # Until QEMU has noticed that the console is open (see Console)
-        time.sleep(2)
         daemon.virsh('resume', 'vpmu')
+        guest.run('kill -0 $!')
 
     def configuration(self, daemon):
-        info = daemon.qmp('vpmu', 'query-vpmu')
+        info = self.query(daemon)
         return (info['mode'], info['total'], info['reserved'],
                 pmu_element(daemon.virsh('dumpxml', 'vpmu')))
 
     def test_save_and_restore(self):
         guest = self.boot()
         before = self.configuration(self.daemon)
-        want = start_marathon(guest)
+        want = self.start_marathons(guest, 2)
+        counters = self.suspend_while_counting(self.daemon)
         image = str(self.daemon.dir / 'saved')
         self.daemon.virsh('save', 'vpmu', image)
         self.assertIn("passthrough='on'",
                       self.daemon.virsh('save-image-dumpxml', image))
         self.daemon.virsh('restore', image, '--paused')
-        self.reopen(self.daemon, guest)
         self.assertEqual(self.configuration(self.daemon), before)
-        self.check_marathon(guest, want)
+        self.assertEqual(self.counters(self.daemon), counters)
+        self.resume(self.daemon, guest)
+        self.check_marathons(guest, 2, want)
 
     def migrate(self, target, *options, source=None):
         (source or self.daemon).virsh(
@@ -291,16 +315,18 @@ class Libvirt(unittest.TestCase):
         want = self.start_marathons(guest, 4)
         self.migrate(target)
         self.assertEqual(self.daemon.virsh('list', '--name'), '')
-        self.reopen(target, guest)
         self.assertEqual(self.configuration(target), before)
+        self.resume(target, guest)
         # Back to the first daemon, with another reservation
+        counters = self.suspend_while_counting(target)
         xml = target.virsh('dumpxml', '--migratable', 'vpmu')
         other = self.daemon.dir / 'other.xml'
         other.write_text(xml.replace("gp='2'", "gp='5' fixed='2'"))
         self.migrate(self.daemon, '--xml', str(other), source=target)
-        self.reopen(self.daemon, guest)
         self.assertEqual(self.configuration(self.daemon)[2],
                          {'gp': 5, 'fixed': [2]})
+        self.assertEqual(self.counters(self.daemon), counters)
+        self.resume(self.daemon, guest)
         self.check_marathons(guest, 4, want)
         self.daemon.virsh('suspend', 'vpmu')
         self.check_qmp_stats(self.daemon)
@@ -308,7 +334,7 @@ class Libvirt(unittest.TestCase):
     def test_migration_to_a_stock_emulator_is_refused(self):
         target = self.start_daemon()
         guest = self.boot()
-        want = start_marathon(guest)
+        want = start_marathon(guest, self.query)
         xml = self.daemon.dir / 'stock.xml'
         live = self.daemon.virsh('dumpxml', '--migratable', 'vpmu')
         xml.write_text(live.replace(
