@@ -246,9 +246,10 @@ class Libvirt(unittest.TestCase):
         '''
         events = guest.expected()['marathon']
         guest.run(f'for n in $(seq {number}); do {STAT} -o /tmp/$n '
-                  '-e instructions:u,branches:u marathon; done &')
-        wait_for_events(self.query, 'instructions', 'branches')
-        return [events['instructions'], events['branches']]
+                  '-e instructions:u,branches:u,cycles:u marathon; done &')
+        wait_for_events(self.query, 'instructions', 'branches', 'cycles')
+        return [events['instructions'], events['branches'],
+                events['instructions']]
 
     def suspend_while_counting(self, daemon):
         '''Suspends a domain while its counters count; returns its counters'''
@@ -259,7 +260,7 @@ class Libvirt(unittest.TestCase):
             daemon.virsh('suspend', 'vpmu')
             return self.query(daemon)
 
-        wait_for_events(query, 'instructions', 'branches')
+        wait_for_events(query, 'instructions', 'branches', 'cycles')
         return self.counters(daemon)
 
     def counters(self, daemon):
