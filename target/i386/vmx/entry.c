@@ -1,0 +1,288 @@
+/*
+ * VMX for TCG: VM entry
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * SDM volume 3, chapter "VM Entries".
+ */
+#include "qemu/osdep.h"
+#include "qemu/main-loop.h"
+#include "exec/exec-all.h"
+#include "internal.h"
+#include "tcg/helper-tcg.h"
+#include "trace.h"
+
+/* Loading the guest */
+
+static void vmx_load_segment(const VMXVmcs *vmcs, unsigned n,
+                             SegmentCache *segment)
+{
+    *segment = (SegmentCache) {
+        .selector = vmcs_get(vmcs, VMCS_GUEST_ES_SEL + n * 2),
+        .base = vmcs_get(vmcs, VMCS_GUEST_ES_BASE + n * 2),
+        .limit = vmcs_get(vmcs, VMCS_GUEST_ES_LIMIT + n * 2),
+        .flags = vmx_flags(vmcs_get(vmcs, VMCS_GUEST_ES_RIGHTS + n * 2)),
+    };
+}
+
+static void vmx_load_segments(CPUX86State *env, const VMXVmcs *vmcs)
+{
+    for (unsigned i = 0; i < 6; i++) {
+        SegmentCache segment;
+
+        vmx_load_segment(vmcs, i, &segment);
+        cpu_x86_load_seg_cache(env, i, segment.selector, segment.base,
+                               segment.limit, segment.flags);
+    }
+    vmx_load_segment(vmcs, 6, &env->ldt);
+    vmx_load_segment(vmcs, 7, &env->tr);
+    /* TCG has it as LTR leaves it. */
+    env->tr.flags &= ~DESC_TSS_BUSY_MASK;
+    env->gdt.base = vmcs_get(vmcs, VMCS_GUEST_GDTR_BASE);
+    env->gdt.limit = vmcs_get(vmcs, VMCS_GUEST_GDTR_LIMIT);
+    env->idt.base = vmcs_get(vmcs, VMCS_GUEST_IDTR_BASE);
+    env->idt.limit = vmcs_get(vmcs, VMCS_GUEST_IDTR_LIMIT);
+}
+
+static uint64_t vmx_guest_efer(CPUX86State *env, const VMXVmcs *vmcs)
+{
+    uint32_t controls = vmcs_get(vmcs, VMCS_ENTRY_CONTROLS);
+    bool is_long = controls & VMX_VM_ENTRY_IA32E_MODE;
+    uint64_t efer = env->efer & ~MSR_EFER_LMA;
+
+    if (controls & VMX_VM_ENTRY_LOAD_IA32_EFER) {
+        return vmcs_get(vmcs, VMCS_GUEST_EFER);
+    }
+    if (vmcs_get(vmcs, VMCS_GUEST_CR0) & CR0_PG_MASK) {
+        efer &= ~MSR_EFER_LME;
+        efer |= is_long ? MSR_EFER_LME : 0;
+    }
+    return is_long ? efer | MSR_EFER_LMA : efer;
+}
+
+static void vmx_load_msrs(CPUX86State *env, const VMXVmcs *vmcs)
+{
+    uint32_t controls = vmcs_get(vmcs, VMCS_ENTRY_CONTROLS);
+    uint64_t value;
+
+    env->sysenter_cs = vmcs_get(vmcs, VMCS_GUEST_SYSENTER_CS);
+    env->sysenter_esp = vmcs_get(vmcs, VMCS_GUEST_SYSENTER_ESP);
+    env->sysenter_eip = vmcs_get(vmcs, VMCS_GUEST_SYSENTER_EIP);
+    if (controls & VMX_VM_ENTRY_LOAD_DEBUG_CONTROLS) {
+        uint64_t dr7 = vmcs_get(vmcs, VMCS_GUEST_DR7);
+
+        if (dr7 != env->dr[7]) {
+            cpu_x86_update_dr7(env, dr7);
+        }
+        value = vmcs_get(vmcs, VMCS_GUEST_DEBUGCTL);
+        vmx_pmu_msr(env, VMX_MSR_DEBUGCTL, &value, true);
+    }
+    if (controls & VMX_VM_ENTRY_LOAD_IA32_PAT) {
+        env->pat = vmcs_get(vmcs, VMCS_GUEST_PAT);
+    }
+    if (controls & VMX_VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL) {
+        value = vmcs_get(vmcs, VMCS_GUEST_PERF_GLOBAL_CTRL);
+        vmx_pmu_msr(env, MSR_CORE_PERF_GLOBAL_CTRL, &value, true);
+    }
+}
+
+/* The controls that are looked at while the guest runs */
+static void vmx_load_controls(CPUX86State *env, const VMXVmcs *vmcs)
+{
+    VMXState *vmx = &env->vmx;
+
+    vmx->pin = vmcs_get(vmcs, VMCS_PIN_CONTROLS);
+    vmx->primary = vmcs_get(vmcs, VMCS_PRIMARY_CONTROLS);
+    vmx->secondary = vmx_secondary(vmcs);
+    vmx->exit_controls = vmcs_get(vmcs, VMCS_EXIT_CONTROLS);
+    vmx->exceptions = vmcs_get(vmcs, VMCS_EXCEPTION_BITMAP);
+    vmx->pfec_mask = vmcs_get(vmcs, VMCS_PFEC_MASK);
+    vmx->pfec_match = vmcs_get(vmcs, VMCS_PFEC_MATCH);
+    vmx->cr3_targets = vmcs_get(vmcs, VMCS_CR3_TARGET_COUNT);
+    for (unsigned i = 0; i < VMX_NR_CR3_TARGETS; i++) {
+        vmx->cr3_target[i] = vmcs_get(vmcs, VMCS_CR3_TARGET0 + 2 * i);
+    }
+    vmx->cr0_mask = vmcs_get(vmcs, VMCS_CR0_MASK);
+    vmx->cr0_shadow = vmcs_get(vmcs, VMCS_CR0_SHADOW);
+    vmx->cr4_mask = vmcs_get(vmcs, VMCS_CR4_MASK);
+    vmx->cr4_shadow = vmcs_get(vmcs, VMCS_CR4_SHADOW);
+    vmx->io_bitmap[0] = vmcs_get(vmcs, VMCS_IO_BITMAP_A);
+    vmx->io_bitmap[1] = vmcs_get(vmcs, VMCS_IO_BITMAP_B);
+    vmx->msr_bitmap = vmcs_get(vmcs, VMCS_MSR_BITMAP);
+    vmx->event = 0;
+    env->tsc_offset = vmx->primary & VMX_CPU_BASED_USE_TSC_OFFSETING ?
+                      vmcs_get(vmcs, VMCS_TSC_OFFSET) : 0;
+    if (vmx->secondary & VMX_SECONDARY_EXEC_ENABLE_EPT) {
+        env->nested_cr3 = vmcs_get(vmcs, VMCS_EPT_PTR);
+        env->hflags2 |= HF2_NPT_MASK;
+    }
+}
+
+static void vmx_load_guest(CPUX86State *env, const VMXVmcs *vmcs)
+{
+    uint32_t blocking = vmcs_get(vmcs, VMCS_GUEST_BLOCKING);
+    uint64_t cr0 = vmcs_get(vmcs, VMCS_GUEST_CR0);
+
+    env->hflags |= HF_GUEST_MASK;
+    vmx_load_controls(env, vmcs);
+    vmx_set_control_registers(env, (cr0 & ~VMX_CR0_KEPT) |
+                              (env->cr[0] & VMX_CR0_KEPT),
+                              vmcs_get(vmcs, VMCS_GUEST_CR3),
+                              vmcs_get(vmcs, VMCS_GUEST_CR4),
+                              vmx_guest_efer(env, vmcs));
+    env->eflags = 0;
+    cpu_load_eflags(env, vmcs_get(vmcs, VMCS_GUEST_RFLAGS),
+                    ~(CC_O | CC_S | CC_Z | CC_A | CC_P | CC_C | DF_MASK));
+    vmx_load_segments(env, vmcs);
+    env->regs[R_ESP] = vmcs_get(vmcs, VMCS_GUEST_RSP);
+    env->eip = vmcs_get(vmcs, VMCS_GUEST_RIP);
+    env->hflags &= ~HF_INHIBIT_IRQ_MASK;
+    if (blocking & (VMX_BLOCKED_BY_STI | VMX_BLOCKED_BY_MOV_SS)) {
+        env->hflags |= HF_INHIBIT_IRQ_MASK;
+    }
+    env->hflags2 &= ~HF2_NMI_MASK;
+    if (blocking & VMX_BLOCKED_BY_NMI) {
+        env->hflags2 |= HF2_NMI_MASK;
+    }
+    vmx_load_msrs(env, vmcs);
+}
+
+/* Returns the number of the entry that cannot be loaded, or 0. */
+static unsigned vmx_load_list(CPUX86State *env, const VMXVmcs *vmcs)
+{
+    CPUState *cs = env_cpu(env);
+    hwaddr address = vmcs_get(vmcs, VMCS_ENTRY_MSR_LOAD_ADDR);
+    uint32_t count = vmcs_get(vmcs, VMCS_ENTRY_MSR_LOAD_COUNT);
+
+    for (unsigned i = 1; i <= count; i++, address += 16) {
+        uint64_t value = x86_ldq_phys(cs, address + 8);
+
+        if (i > VMX_ENTRY_MSRS_MAX || x86_ldl_phys(cs, address + 4) ||
+            !vmx_access_msr(env, x86_ldl_phys(cs, address), &value, true)) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+/* A VM entry that fails after the checks of controls and host is an exit. */
+static G_NORETURN void vmx_fail_entry(CPUX86State *env, const VMXVmcs *vmcs,
+                                      uint32_t reason, uint64_t qualification)
+{
+    trace_vmx_exit(env_cpu(env)->cpu_index, reason | VMX_EXIT_FAILED_ENTRY,
+                   env->eip, qualification, 0);
+    vmcs_write(env, VMCS_EXIT_REASON, reason | VMX_EXIT_FAILED_ENTRY);
+    vmcs_write(env, VMCS_EXIT_QUALIFICATION, qualification);
+    vmx_load_host(env, vmcs);
+    cpu_loop_exit_noexc(env_cpu(env));
+}
+
+/* Events */
+
+static void vmx_inject(CPUX86State *env, const VMXVmcs *vmcs, uint32_t event)
+{
+    unsigned vector = event & VMX_EVENT_VECTOR;
+    unsigned type = (event & VMX_EVENT_TYPE) >> VMX_EVENT_TYPE_SHIFT;
+    uint32_t length = vmcs_get(vmcs, VMCS_ENTRY_INSN_LENGTH);
+    int error_code = event & VMX_EVENT_HAS_ERROR ?
+                     vmcs_get(vmcs, VMCS_ENTRY_ERROR_CODE) : 0;
+    uint64_t next = env->eip;
+
+    env->vmx.event = event & (VMX_EVENT_VECTOR | VMX_EVENT_TYPE |
+                              VMX_EVENT_HAS_ERROR | VMX_EVENT_VALID);
+    env->vmx.event_error = error_code;
+    env->vmx.event_length = length;
+    env->vmx.injecting = true;
+    env->old_exception = -1;
+    switch (type) {
+    case VMX_TYPE_NMI:
+        env->hflags2 |= HF2_NMI_MASK;
+        break;
+    case VMX_TYPE_EXCEPTION:
+        if (vector == EXCP00_DIVZ || vector == EXCP08_DBLE ||
+            (vector >= 10 && vector <= 14)) {
+            env->old_exception = vector;
+        }
+        break;
+    case VMX_TYPE_SOFTWARE_INTERRUPT:
+    case VMX_TYPE_SOFTWARE_EXCEPTION:
+        next += length;
+        break;
+    case VMX_TYPE_PRIVILEGED_SOFTWARE:
+        env->eip += length;
+        break;
+    }
+    do_interrupt_all(env_archcpu(env), vector,
+                     type == VMX_TYPE_SOFTWARE_INTERRUPT ||
+                     type == VMX_TYPE_SOFTWARE_EXCEPTION, error_code, next,
+                     type == VMX_TYPE_EXTERNAL || type == VMX_TYPE_NMI);
+    env->old_exception = -1;
+}
+
+/* Have vmx_pending_interrupt() asked, if there is a window to wait for. */
+static void vmx_watch_windows(CPUX86State *env)
+{
+    if (env->vmx.primary & (VMX_CPU_BASED_VIRTUAL_INTR_PENDING |
+                            VMX_CPU_BASED_VIRTUAL_NMI_PENDING)) {
+        BQL_LOCK_GUARD();
+        cpu_interrupt(env_cpu(env), CPU_INTERRUPT_VMX);
+    }
+}
+
+static G_NORETURN void vmx_start_guest(CPUX86State *env, const VMXVmcs *vmcs)
+{
+    CPUState *cs = env_cpu(env);
+    uint32_t event = vmcs_get(vmcs, VMCS_ENTRY_EVENT);
+    uint64_t pending = vmcs_get(vmcs, VMCS_GUEST_PENDING_DEBUG);
+
+    vmx_watch_windows(env);
+    if (event & VMX_EVENT_VALID) {
+        vmx_inject(env, vmcs, event);
+    } else if (pending & (0xf | DR6_BS)) {
+        env->dr[6] |= pending & (0xf | DR6_BS);
+        raise_exception(env, EXCP01_DB);
+    } else if (vmcs_get(vmcs, VMCS_GUEST_ACTIVITY) == VMX_ACTIVITY_HLT) {
+        cs->halted = 1;
+        cs->exception_index = EXCP_HLT;
+        cpu_loop_exit(cs);
+    }
+    cpu_loop_exit_noexc(cs);
+}
+
+VMXError vmx_enter(CPUX86State *env, bool launch, unsigned length)
+{
+    uint64_t qualification = 0;
+    VMXVmcs vmcs;
+    unsigned bad;
+
+    if ((env->hflags & HF_INHIBIT_IRQ_MASK) && !(env->eflags & IF_MASK)) {
+        return VMX_ERR_MOV_SS;
+    }
+    if (launch == vmcs_launched(env)) {
+        return launch ? VMX_ERR_NOT_CLEAR : VMX_ERR_NOT_LAUNCHED;
+    }
+    vmcs_load(env, &vmcs);
+    if (!vmx_check_controls(env, &vmcs)) {
+        return VMX_ERR_CONTROLS;
+    }
+    if (!vmx_check_host(env, &vmcs)) {
+        return VMX_ERR_HOST;
+    }
+    trace_vmx_enter(env_cpu(env)->cpu_index, env->vmx.vmcs,
+                    vmcs_get(&vmcs, VMCS_GUEST_RIP),
+                    vmcs_get(&vmcs, VMCS_ENTRY_EVENT));
+
+    /* It belongs to the host, and so does all that has happened so far. */
+    vmx_pmu_retire(env);
+    do_end_instruction(env);
+    if (!vmx_check_guest(env, &vmcs, &qualification)) {
+        vmx_fail_entry(env, &vmcs, VMX_EXIT_INVALID_GUEST, qualification);
+    }
+    vmx_load_guest(env, &vmcs);
+    bad = vmx_load_list(env, &vmcs);
+    if (bad) {
+        vmx_fail_entry(env, &vmcs, VMX_EXIT_MSR_LOADING, bad);
+    }
+    vmcs_set_launched(env, env->vmx.vmcs, true);
+    vmx_start_guest(env, &vmcs);
+}

@@ -1,0 +1,54 @@
+/*
+ * VMX for TCG: migration
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The VMCS travels as RAM.  What VM entry has decoded of it travels here,
+ * because the hypervisor may have changed the memory since then.
+ */
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "migration/vmstate.h"
+#include "system/tcg.h"
+
+static bool vmx_needed(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    return tcg_enabled() && cpu->env.vmx.on;
+}
+
+const VMStateDescription vmstate_vmx = {
+    .name = "cpu/vmx",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vmx_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(env.vmx.on, X86CPU),
+        VMSTATE_BOOL(env.vmx.has_vmcs, X86CPU),
+        VMSTATE_UINT64(env.vmx.vmxon, X86CPU),
+        VMSTATE_UINT64(env.vmx.vmcs, X86CPU),
+        VMSTATE_UINT32(env.vmx.pin, X86CPU),
+        VMSTATE_UINT32(env.vmx.primary, X86CPU),
+        VMSTATE_UINT32(env.vmx.secondary, X86CPU),
+        VMSTATE_UINT32(env.vmx.exit_controls, X86CPU),
+        VMSTATE_UINT32(env.vmx.exceptions, X86CPU),
+        VMSTATE_UINT32(env.vmx.pfec_mask, X86CPU),
+        VMSTATE_UINT32(env.vmx.pfec_match, X86CPU),
+        VMSTATE_UINT32(env.vmx.cr3_targets, X86CPU),
+        VMSTATE_UINT64_ARRAY(env.vmx.cr3_target, X86CPU, 4),
+        VMSTATE_UINT64(env.vmx.cr0_mask, X86CPU),
+        VMSTATE_UINT64(env.vmx.cr0_shadow, X86CPU),
+        VMSTATE_UINT64(env.vmx.cr4_mask, X86CPU),
+        VMSTATE_UINT64(env.vmx.cr4_shadow, X86CPU),
+        VMSTATE_UINT64_ARRAY(env.vmx.io_bitmap, X86CPU, 2),
+        VMSTATE_UINT64(env.vmx.msr_bitmap, X86CPU),
+        VMSTATE_UINT64_ARRAY(env.vmx.pdpte, X86CPU, 4),
+        VMSTATE_UINT32(env.vmx.event, X86CPU),
+        VMSTATE_UINT32(env.vmx.event_error, X86CPU),
+        VMSTATE_UINT32(env.vmx.event_length, X86CPU),
+        VMSTATE_UINT64(env.nested_cr3, X86CPU),
+        VMSTATE_UINT64(env.tsc_offset, X86CPU),
+        VMSTATE_END_OF_LIST()
+    }
+};

@@ -1,0 +1,72 @@
+/*
+ * VMX and the virtual PMU
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Without the virtual PMU's files there is nothing to do.
+ */
+#include "qemu/osdep.h"
+#include "internal.h"
+
+#if __has_include("../vpmu/internal.h")
+#include "../vpmu/internal.h"
+
+void vmx_pmu_sync(CPUX86State *env)
+{
+    if (env_archcpu(env)->vpmu.software) {
+        vpmu_backend()->sync(env);
+    }
+}
+
+void vmx_pmu_retire(CPUX86State *env)
+{
+    SoftPMU *pmu = &env->vpmu.hw;
+
+    if (env_archcpu(env)->vpmu.software) {
+        vpmu_backend()->sync(env);
+        pmu->note = (SoftPMUNote) { .ip = env->segs[R_CS].base + env->eip };
+        softpmu_charge(pmu, env->hflags & HF_CPL_MASK ? SOFTPMU_USER :
+                                                        SOFTPMU_KERNEL,
+                       SOFTPMU_LEVEL_FULL, SOFTPMU_CHARGE_INSN);
+        vpmu_backend()->sync(env);
+        vpmu_backend()->commit(env);
+    }
+}
+
+int vmx_pmu_msr(CPUX86State *env, uint32_t msr, uint64_t *value, bool write)
+{
+    VPMUAccess access = VPMU_NOT_MINE;
+
+    if (env_archcpu(env)->vpmu.software) {
+        access = write ? vpmu_wrmsr(env, msr, *value) :
+                         vpmu_rdmsr(env, msr, value, 0);
+    }
+    return access == VPMU_FAULT ? -1 : access == VPMU_DONE;
+}
+
+bool vmx_pmu_is_global_ctrl(CPUX86State *env, uint64_t value)
+{
+    return !(value & ~vpmu_mask_to_reg(env_archcpu(env)->vpmu.vpmcs));
+}
+
+#else
+
+void vmx_pmu_sync(CPUX86State *env)
+{
+}
+
+void vmx_pmu_retire(CPUX86State *env)
+{
+}
+
+int vmx_pmu_msr(CPUX86State *env, uint32_t msr, uint64_t *value, bool write)
+{
+    return 0;
+}
+
+bool vmx_pmu_is_global_ctrl(CPUX86State *env, uint64_t value)
+{
+    return !value;
+}
+
+#endif
