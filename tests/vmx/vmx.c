@@ -1,0 +1,660 @@
+/*
+ * VMX instructions, VM entries and VM exits
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A guest shares the page tables, segments and memory of its hypervisor.  Most
+ * do one thing and then VMCALL.
+ */
+#include "rt.h"
+#include "vmcs.h"
+
+#define REASON_EXCEPTION        0
+#define REASON_TRIPLE_FAULT     2
+#define REASON_WINDOW           7
+#define REASON_NMI_WINDOW       8
+#define REASON_CPUID            10
+#define REASON_HLT              12
+#define REASON_INVD             13
+#define REASON_INVLPG           14
+#define REASON_RDTSC            16
+#define REASON_VMCALL           18
+#define REASON_VMREAD           23
+#define REASON_CR               28
+#define REASON_DR               29
+#define REASON_IO               30
+#define REASON_RDMSR            31
+#define REASON_WRMSR            32
+#define REASON_BAD_GUEST        0x80000021u
+#define REASON_BAD_MSR          0x80000022u
+#define REASON_PAUSE            40
+#define REASON_GDTR             46
+#define REASON_LDTR             47
+#define REASON_EPT              48
+#define REASON_EPT_MISCONFIG    49
+#define REASON_RDTSCP           51
+#define REASON_WBINVD           54
+
+#define PRIMARY_WINDOW          (1u << 2)
+#define PRIMARY_HLT             (1u << 7)
+#define PRIMARY_INVLPG          (1u << 9)
+#define PRIMARY_RDTSC           (1u << 12)
+#define PRIMARY_CR3_LOAD        (1u << 15)
+#define PRIMARY_CR3_STORE       (1u << 16)
+#define PRIMARY_CR8_STORE       (1u << 20)
+#define PRIMARY_NMI_WINDOW      (1u << 22)
+#define PRIMARY_DR              (1u << 23)
+#define PRIMARY_IO              (1u << 24)
+#define PRIMARY_IO_BITMAPS      (1u << 25)
+#define PRIMARY_MSR_BITMAPS     (1u << 28)
+#define PRIMARY_PAUSE           (1u << 30)
+#define PRIMARY_SECONDARY       (1u << 31)
+#define SECONDARY_EPT           (1u << 1)
+#define SECONDARY_DESC          (1u << 2)
+#define SECONDARY_RDTSCP        (1u << 3)
+#define SECONDARY_WBINVD        (1u << 6)
+#define ENTRY_IA32E             (1u << 9)
+#define ENTRY_GLOBAL_CTRL       (1u << 13)
+#define EXIT_HOST_64            (1u << 9)
+#define EXIT_GLOBAL_CTRL        (1u << 12)
+
+#define CR0_TS                  8
+#define EVENT(type, vector)     (1u << 31 | (type) << 8 | (vector))
+#define EVENT_ERROR             (1u << 11)
+
+unsigned vmx_enter(uint64_t *regs, bool launch);
+extern char vmx_exited[], guest_stubs[];
+
+static uint8_t page_vmxon[4096] __attribute__((aligned(4096)));
+static uint8_t page_vmcs[4096] __attribute__((aligned(4096)));
+static uint8_t page_bitmap[3][4096] __attribute__((aligned(4096)));
+static uint64_t ept[3][512] __attribute__((aligned(4096)));
+static uint64_t ept_page[512] __attribute__((aligned(4096)));
+static struct gate guest_idt[32] __attribute__((aligned(16)));
+static uint64_t guest_stack[512] __attribute__((aligned(64)));
+static uint64_t regs[4];
+static uint32_t revision;
+
+/* VMX instructions.  Results: 0, 1 with CF, 2 with ZF. */
+
+#define VMX(insn, ...) ({                                               \
+    uint8_t cf, zf;                                                     \
+    asm volatile(insn : "=@ccc"(cf), "=@ccz"(zf) : __VA_ARGS__ : "memory"); \
+    cf | zf << 1; })
+
+static unsigned vmxon(uint64_t address)
+{
+    return VMX("vmxon %2", "m"(address));
+}
+
+static unsigned vmclear(uint64_t address)
+{
+    return VMX("vmclear %2", "m"(address));
+}
+
+static unsigned vmptrld(uint64_t address)
+{
+    return VMX("vmptrld %2", "m"(address));
+}
+
+static unsigned vmwrite(uint64_t field, uint64_t value)
+{
+    return VMX("vmwrite %2, %3", "r"(value), "r"(field));
+}
+
+static unsigned vmread(uint64_t field, uint64_t *value)
+{
+    uint8_t cf, zf;
+
+    asm volatile("vmread %3, %2" : "=@ccc"(cf), "=@ccz"(zf), "=rm"(*value) :
+                 "r"(field) : "memory");
+    return cf | zf << 1;
+}
+
+static uint64_t get(uint64_t field)
+{
+    uint64_t value = 0;
+
+    vmread(field, &value);
+    return value;
+}
+
+static uint64_t read_cr(unsigned n)
+{
+    uint64_t value;
+
+    switch (n) {
+    case 0:
+        asm volatile("mov %%cr0, %0" : "=r"(value));
+        break;
+    case 3:
+        asm volatile("mov %%cr3, %0" : "=r"(value));
+        break;
+    default:
+        asm volatile("mov %%cr4, %0" : "=r"(value));
+    }
+    return value;
+}
+
+static void write_cr4(uint64_t value)
+{
+    asm volatile("mov %0, %%cr4" : : "r"(value) : "memory");
+}
+
+/* The instructions */
+
+static void test_instructions(void)
+{
+    uint64_t value, pointer;
+
+    check(vmxon((uintptr_t)page_vmxon + 8), 1, "VMXON: unaligned");
+    check(vmxon((uintptr_t)page_vmxon), 1, "VMXON: wrong revision");
+    *(uint32_t *)page_vmxon = revision;
+    check(vmxon((uintptr_t)page_vmxon), 0, "VMXON");
+    asm volatile("vmptrst %0" : "=m"(pointer));
+    check(pointer, -1ull, "VMPTRST: no VMCS");
+    check(vmread(VMCS_GUEST_RIP, &value), 1, "VMREAD: no VMCS");
+    check(vmclear((uintptr_t)page_vmcs + 1), 1, "VMCLEAR: no VMCS, unaligned");
+    check(vmclear((uintptr_t)page_vmcs), 0, "VMCLEAR");
+    check(vmptrld((uintptr_t)page_vmcs), 1, "VMPTRLD: wrong revision");
+    *(uint32_t *)page_vmcs = revision;
+    check(vmptrld((uintptr_t)page_vmcs), 0, "VMPTRLD");
+    asm volatile("vmptrst %0" : "=m"(pointer));
+    check(pointer, (uintptr_t)page_vmcs, "VMPTRST");
+
+    check(vmclear((uintptr_t)page_vmxon), 2, "VMCLEAR: VMXON region");
+    check(get(VMCS_INSN_ERROR), 3, "VMCLEAR: VMXON region, error");
+    check(vmptrld((uintptr_t)page_vmxon), 2, "VMPTRLD: VMXON region");
+    check(get(VMCS_INSN_ERROR), 10, "VMPTRLD: VMXON region, error");
+    check(vmptrld(1ull << 60), 2, "VMPTRLD: no address");
+    check(get(VMCS_INSN_ERROR), 9, "VMPTRLD: no address, error");
+    check(vmxon((uintptr_t)page_vmxon), 2, "VMXON again");
+    check(get(VMCS_INSN_ERROR), 15, "VMXON again, error");
+    check(vmread(0x1ffe, &value), 2, "VMREAD: no such field");
+    check(get(VMCS_INSN_ERROR), 12, "VMREAD: no such field, error");
+    check(vmwrite(VMCS_EXIT_REASON, 0), 2, "VMWRITE: read-only field");
+    check(get(VMCS_INSN_ERROR), 13, "VMWRITE: read-only field, error");
+    check(vmx_enter(regs, false), 2, "VMRESUME: not launched");
+    check(get(VMCS_INSN_ERROR), 5, "VMRESUME: not launched, error");
+}
+
+static void test_fields(void)
+{
+    static const struct {
+        uint32_t field;
+        uint64_t mask;
+    } fields[] = {
+        { VMCS_VPID, 0xffff }, { VMCS_HOST_TR_SEL, 0xffff },
+        { VMCS_TSC_OFFSET, -1ull }, { VMCS_HOST_EFER, -1ull },
+        { VMCS_EXCEPTION_BITMAP, 0xffffffff },
+        { VMCS_GUEST_SYSENTER_CS, 0xffffffff },
+        { VMCS_CR3_TARGET0 + 6, -1ull }, { VMCS_GUEST_RIP, -1ull },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
+        vmwrite(fields[i].field, ~0x123456789abcdefull - i);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
+        check(get(fields[i].field),
+              (~0x123456789abcdefull - i) & fields[i].mask, "field 0x%x",
+              fields[i].field);
+    }
+    vmwrite(VMCS_TSC_OFFSET | 1, 0x11223344);
+    check(get(VMCS_TSC_OFFSET) >> 32, 0x11223344, "upper half written");
+    check(get(VMCS_TSC_OFFSET | 1), 0x11223344, "upper half read");
+}
+
+/* A VMCS for a guest as its hypervisor is */
+
+static void set_controls(uint32_t field, uint32_t msr, uint32_t controls)
+{
+    uint64_t allowed = rdmsr(msr);
+
+    vmwrite(field, (controls | (uint32_t)allowed) & allowed >> 32);
+}
+
+static void set_segments(void)
+{
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) idtr;
+    static const uint16_t selectors[] = {
+        SEL_KDATA, SEL_KERNEL, SEL_KDATA, SEL_KDATA, SEL_KDATA, SEL_KDATA
+    };
+
+    asm volatile("sidt %0" : "=m"(idtr));
+    for (unsigned i = 0; i < 6; i++) {
+        vmwrite(VMCS_GUEST_ES_SEL + i * 2, selectors[i]);
+        vmwrite(VMCS_HOST_ES_SEL + i * 2, selectors[i]);
+        vmwrite(VMCS_GUEST_ES_LIMIT + i * 2, 0xffffffff);
+        vmwrite(VMCS_GUEST_ES_RIGHTS + i * 2, i == 1 ? 0xa09b : 0xc093);
+        vmwrite(VMCS_GUEST_ES_BASE + i * 2, 0);
+    }
+    vmwrite(VMCS_GUEST_LDTR_RIGHTS, 0x10000);
+    vmwrite(VMCS_GUEST_TR_SEL, SEL_TSS);
+    vmwrite(VMCS_GUEST_TR_LIMIT, 0x67);
+    vmwrite(VMCS_GUEST_TR_RIGHTS, 0x8b);
+    vmwrite(VMCS_GUEST_TR_BASE, (uintptr_t)cpus[0].tss);
+    vmwrite(VMCS_HOST_TR_SEL, SEL_TSS);
+    vmwrite(VMCS_HOST_TR_BASE, (uintptr_t)cpus[0].tss);
+    vmwrite(VMCS_GUEST_GDTR_BASE, (uintptr_t)gdt);
+    vmwrite(VMCS_GUEST_GDTR_LIMIT, 0xff);
+    vmwrite(VMCS_HOST_GDTR_BASE, (uintptr_t)gdt);
+    vmwrite(VMCS_GUEST_IDTR_BASE, (uintptr_t)guest_idt);
+    vmwrite(VMCS_GUEST_IDTR_LIMIT, sizeof(guest_idt) - 1);
+    vmwrite(VMCS_HOST_IDTR_BASE, idtr.base);
+    vmwrite(VMCS_HOST_FS_BASE, 0);
+    vmwrite(VMCS_HOST_GS_BASE, 0);
+    vmwrite(VMCS_GUEST_ES_BASE + 8, 0);
+    vmwrite(VMCS_GUEST_ES_BASE + 10, 0);
+}
+
+static void set_vmcs(void (*guest)(void))
+{
+    memset(page_vmcs, 0, sizeof(page_vmcs));
+    *(uint32_t *)page_vmcs = revision;
+    vmclear((uintptr_t)page_vmcs);
+    vmptrld((uintptr_t)page_vmcs);
+    set_controls(VMCS_PIN_CONTROLS, 0x48d, 0);
+    set_controls(VMCS_PRIMARY_CONTROLS, 0x48e, PRIMARY_MSR_BITMAPS);
+    set_controls(VMCS_EXIT_CONTROLS, 0x48f, EXIT_HOST_64);
+    set_controls(VMCS_ENTRY_CONTROLS, 0x490, ENTRY_IA32E);
+    vmwrite(VMCS_MSR_BITMAP, (uintptr_t)page_bitmap[2]);
+    vmwrite(VMCS_LINK_PTR, -1ull);
+    vmwrite(VMCS_GUEST_CR0, read_cr(0));
+    vmwrite(VMCS_GUEST_CR3, read_cr(3));
+    vmwrite(VMCS_GUEST_CR4, read_cr(4));
+    vmwrite(VMCS_HOST_CR0, read_cr(0));
+    vmwrite(VMCS_HOST_CR3, read_cr(3));
+    vmwrite(VMCS_HOST_CR4, read_cr(4));
+    vmwrite(VMCS_GUEST_DR7, 0x400);
+    vmwrite(VMCS_GUEST_RFLAGS, 2);
+    vmwrite(VMCS_GUEST_RSP, (uintptr_t)&guest_stack[512]);
+    vmwrite(VMCS_GUEST_RIP, (uintptr_t)guest);
+    vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_exited);
+    set_segments();
+}
+
+/* Enter, and say why the guest came back. */
+static uint64_t enter(void)
+{
+    unsigned failed = vmx_enter(regs, true);
+
+    return failed ? failed << 16 | get(VMCS_INSN_ERROR) :
+                    get(VMCS_EXIT_REASON);
+}
+
+static uint64_t resume(void)
+{
+    return vmx_enter(regs, false) ? -1ull : get(VMCS_EXIT_REASON);
+}
+
+/* Exits by instruction */
+
+#define INSN(name, primary, secondary, reason, length, qualification) \
+    { #name, guest_##name, primary, secondary, reason, length, qualification }
+#define GUEST(name) extern void guest_##name(void);
+GUEST(cpuid) GUEST(hlt) GUEST(rdtsc) GUEST(rdtscp) GUEST(invd) GUEST(wbinvd)
+GUEST(invlpg) GUEST(rdmsr) GUEST(wrmsr) GUEST(in) GUEST(out) GUEST(mov_cr3)
+GUEST(set_cr3) GUEST(cr8) GUEST(mov_dr) GUEST(read_cr) GUEST(set_cr0)
+GUEST(clts) GUEST(lmsw) GUEST(sgdt) GUEST(str) GUEST(vmread) GUEST(pause)
+GUEST(ud) GUEST(int3) GUEST(load) GUEST(store) GUEST(nothing) GUEST(sti)
+GUEST(triple) GUEST(count)
+
+static const struct {
+    const char *name;
+    void (*guest)(void);
+    uint32_t primary;
+    uint32_t secondary;
+    uint32_t reason;
+    uint32_t length;
+    uint64_t qualification;
+} insns[] = {
+    INSN(cpuid, 0, 0, REASON_CPUID, 2, 0),
+    INSN(hlt, PRIMARY_HLT, 0, REASON_HLT, 1, 0),
+    INSN(rdtsc, PRIMARY_RDTSC, 0, REASON_RDTSC, 2, 0),
+    INSN(rdtsc, 0, 0, REASON_VMCALL, 3, 0),
+    INSN(rdtscp, PRIMARY_RDTSC, SECONDARY_RDTSCP, REASON_RDTSCP, 3, 0),
+    INSN(invd, 0, 0, REASON_INVD, 2, 0),
+    INSN(wbinvd, 0, SECONDARY_WBINVD, REASON_WBINVD, 2, 0),
+    INSN(wbinvd, 0, 0, REASON_VMCALL, 3, 0),
+    INSN(invlpg, PRIMARY_INVLPG, 0, REASON_INVLPG, 4, 0x1234056),
+    INSN(rdmsr, PRIMARY_MSR_BITMAPS, 0, REASON_VMCALL, 3, 0),
+    INSN(rdmsr, 0, 0, REASON_RDMSR, 2, 0),
+    INSN(wrmsr, 0, 0, REASON_WRMSR, 2, 0),
+    INSN(in, PRIMARY_IO, 0, REASON_IO, 2, 0x610048),
+    INSN(out, PRIMARY_IO, 0, REASON_IO, 2, 0x5110001),
+    INSN(out, 0, 0, REASON_VMCALL, 3, 0),
+    INSN(mov_cr3, PRIMARY_CR3_STORE, 0, REASON_CR, 3, 0x313),
+    INSN(set_cr3, PRIMARY_CR3_LOAD, 0, REASON_CR, 3, 0x003),
+    INSN(cr8, PRIMARY_CR8_STORE, 0, REASON_CR, 4, 0x918),
+    INSN(mov_dr, PRIMARY_DR, 0, REASON_DR, 3, 0x207),
+    INSN(sgdt, 0, SECONDARY_DESC, REASON_GDTR, 5, -0x40ull),
+    INSN(str, 0, SECONDARY_DESC, REASON_LDTR, 4, 0),
+    INSN(vmread, 0, 0, REASON_VMREAD, 5, 8),
+    INSN(pause, PRIMARY_PAUSE, 0, REASON_PAUSE, 2, 0),
+    INSN(triple, 0, 0, REASON_TRIPLE_FAULT, 0, 0),
+};
+
+static void test_insns(void)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(insns); i++) {
+        const char *name = insns[i].name;
+        uint32_t primary = insns[i].primary;
+
+        set_vmcs(insns[i].guest);
+        if (insns[i].secondary) {
+            primary |= PRIMARY_SECONDARY;
+            set_controls(VMCS_SECONDARY_CONTROLS, 0x48b, insns[i].secondary);
+        }
+        set_controls(VMCS_PRIMARY_CONTROLS, 0x48e, primary);
+        check(enter(), insns[i].reason, "%s, %u: reason", name, i);
+        check(get(VMCS_EXIT_INSN_LENGTH), insns[i].length, "%s, %u: length",
+              name, i);
+        check(get(VMCS_EXIT_QUALIFICATION), insns[i].qualification,
+              "%s, %u: qualification", name, i);
+    }
+    set_vmcs(guest_vmread);
+    enter();
+    check(get(VMCS_EXIT_INSN_INFO), (2u | 2 << 7 | 3 << 15 | 1 << 18 | 3 << 23),
+          "vmread: instruction information");
+}
+
+/* Masks and shadows of CR0 and CR4; bitmaps */
+
+static void test_masks(void)
+{
+    uint64_t cr0 = read_cr(0), cr4 = read_cr(4);
+
+    set_vmcs(guest_read_cr);
+    vmwrite(VMCS_CR0_MASK, CR0_TS | 1);
+    vmwrite(VMCS_CR0_SHADOW, CR0_TS);
+    vmwrite(VMCS_CR4_MASK, 1 << 13);
+    check(enter(), REASON_VMCALL, "masks: read");
+    check(regs[0], (cr0 | CR0_TS) & ~1ull, "masks: CR0");
+    check(regs[1], cr4 & ~(1ull << 13), "masks: CR4");
+    check(regs[2], (uint32_t)(cr0 | CR0_TS) & ~1u, "masks: SMSW");
+
+    set_vmcs(guest_set_cr0);
+    vmwrite(VMCS_CR0_MASK, CR0_TS);
+    regs[0] = cr0 | 2;
+    check(enter(), REASON_VMCALL, "masks: own bits written");
+    check(regs[1], cr0 | 2, "masks: own bits read");
+    set_vmcs(guest_set_cr0);
+    vmwrite(VMCS_CR0_MASK, CR0_TS);
+    regs[0] = cr0 | CR0_TS;
+    check(enter(), REASON_CR, "masks: other bits written");
+    check(get(VMCS_EXIT_QUALIFICATION), 0, "masks: qualification");
+
+    set_vmcs(guest_clts);
+    vmwrite(VMCS_CR0_MASK, CR0_TS);
+    check(enter(), REASON_VMCALL, "CLTS: shadow is clear");
+    set_vmcs(guest_clts);
+    vmwrite(VMCS_CR0_MASK, CR0_TS);
+    vmwrite(VMCS_CR0_SHADOW, CR0_TS);
+    check(enter(), REASON_CR, "CLTS: shadow is set");
+    check(get(VMCS_EXIT_QUALIFICATION), 0x20, "CLTS: qualification");
+    set_vmcs(guest_lmsw);
+    vmwrite(VMCS_CR0_MASK, CR0_TS);
+    regs[0] = 9;
+    check(enter(), REASON_CR, "LMSW");
+    check(get(VMCS_EXIT_QUALIFICATION), 0x90030, "LMSW: qualification");
+}
+
+static void test_bitmaps(void)
+{
+    memset(page_bitmap, 0, sizeof(page_bitmap));
+    for (unsigned i = 0; i < 2; i++) {
+        page_bitmap[0][0x511 / 8] = i << 1;
+        page_bitmap[2][0x10 / 8] = i;
+        set_vmcs(guest_out);
+        set_controls(VMCS_PRIMARY_CONTROLS, 0x48e, PRIMARY_IO_BITMAPS);
+        vmwrite(VMCS_IO_BITMAP_A, (uintptr_t)page_bitmap[0]);
+        vmwrite(VMCS_IO_BITMAP_B, (uintptr_t)page_bitmap[1]);
+        check(enter(), i ? REASON_IO : REASON_VMCALL, "I/O bitmap: %u", i);
+        set_vmcs(guest_rdmsr);
+        check(enter(), i ? REASON_RDMSR : REASON_VMCALL, "MSR bitmap: %u", i);
+    }
+    memset(page_bitmap, 0, sizeof(page_bitmap));
+}
+
+/* Events */
+
+static void test_exceptions(void)
+{
+    set_vmcs(guest_ud);
+    check(enter(), REASON_VMCALL, "#UD: the guest's own");
+    check(regs[0], 6, "#UD: vector");
+    set_vmcs(guest_ud);
+    vmwrite(VMCS_EXCEPTION_BITMAP, 1 << 6);
+    check(enter(), REASON_EXCEPTION, "#UD exits");
+    check(get(VMCS_EXIT_EVENT), EVENT(3, 6), "#UD exits: event");
+    set_vmcs(guest_int3);
+    vmwrite(VMCS_EXCEPTION_BITMAP, 1 << 3);
+    check(enter(), REASON_EXCEPTION, "#BP exits");
+    check(get(VMCS_EXIT_EVENT), EVENT(6, 3), "#BP exits: event");
+    check(get(VMCS_EXIT_INSN_LENGTH), 1, "#BP exits: length");
+    set_vmcs(guest_load);
+    vmwrite(VMCS_EXCEPTION_BITMAP, 1 << 14);
+    regs[0] = WINDOW + 8;
+    check(enter(), REASON_EXCEPTION, "#PF exits");
+    check(get(VMCS_EXIT_EVENT), EVENT(3, 14) | EVENT_ERROR, "#PF exits: event");
+    check(get(VMCS_EXIT_QUALIFICATION), WINDOW + 8, "#PF exits: address");
+}
+
+static void test_injection(void)
+{
+    set_vmcs(guest_nothing);
+    vmwrite(VMCS_ENTRY_EVENT, EVENT(3, 13) | EVENT_ERROR);
+    vmwrite(VMCS_ENTRY_ERROR_CODE, 0x1234);
+    check(enter(), REASON_VMCALL, "inject #GP");
+    check(regs[0], 13, "inject #GP: vector");
+    check(*(uint64_t *)(uintptr_t)get(VMCS_GUEST_RSP), 0x1234,
+          "inject #GP: error code");
+    check(get(VMCS_ENTRY_EVENT) >> 31, 0, "inject #GP: done");
+
+    /* The guest has no IDT for it: what was injected comes back. */
+    set_vmcs(guest_nothing);
+    vmwrite(VMCS_ENTRY_EVENT, EVENT(0, 31));
+    vmwrite(VMCS_GUEST_RFLAGS, 0x202);
+    vmwrite(VMCS_GUEST_IDTR_LIMIT, 0);
+    vmwrite(VMCS_EXCEPTION_BITMAP, 1 << 13);
+    check(enter(), REASON_EXCEPTION, "vectoring");
+    check(get(VMCS_IDT_EVENT), EVENT(0, 31), "vectoring: event");
+
+    set_vmcs(guest_sti);
+    set_controls(VMCS_PRIMARY_CONTROLS, 0x48e, PRIMARY_WINDOW);
+    check(enter(), REASON_WINDOW, "interrupt window");
+    check(get(VMCS_GUEST_RIP) - (uintptr_t)guest_sti, 2,
+          "interrupt window: place");
+    set_vmcs(guest_nothing);
+    set_controls(VMCS_PIN_CONTROLS, 0x48d, 1 << 3 | 1 << 5);
+    set_controls(VMCS_PRIMARY_CONTROLS, 0x48e, PRIMARY_NMI_WINDOW);
+    check(enter(), REASON_NMI_WINDOW, "NMI window");
+    set_vmcs(guest_nothing);
+    set_controls(VMCS_PIN_CONTROLS, 0x48d, 1 << 3 | 1 << 5);
+    set_controls(VMCS_PRIMARY_CONTROLS, 0x48e, PRIMARY_NMI_WINDOW);
+    vmwrite(VMCS_GUEST_BLOCKING, 8);
+    check(enter(), REASON_VMCALL, "NMI window: blocked");
+}
+
+/* EPT: all is mapped one to one, but for one page that ept_page has. */
+
+static void set_ept(void (*guest)(void), uint64_t flags)
+{
+    uintptr_t at = (uintptr_t)ept_page;
+
+    set_vmcs(guest);
+    memset(ept, 0, sizeof(ept));
+    ept[0][0] = (uintptr_t)ept[1] | 7;
+    ept[1][0] = (uintptr_t)ept[2] | 7;
+    ept[1][3] = 3ull << 30 | 0x80 | 7;
+    for (unsigned i = 0; i < 512; i++) {
+        ept[2][i] = (uint64_t)i << 21 | 0x80 | 6 << 3 | 7;
+    }
+    /* The large page that has it: small ones would need a table more. */
+    ept[2][100] = 0x80 | (at & ~0x1fffffull) | flags;
+    set_controls(VMCS_SECONDARY_CONTROLS, 0x48b, SECONDARY_EPT);
+    set_controls(VMCS_PRIMARY_CONTROLS, 0x48e, PRIMARY_SECONDARY);
+    vmwrite(VMCS_EPT_PTR, (uintptr_t)ept[0] | 3 << 3 | 6 | 1 << 6);
+    regs[0] = (100ull << 21) + (at & 0x1fffff);
+}
+
+static void test_ept(void)
+{
+    uint64_t address;
+
+    ept_page[0] = 0x55;
+    set_ept(guest_load, 6 << 3 | 7);
+    address = regs[0];
+    check(enter(), REASON_VMCALL, "EPT: load");
+    check(regs[1], 0x55, "EPT: value");
+    check(ept[2][100] >> 8 & 3, 1, "EPT: accessed");
+    set_ept(guest_store, 6 << 3 | 7);
+    regs[1] = 0x66;
+    check(enter(), REASON_VMCALL, "EPT: store");
+    check(ept_page[0], 0x66, "EPT: stored");
+    check(ept[2][100] >> 8 & 3, 3, "EPT: dirty");
+    set_ept(guest_store, 6 << 3 | 5);
+    check(enter(), REASON_EPT, "EPT: read-only");
+    check(get(VMCS_EXIT_QUALIFICATION), 0x1aa, "EPT: read-only, qualification");
+    check(get(VMCS_GUEST_PHYS_ADDR), address, "EPT: read-only, address");
+    check(get(VMCS_GUEST_LINEAR_ADDR), address, "EPT: read-only, linear");
+    set_ept(guest_load, 6 << 3);
+    check(enter(), REASON_EPT, "EPT: absent");
+    check(get(VMCS_EXIT_QUALIFICATION), 0x181, "EPT: absent, qualification");
+    set_ept(guest_load, 6 << 3 | 6);
+    check(enter(), REASON_EPT_MISCONFIG, "EPT: misconfigured");
+    check(get(VMCS_GUEST_PHYS_ADDR), address, "EPT: misconfigured, address");
+}
+
+/* The PMU */
+
+static void test_counting(void)
+{
+    if (!pmu_version) {
+        skip("counting", "no PMU");
+        return;
+    }
+    set_vmcs(guest_count);
+    set_controls(VMCS_EXIT_CONTROLS, 0x48f, EXIT_HOST_64 | EXIT_GLOBAL_CTRL);
+    set_controls(VMCS_ENTRY_CONTROLS, 0x490, ENTRY_IA32E | ENTRY_GLOBAL_CTRL);
+    vmwrite(VMCS_GUEST_PERF_GLOBAL_CTRL, 1ull << 32);
+    vmwrite(VMCS_HOST_PERF_GLOBAL_CTRL, 0);
+    wrmsr(MSR_GLOBAL_CTRL, 0);
+    wrmsr(MSR_FIXED_CTR_CTRL, 3);
+    wrmsr(MSR_FIXED_CTR0, 0);
+    check(enter(), REASON_CPUID, "counting");
+    check(rdmsr(MSR_GLOBAL_CTRL), 0, "counting: the host's control");
+    check(rdmsr(MSR_FIXED_CTR0), 7, "counting: instructions of the guest");
+    vmwrite(VMCS_GUEST_RIP, get(VMCS_GUEST_RIP) + 2);
+    check(resume(), REASON_VMCALL, "counting: resumed");
+    check(rdmsr(MSR_FIXED_CTR0), 7, "counting: VMCALL does not retire");
+
+    /* All is counted: VMLAUNCH and what is around it, and the guest's. */
+    set_vmcs(guest_count);
+    wrmsr(MSR_FIXED_CTR0, 0);
+    wrmsr(MSR_GLOBAL_CTRL, 1ull << 32);
+    enter();
+    wrmsr(MSR_GLOBAL_CTRL, 0);
+    result(rdmsr(MSR_FIXED_CTR0) > 7 + 30, "counting: both");
+    wrmsr(MSR_FIXED_CTR_CTRL, 0);
+}
+
+/* Entries that fail */
+
+static void test_bad_entries(void)
+{
+    static const struct {
+        uint32_t field;
+        uint64_t value;
+        uint64_t result;
+    } bad[] = {
+        { VMCS_PIN_CONTROLS, 0, 2 << 16 | 7 },
+        { VMCS_PRIMARY_CONTROLS, -1u, 2 << 16 | 7 },
+        { VMCS_MSR_BITMAP, 1, 2 << 16 | 7 },
+        { VMCS_CR3_TARGET_COUNT, 5, 2 << 16 | 7 },
+        { VMCS_ENTRY_EVENT, EVENT(1, 3), 2 << 16 | 7 },
+        { VMCS_ENTRY_EVENT, EVENT(3, 13), 2 << 16 | 7 },
+        { VMCS_HOST_CR0, 0, 2 << 16 | 8 },
+        { VMCS_HOST_CR4, 0, 2 << 16 | 8 },
+        { VMCS_HOST_CS_SEL, 0, 2 << 16 | 8 },
+        { VMCS_HOST_TR_SEL, 3, 2 << 16 | 8 },
+        { VMCS_HOST_RIP, 1ull << 62, 2 << 16 | 8 },
+        { VMCS_GUEST_CR0, 0, REASON_BAD_GUEST },
+        { VMCS_GUEST_CR3, 1ull << 60, REASON_BAD_GUEST },
+        { VMCS_GUEST_CR4, 0, REASON_BAD_GUEST },
+        { VMCS_GUEST_RFLAGS, 0, REASON_BAD_GUEST },
+        { VMCS_GUEST_RIP, 1ull << 62, REASON_BAD_GUEST },
+        { VMCS_GUEST_TR_RIGHTS, 0x89, REASON_BAD_GUEST },
+        { VMCS_GUEST_ES_RIGHTS + 2, 0xe09b, REASON_BAD_GUEST },
+        { VMCS_GUEST_ES_RIGHTS, 0x0093, REASON_BAD_GUEST },
+        { VMCS_GUEST_GDTR_LIMIT, 0x10000, REASON_BAD_GUEST },
+        { VMCS_GUEST_ACTIVITY, 2, REASON_BAD_GUEST },
+        { VMCS_GUEST_BLOCKING, 3, REASON_BAD_GUEST },
+        { VMCS_LINK_PTR, 1, REASON_BAD_GUEST },
+        { VMCS_ENTRY_MSR_LOAD_COUNT, 1, REASON_BAD_MSR },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        set_vmcs(guest_nothing);
+        /* A list with an entry that must not be in one */
+        memset(page_bitmap[1], 0, 16);
+        *(uint32_t *)page_bitmap[1] = 0xc0000100;
+        vmwrite(VMCS_ENTRY_MSR_LOAD_ADDR, (uintptr_t)page_bitmap[1]);
+        vmwrite(bad[i].field, bad[i].value);
+        check(enter(), bad[i].result, "bad field 0x%x", bad[i].field);
+    }
+    set_vmcs(guest_nothing);
+    check(enter(), REASON_VMCALL, "a good one");
+    check(vmx_enter(regs, true), 2, "VMLAUNCH again");
+    check(get(VMCS_INSN_ERROR), 4, "VMLAUNCH again, error");
+}
+
+void ap_main(struct cpu *cpu)
+{
+}
+
+void main(void)
+{
+    uint32_t r[4];
+
+    cpuid(1, r);
+    if (!(r[2] & 1 << 5)) {
+        skip("all", "no VMX");
+        return;
+    }
+    revision = rdmsr(0x480);
+    check(rdmsr(0x480) >> 32 & 0x1fff, 4096, "size of a VMCS");
+    write_cr4(read_cr(4) | 1 << 13);
+    /* The firmware may have done it. */
+    if (!(rdmsr(0x3a) & 1)) {
+        wrmsr(0x3a, 5);
+    }
+    check(rdmsr(0x3a), 5, "IA32_FEATURE_CONTROL");
+    result(!try_wrmsr(0x3a, 0), "IA32_FEATURE_CONTROL is locked");
+    for (unsigned i = 0; i < 32; i++) {
+        uint64_t address = (uintptr_t)guest_stubs + i * 16;
+
+        guest_idt[i] = (struct gate) {
+            .offset0 = address,
+            .offset1 = address >> 16,
+            .selector = SEL_KERNEL,
+            .type = GATE_KERNEL,
+        };
+    }
+    test_instructions();
+    test_fields();
+    test_insns();
+    test_masks();
+    test_bitmaps();
+    test_exceptions();
+    test_injection();
+    test_ept();
+    test_counting();
+    test_bad_entries();
+    asm volatile("vmxoff");
+    write_cr4(read_cr(4) & ~(1ull << 13));
+    result(true, "VMXOFF");
+}
