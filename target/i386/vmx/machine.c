@@ -43,7 +43,6 @@ const VMStateDescription vmstate_vmx = {
         VMSTATE_UINT64(env.vmx.cr4_shadow, X86CPU),
         VMSTATE_UINT64_ARRAY(env.vmx.io_bitmap, X86CPU, 2),
         VMSTATE_UINT64(env.vmx.msr_bitmap, X86CPU),
-        VMSTATE_UINT64_ARRAY(env.vmx.pdpte, X86CPU, 4),
         VMSTATE_UINT32(env.vmx.event, X86CPU),
         VMSTATE_UINT32(env.vmx.event_error, X86CPU),
         VMSTATE_UINT32(env.vmx.event_length, X86CPU),

@@ -12,7 +12,6 @@
 /* 16 bits */
 #define VMCS_VPID                       0x0000
 #define VMCS_GUEST_ES_SEL               0x0800 /* CS, SS, DS, FS, GS: +2 each */
-#define VMCS_GUEST_LDTR_SEL             0x080c
 #define VMCS_GUEST_TR_SEL               0x080e
 #define VMCS_HOST_ES_SEL                0x0c00
 #define VMCS_HOST_CS_SEL                0x0c02
@@ -65,7 +64,6 @@
 #define VMCS_EXIT_INSN_LENGTH           0x440c
 #define VMCS_EXIT_INSN_INFO             0x440e
 #define VMCS_GUEST_ES_LIMIT             0x4800
-#define VMCS_GUEST_LDTR_LIMIT           0x480c
 #define VMCS_GUEST_TR_LIMIT             0x480e
 #define VMCS_GUEST_GDTR_LIMIT           0x4810
 #define VMCS_GUEST_IDTR_LIMIT           0x4812
@@ -74,7 +72,6 @@
 #define VMCS_GUEST_TR_RIGHTS            0x4822
 #define VMCS_GUEST_BLOCKING             0x4824
 #define VMCS_GUEST_ACTIVITY             0x4826
-#define VMCS_GUEST_SMBASE               0x4828
 #define VMCS_GUEST_SYSENTER_CS          0x482a
 #define VMCS_HOST_SYSENTER_CS           0x4c00
 
@@ -85,16 +82,11 @@
 #define VMCS_CR4_SHADOW                 0x6006
 #define VMCS_CR3_TARGET0                0x6008
 #define VMCS_EXIT_QUALIFICATION         0x6400
-#define VMCS_IO_RCX                     0x6402
-#define VMCS_IO_RSI                     0x6404
-#define VMCS_IO_RDI                     0x6406
-#define VMCS_IO_RIP                     0x6408
 #define VMCS_GUEST_LINEAR_ADDR          0x640a
 #define VMCS_GUEST_CR0                  0x6800
 #define VMCS_GUEST_CR3                  0x6802
 #define VMCS_GUEST_CR4                  0x6804
 #define VMCS_GUEST_ES_BASE              0x6806
-#define VMCS_GUEST_LDTR_BASE            0x6812
 #define VMCS_GUEST_TR_BASE              0x6814
 #define VMCS_GUEST_GDTR_BASE            0x6816
 #define VMCS_GUEST_IDTR_BASE            0x6818

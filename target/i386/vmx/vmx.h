@@ -52,7 +52,6 @@ typedef struct VMXExit {
  * @exit_controls: those of VM exits
  * @event: the event being delivered, as in VMCS_IDT_EVENT; 0: none
  * @event_error, @event_length: its error code, length of the instruction
- * @pdpte: of a guest with PAE paging and EPT
  *
  * Valid from the decision for a VM exit until it is done:
  * @exit
@@ -82,7 +81,6 @@ typedef struct VMXState {
     uint64_t cr4_shadow;
     uint64_t io_bitmap[2];
     uint64_t msr_bitmap;
-    uint64_t pdpte[4];
     uint32_t event;
     uint32_t event_error;
     uint32_t event_length;
