@@ -136,11 +136,6 @@ static uint64_t read_cr(unsigned n)
     return value;
 }
 
-static void write_cr4(uint64_t value)
-{
-    asm volatile("mov %0, %%cr4" : : "r"(value) : "memory");
-}
-
 /* The instructions */
 
 static void test_instructions(void)

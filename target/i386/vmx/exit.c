@@ -52,6 +52,10 @@ static uint32_t vmx_rights(const SegmentCache *segment)
 {
     uint32_t rights = segment->flags >> 8 & 0xf0ff;
 
+    /* A far transfer sets the accessed bit neither in memory nor here. */
+    if (rights & VMX_AR_S) {
+        rights |= 1;
+    }
     return rights & VMX_AR_P ? rights : rights | VMX_AR_UNUSABLE;
 }
 

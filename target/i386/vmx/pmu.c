@@ -8,28 +8,30 @@
 #include "qemu/osdep.h"
 #include "internal.h"
 
-#if __has_include("../vpmu/internal.h")
-#include "../vpmu/internal.h"
+#if __has_include("../vpmu/counting.h")
+#include "../vpmu/counting.h"
+#include "../vpmu/msr.h"
+#include "../vpmu/tcg-vcpu.h"
+#include "../vpmu/vpmc.h"
 
 void vmx_pmu_sync(CPUX86State *env)
 {
     if (env_archcpu(env)->vpmu.software) {
-        vpmu_backend()->sync(env);
+        vpmu_sync(env);
     }
 }
 
 void vmx_pmu_retire(CPUX86State *env)
 {
-    SoftPMU *pmu = &env->vpmu.hw;
+    SoftPMU *pmu = &env->vpmu_host.hw;
 
     if (env_archcpu(env)->vpmu.software) {
-        vpmu_backend()->sync(env);
-        pmu->note = (SoftPMUNote) { .ip = env->segs[R_CS].base + env->eip };
-        softpmu_charge(pmu, env->hflags & HF_CPL_MASK ? SOFTPMU_USER :
-                                                        SOFTPMU_KERNEL,
-                       SOFTPMU_LEVEL_FULL, SOFTPMU_CHARGE_INSN);
-        vpmu_backend()->sync(env);
-        vpmu_backend()->commit(env);
+        vpmu_sync(env);
+        pmu->note = (SoftPMUNote) { .ip = vpmu_linear_ip(env) };
+        softpmu_charge(pmu, vpmu_ring(env->hflags), SOFTPMU_LEVEL_FULL,
+                       SOFTPMU_CHARGE_INSN);
+        vpmu_sync(env);
+        vpmu_commit(env);
     }
 }
 
