@@ -23,11 +23,11 @@ check-build: deps
 	@scripts/check build
 
 series: deps
-	@scripts/series qemu
-	@scripts/series libvirt
+	@for name in qemu qemu-vmx libvirt; do scripts/series $$name || exit; done
 
 check-series: deps
 	@scripts/series qemu check $(if $(BUILD),build)
+	@scripts/series qemu-vmx check $(if $(BUILD),build)
 	@scripts/series libvirt check
 
 pristine: deps

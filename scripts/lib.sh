@@ -138,10 +138,26 @@ ours() {
     esac
 }
 
-# hooks qemu|libvirt: the patches to that tree's own files, in order
+# series_of qemu|libvirt: the series of patches for that tree, in the order in
+# which they are applied; each of them also applies without the others
+series_of() {
+    case $1 in
+    qemu) echo qemu qemu-vmx ;;
+    *) echo "$1" ;;
+    esac
+}
+
+# hooks SERIES: the patches to the tree's own files, in order
 hooks() {
     for hook in "$top/patches/$1"/*.patch; do
         [ ! -e "$hook" ] || echo "$hook"
+    done
+}
+
+# all_hooks qemu|libvirt: those of all series for that tree
+all_hooks() {
+    for series in $(series_of "$1"); do
+        hooks "$series"
     done
 }
 
