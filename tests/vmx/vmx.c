@@ -557,6 +557,109 @@ static void test_counting(void)
     wrmsr(MSR_FIXED_CTR_CTRL, 0);
 }
 
+/* The parts of struct ds that matter, in ept_page; the buffer follows. */
+#define DS_PEBS                 4
+#define DS_INDEX                (DS_PEBS + 1)
+#define DS_RESET                (DS_PEBS + 4)
+#define DS_BUFFER               256
+#define VALUE_MASK              ((1ull << 48) - 1)
+
+/*
+ * Counter 0 makes a record of the guest's third instruction, when EPT maps the
+ * DS area with @rights.  Returns the area's guest-physical address.
+ */
+static uint64_t set_pebs(uint64_t rights)
+{
+    uint64_t area;
+
+    set_ept(guest_count, rights);
+    set_controls(VMCS_EXIT_CONTROLS, 0x48f, EXIT_HOST_64 | EXIT_GLOBAL_CTRL);
+    set_controls(VMCS_ENTRY_CONTROLS, 0x490, ENTRY_IA32E | ENTRY_GLOBAL_CTRL);
+    vmwrite(VMCS_GUEST_PERF_GLOBAL_CTRL, 1);
+    area = regs[0];
+    memset(ept_page, 0, sizeof(ept_page));
+    ept_page[DS_PEBS] = area + DS_BUFFER * 8;
+    ept_page[DS_INDEX] = area + DS_BUFFER * 8;
+    ept_page[DS_PEBS + 2] = area + sizeof(ept_page);
+    ept_page[DS_PEBS + 3] = area + sizeof(ept_page);
+    ept_page[DS_RESET] = -5 & VALUE_MASK;
+    wrmsr(MSR_DS_AREA, area);
+    wrmsr(MSR_PMC0, -3 & VALUE_MASK);
+    wrmsr(MSR_PERFEVTSEL0, 0x4300c0);
+    wrmsr(MSR_PEBS_ENABLE, 1);
+    return area;
+}
+
+/* The record has waited for its memory, which is there now. */
+static void check_pebs(const char *what)
+{
+    uint64_t *record = &ept_page[DS_BUFFER];
+
+    ept[2][100] |= 7;
+    check(resume(), REASON_CPUID, "%s: resumed", what);
+    check(ept_page[DS_INDEX] - ept_page[DS_PEBS], 32, "%s: index", what);
+    check(record[1], (uintptr_t)guest_count + 6, "%s: instruction", what);
+    check(record[2], 1, "%s: counter", what);
+    check(rdmsr(MSR_PMC0), -1 & VALUE_MASK, "%s: reloaded", what);
+}
+
+static void test_pebs(void)
+{
+    static const struct {
+        const char *what;
+        uint64_t rights, qualification, offset;
+    } cases[] = {
+        { "PEBS: no DS area", 6 << 3, 0x10181, DS_PEBS * 8 },
+        { "PEBS: no buffer", 6 << 3 | 5, 0x101aa, DS_BUFFER * 8 },
+    };
+
+    /* Baseline: a record of 32 bytes, the second of which is the address */
+    if (!pmu_version || !(rdmsr(MSR_PERF_CAPABILITIES) & 1 << 14)) {
+        skip("PEBS", "no PEBS with baseline");
+        return;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        const char *what = cases[i].what;
+        uint64_t area = set_pebs(cases[i].rights);
+
+        check(enter(), REASON_EPT, "%s: reason", what);
+        check(get(VMCS_EXIT_QUALIFICATION), cases[i].qualification,
+              "%s: qualification", what);
+        check(get(VMCS_GUEST_PHYS_ADDR), area + cases[i].offset,
+              "%s: address", what);
+        check(get(VMCS_GUEST_LINEAR_ADDR), area + cases[i].offset,
+              "%s: linear", what);
+        check(get(VMCS_GUEST_RIP), (uintptr_t)guest_count + 8, "%s: RIP", what);
+        check(rdmsr(MSR_PMC0), 0, "%s: not reloaded yet", what);
+        /* It is tried again, and again there is nothing. */
+        check(resume(), REASON_EPT, "%s: again", what);
+        check(get(VMCS_EXIT_QUALIFICATION), cases[i].qualification,
+              "%s: qualification again", what);
+        check(get(VMCS_GUEST_RIP), (uintptr_t)guest_count + 8, "%s: RIP again",
+              what);
+        check_pebs(what);
+    }
+
+    /* An event that was to be injected is reported, not delivered. */
+    set_pebs(6 << 3);
+    enter();
+    vmwrite(VMCS_ENTRY_EVENT, EVENT(2, 2));
+    check(resume(), REASON_EPT, "PEBS: injection");
+    check(get(VMCS_IDT_EVENT), EVENT(2, 2), "PEBS: injected event");
+    check_pebs("PEBS: injection");
+
+    /* The hypervisor uses the counter for something else. */
+    set_pebs(6 << 3);
+    enter();
+    wrmsr(MSR_PMC0, 0);
+    ept[2][100] |= 7;
+    check(resume(), REASON_CPUID, "PEBS: given up");
+    check(ept_page[DS_INDEX], ept_page[DS_PEBS], "PEBS: given up, no record");
+    check(rdmsr(MSR_PMC0), 4, "PEBS: given up, value");
+    wrmsr(MSR_PEBS_ENABLE, 0);
+    wrmsr(MSR_PERFEVTSEL0, 0);
+}
+
 /* Entries that fail */
 
 static void test_bad_entries(void)
@@ -648,6 +751,7 @@ void main(void)
     test_injection();
     test_ept();
     test_counting();
+    test_pebs();
     test_bad_entries();
     asm volatile("vmxoff");
     write_cr4(read_cr(4) & ~(1ull << 13));

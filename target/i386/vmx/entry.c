@@ -110,8 +110,9 @@ static void vmx_load_controls(CPUX86State *env, const VMXVmcs *vmcs)
     vmx->io_bitmap[1] = vmcs_get(vmcs, VMCS_IO_BITMAP_B);
     vmx->msr_bitmap = vmcs_get(vmcs, VMCS_MSR_BITMAP);
     vmx->event = 0;
-    env->tsc_offset = vmx->primary & VMX_CPU_BASED_USE_TSC_OFFSETING ?
+    vmx->tsc_offset = vmx->primary & VMX_CPU_BASED_USE_TSC_OFFSETING ?
                       vmcs_get(vmcs, VMCS_TSC_OFFSET) : 0;
+    env->tsc_offset = vmx->tsc_offset;
     if (vmx->secondary & VMX_SECONDARY_EXEC_ENABLE_EPT) {
         env->nested_cr3 = vmcs_get(vmcs, VMCS_EPT_PTR);
         env->hflags2 |= HF2_NPT_MASK;
@@ -147,24 +148,6 @@ static void vmx_load_guest(CPUX86State *env, const VMXVmcs *vmcs)
     vmx_load_msrs(env, vmcs);
 }
 
-/* Returns the number of the entry that cannot be loaded, or 0. */
-static unsigned vmx_load_list(CPUX86State *env, const VMXVmcs *vmcs)
-{
-    CPUState *cs = env_cpu(env);
-    hwaddr address = vmcs_get(vmcs, VMCS_ENTRY_MSR_LOAD_ADDR);
-    uint32_t count = vmcs_get(vmcs, VMCS_ENTRY_MSR_LOAD_COUNT);
-
-    for (unsigned i = 1; i <= count; i++, address += 16) {
-        uint64_t value = x86_ldq_phys(cs, address + 8);
-
-        if (i > VMX_ENTRY_MSRS_MAX || x86_ldl_phys(cs, address + 4) ||
-            !vmx_access_msr(env, x86_ldl_phys(cs, address), &value, true)) {
-            return i;
-        }
-    }
-    return 0;
-}
-
 /* A VM entry that fails after the checks of controls and host is an exit. */
 static G_NORETURN void vmx_fail_entry(CPUX86State *env, const VMXVmcs *vmcs,
                                       uint32_t reason, uint64_t qualification)
@@ -192,6 +175,9 @@ static void vmx_inject(CPUX86State *env, const VMXVmcs *vmcs, uint32_t event)
                               VMX_EVENT_HAS_ERROR | VMX_EVENT_VALID);
     env->vmx.event_error = error_code;
     env->vmx.event_length = length;
+    if (env->vmx.exit_due) {
+        vmx_boundary_exit(env);
+    }
     env->vmx.injecting = true;
     env->old_exception = -1;
     switch (type) {
@@ -251,6 +237,7 @@ static G_NORETURN void vmx_start_guest(CPUX86State *env, const VMXVmcs *vmcs)
 
 VMXError vmx_enter(CPUX86State *env, bool launch, unsigned length)
 {
+    uint32_t nmi_blocked = env->hflags2 & HF2_NMI_MASK;
     uint64_t qualification = 0;
     VMXVmcs vmcs;
     unsigned bad;
@@ -279,10 +266,15 @@ VMXError vmx_enter(CPUX86State *env, bool launch, unsigned length)
         vmx_fail_entry(env, &vmcs, VMX_EXIT_INVALID_GUEST, qualification);
     }
     vmx_load_guest(env, &vmcs);
-    bad = vmx_load_list(env, &vmcs);
+    bad = vmx_load_list(env, vmcs_get(&vmcs, VMCS_ENTRY_MSR_LOAD_ADDR),
+                        vmcs_get(&vmcs, VMCS_ENTRY_MSR_LOAD_COUNT));
     if (bad) {
+        env->hflags2 = (env->hflags2 & ~HF2_NMI_MASK) | nmi_blocked;
         vmx_fail_entry(env, &vmcs, VMX_EXIT_MSR_LOADING, bad);
     }
     vmcs_set_launched(env, env->vmx.vmcs, true);
+    if (env->vmx.vmcs == env->vmx.missed_vmcs) {
+        vmx_pmu_retry(env);
+    }
     vmx_start_guest(env, &vmcs);
 }

@@ -6,6 +6,7 @@
  * SDM volume 3, "The Extended Page Table Mechanism".
  */
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "exec/cpu_ldst.h"
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
@@ -40,6 +41,7 @@
 /* Bits of the exit qualification, SDM table 29-7 */
 #define EPT_QUAL_LINEAR_VALID   (1 << 7)
 #define EPT_QUAL_TRANSLATED     (1 << 8)
+#define EPT_QUAL_ASYNCHRONOUS   (1 << 16)
 
 /* An entry that has been read */
 typedef struct EPTEntry {
@@ -196,22 +198,16 @@ bool vmx_ept_translate(CPUX86State *env, uint64_t address, int access_type,
     return true;
 }
 
-void vmx_memory_fault(CPUX86State *env, uint64_t linear, int vector, int error,
-                      uint64_t address, bool is_walk, uintptr_t retaddr)
+/* The VM exit for an access that vmx_ept_translate() has found to fail */
+static VMXExit ept_exit(CPUX86State *env, uint64_t linear, int error,
+                        uint64_t address, bool is_walk)
 {
-    VMXExit exit = { .physical = address };
+    VMXExit exit = { .reason = VMX_EXIT_EPT_VIOLATION, .physical = address };
 
-    if (vector >= 0) {
-        if (vector == EXCP0E_PAGE) {
-            vmx_page_fault(env, error, address, retaddr);
-        }
-        return;
-    }
     if (error & EPT_ERROR_MISCONFIG) {
         exit.reason = VMX_EXIT_EPT_MISCONFIG;
-        vmx_exit(env, &exit, true, retaddr);
+        return exit;
     }
-    exit.reason = VMX_EXIT_EPT_VIOLATION;
     exit.linear = linear;
     exit.qualification = error | EPT_QUAL_LINEAR_VALID;
     if (is_walk) {
@@ -224,5 +220,42 @@ void vmx_memory_fault(CPUX86State *env, uint64_t linear, int vector, int error,
     } else {
         exit.qualification |= EPT_QUAL_TRANSLATED;
     }
-    vmx_exit(env, &exit, false, retaddr);
+    return exit;
+}
+
+void vmx_memory_fault(CPUX86State *env, uint64_t linear, int vector, int error,
+                      uint64_t address, bool is_walk, bool probe,
+                      uintptr_t retaddr)
+{
+    VMXExit exit;
+
+    if (vector < 0) {
+        exit = ept_exit(env, linear, error, address, is_walk);
+    }
+    if (probe) {
+        env->vmx.has_missed = vector < 0;
+        if (vector < 0) {
+            env->vmx.missed = exit;
+        }
+    } else if (vector < 0) {
+        vmx_exit(env, &exit, exit.reason == VMX_EXIT_EPT_MISCONFIG, retaddr);
+    } else if (vector == EXCP0E_PAGE) {
+        vmx_page_fault(env, error, address, retaddr);
+    }
+}
+
+bool vmx_exit_for_memory(CPUX86State *env)
+{
+    BQL_LOCK_GUARD();
+
+    if (!vmx_in_guest(env) || !env->vmx.has_missed) {
+        return false;
+    }
+    if (env->vmx.missed.reason == VMX_EXIT_EPT_VIOLATION) {
+        env->vmx.missed.qualification |= EPT_QUAL_ASYNCHRONOUS;
+    }
+    env->vmx.missed_vmcs = env->vmx.vmcs;
+    env->vmx.exit_due = true;
+    cpu_interrupt(env_cpu(env), CPU_INTERRUPT_VMX);
+    return true;
 }

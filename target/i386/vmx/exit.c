@@ -13,6 +13,7 @@
 #include "exec/exec-all.h"
 #include "hw/i386/apic.h"
 #include "internal.h"
+#include "system/runstate.h"
 #include "tcg/helper-tcg.h"
 #include "trace.h"
 
@@ -44,6 +45,29 @@ void vmx_set_control_registers(CPUX86State *env, uint64_t cr0, uint64_t cr3,
     cpu_x86_update_cr4(env, cr4);
     cpu_load_efer(env, efer);
     tlb_flush(env_cpu(env));
+}
+
+/* SDM volume 3, "VMX Aborts" */
+enum {
+    VMX_ABORT_SAVING_MSRS = 1,
+    VMX_ABORT_LOADING_MSRS = 4,
+    VMX_ABORT_HOST_MODE = 6,
+};
+
+/*
+ * The VM exit cannot be completed.  The processor shuts down, which resets the
+ * machine, as a triple fault does.
+ */
+static G_NORETURN void vmx_abort(CPUX86State *env, uint32_t why)
+{
+    CPUState *cs = env_cpu(env);
+
+    qemu_log_mask(CPU_LOG_RESET, "VMX abort %u\n", why);
+    vmcs_set_abort(env, why);
+    qemu_system_reset_request(SHUTDOWN_CAUSE_GUEST_RESET);
+    cs->halted = 1;
+    cs->exception_index = EXCP_HLT;
+    cpu_loop_exit(cs);
 }
 
 /* Saving the guest */
@@ -232,7 +256,7 @@ static uint64_t vmx_host_efer(CPUX86State *env, const VMXVmcs *vmcs,
            efer | MSR_EFER_LME | MSR_EFER_LMA : efer;
 }
 
-void vmx_load_host(CPUX86State *env, const VMXVmcs *vmcs)
+static void vmx_load_host_state(CPUX86State *env, const VMXVmcs *vmcs)
 {
     CPUState *cs = env_cpu(env);
     uint32_t controls = vmcs_get(vmcs, VMCS_EXIT_CONTROLS);
@@ -292,7 +316,9 @@ static uint64_t *vmx_msr(CPUX86State *env, uint32_t msr)
     }
 }
 
-bool vmx_access_msr(CPUX86State *env, uint32_t msr, uint64_t *value, bool write)
+/* One entry of a list: RDMSR or WRMSR.  Returns false if it is not allowed. */
+static bool vmx_access_msr(CPUX86State *env, uint32_t msr, uint64_t *value,
+                           bool write)
 {
     uint64_t *reg = vmx_msr(env, msr);
 
@@ -327,29 +353,45 @@ static void vmx_store_list(CPUX86State *env, const VMXVmcs *vmcs)
 {
     CPUState *cs = env_cpu(env);
     hwaddr address = vmcs_get(vmcs, VMCS_EXIT_MSR_STORE_ADDR);
-    uint32_t count = MIN(vmcs_get(vmcs, VMCS_EXIT_MSR_STORE_COUNT),
-                         VMX_ENTRY_MSRS_MAX);
+    uint32_t count = vmcs_get(vmcs, VMCS_EXIT_MSR_STORE_COUNT);
 
-    for (; count; count--, address += 16) {
+    for (uint32_t i = 0; i < count; i++, address += 16) {
         uint64_t value;
 
-        if (vmx_access_msr(env, x86_ldl_phys(cs, address), &value, false)) {
-            x86_stq_phys(cs, address + 8, value);
+        if (i == VMX_LIST_MAX || x86_ldl_phys(cs, address + 4) ||
+            !vmx_access_msr(env, x86_ldl_phys(cs, address), &value, false)) {
+            vmx_abort(env, VMX_ABORT_SAVING_MSRS);
         }
+        x86_stq_phys(cs, address + 8, value);
     }
 }
 
-static void vmx_load_list(CPUX86State *env, const VMXVmcs *vmcs)
+unsigned vmx_load_list(CPUX86State *env, hwaddr address, uint32_t count)
 {
     CPUState *cs = env_cpu(env);
-    hwaddr address = vmcs_get(vmcs, VMCS_EXIT_MSR_LOAD_ADDR);
-    uint32_t count = MIN(vmcs_get(vmcs, VMCS_EXIT_MSR_LOAD_COUNT),
-                         VMX_ENTRY_MSRS_MAX);
 
-    for (; count; count--, address += 16) {
+    for (uint32_t i = 0; i < count; i++, address += 16) {
         uint64_t value = x86_ldq_phys(cs, address + 8);
 
-        vmx_access_msr(env, x86_ldl_phys(cs, address), &value, true);
+        if (i == VMX_LIST_MAX || x86_ldl_phys(cs, address + 4) ||
+            !vmx_access_msr(env, x86_ldl_phys(cs, address), &value, true)) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+void vmx_load_host(CPUX86State *env, const VMXVmcs *vmcs)
+{
+    if ((env->efer & MSR_EFER_LMA) &&
+        !(vmcs_get(vmcs, VMCS_EXIT_CONTROLS) &
+          VMX_VM_EXIT_HOST_ADDR_SPACE_SIZE)) {
+        vmx_abort(env, VMX_ABORT_HOST_MODE);
+    }
+    vmx_load_host_state(env, vmcs);
+    if (vmx_load_list(env, vmcs_get(vmcs, VMCS_EXIT_MSR_LOAD_ADDR),
+                      vmcs_get(vmcs, VMCS_EXIT_MSR_LOAD_COUNT))) {
+        vmx_abort(env, VMX_ABORT_LOADING_MSRS);
     }
 }
 
@@ -388,5 +430,4 @@ void vmx_do_exit(CPUX86State *env)
     }
     env->vmx.event = 0;
     vmx_load_host(env, &vmcs);
-    vmx_load_list(env, &vmcs);
 }

@@ -410,7 +410,8 @@ int vmx_pending_interrupt(CPUX86State *env, int request)
     if ((request & CPU_INTERRUPT_SMI) && !(env->hflags & HF_SMM_MASK)) {
         return CPU_INTERRUPT_SMI;
     }
-    if ((request & CPU_INTERRUPT_VMX) && vmx_is_nmi_window(env)) {
+    if ((request & CPU_INTERRUPT_VMX) &&
+        (env->vmx.exit_due || vmx_is_nmi_window(env))) {
         return CPU_INTERRUPT_VMX;
     }
     if ((request & CPU_INTERRUPT_NMI) && !nmi_blocked) {
@@ -430,8 +431,12 @@ int vmx_pending_interrupt(CPUX86State *env, int request)
     return 0;
 }
 
-void vmx_window_exit(CPUX86State *env)
+void vmx_boundary_exit(CPUX86State *env)
 {
+    if (env->vmx.exit_due) {
+        env->vmx.exit_due = false;
+        vmx_exit(env, &env->vmx.missed, false, 0);
+    }
     vmx_exit_event(env, vmx_is_nmi_window(env) ? VMX_EXIT_NMI_WINDOW :
                                                  VMX_EXIT_INTERRUPT_WINDOW, 0);
 }

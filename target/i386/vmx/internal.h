@@ -9,7 +9,8 @@
 #include "cpu.h"
 #include "vmcs.h"
 
-#define VMX_ENTRY_MSRS_MAX      512
+/* The entries that an MSR list may have, SDM appendix A.6 */
+#define VMX_LIST_MAX            512
 
 /* The field in IA32_VMX_MISC with so many CR3-target values */
 #define VMX_NR_CR3_TARGETS      4
@@ -181,6 +182,11 @@ VMXError vmcs_access(CPUX86State *env, uint64_t field, uint64_t *value,
 bool vmcs_launched(CPUX86State *env);
 void vmcs_set_launched(CPUX86State *env, uint64_t vmcs, bool launched);
 
+/**
+ * vmcs_set_abort: the reason of a VMX abort, in the current VMCS
+ */
+void vmcs_set_abort(CPUX86State *env, uint32_t why);
+
 /* insn.c */
 
 /**
@@ -318,16 +324,17 @@ G_NORETURN void vmx_exit(CPUX86State *env, const VMXExit *exit, bool decode,
 
 /**
  * vmx_load_host: the part of a VM exit that a failed entry does as well
+ *
+ * Does not return if it comes to a VMX abort.
  */
 void vmx_load_host(CPUX86State *env, const VMXVmcs *vmcs);
 
 /**
- * vmx_access_msr: one entry of an MSR list
+ * vmx_load_list: load @count MSRs from the list at @address
  *
- * Returns false if it is not allowed.
+ * Returns: the number of the entry that cannot be loaded, from 1 on, or 0
  */
-bool vmx_access_msr(CPUX86State *env, uint32_t msr, uint64_t *value,
-                    bool write);
+unsigned vmx_load_list(CPUX86State *env, hwaddr address, uint32_t count);
 
 /**
  * vmx_set_control_registers: all that decides on the mode at once
@@ -393,6 +400,11 @@ void vmx_pmu_retire(CPUX86State *env);
  * vmx_pmu_sync: what has happened so far belongs to the world that made it
  */
 void vmx_pmu_sync(CPUX86State *env);
+
+/**
+ * vmx_pmu_retry: make the record that had to wait for memory of this guest
+ */
+void vmx_pmu_retry(CPUX86State *env);
 
 /**
  * vmx_pmu_msr: RDMSR or WRMSR of a register of the PMU

@@ -15,7 +15,7 @@ static bool vmx_needed(void *opaque)
 {
     X86CPU *cpu = opaque;
 
-    return tcg_enabled() && cpu->env.vmx.on;
+    return tcg_enabled() && (cpu->env.vmx.on || cpu->env.vmx.smm_on);
 }
 
 const VMStateDescription vmstate_vmx = {
@@ -48,6 +48,15 @@ const VMStateDescription vmstate_vmx = {
         VMSTATE_UINT32(env.vmx.event_length, X86CPU),
         VMSTATE_UINT64(env.nested_cr3, X86CPU),
         VMSTATE_UINT64(env.tsc_offset, X86CPU),
+        VMSTATE_UINT64(env.vmx.tsc_offset, X86CPU),
+        VMSTATE_UINT32(env.vmx.missed.reason, X86CPU),
+        VMSTATE_UINT64(env.vmx.missed.qualification, X86CPU),
+        VMSTATE_UINT64(env.vmx.missed.linear, X86CPU),
+        VMSTATE_UINT64(env.vmx.missed.physical, X86CPU),
+        VMSTATE_UINT64(env.vmx.missed_vmcs, X86CPU),
+        VMSTATE_BOOL(env.vmx.exit_due, X86CPU),
+        VMSTATE_BOOL(env.vmx.smm_on, X86CPU),
+        VMSTATE_BOOL(env.vmx.smm_in_guest, X86CPU),
         VMSTATE_END_OF_LIST()
     }
 };

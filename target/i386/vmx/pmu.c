@@ -35,6 +35,13 @@ void vmx_pmu_retire(CPUX86State *env)
     }
 }
 
+void vmx_pmu_retry(CPUX86State *env)
+{
+    if (env_archcpu(env)->vpmu.software) {
+        vpmu_retry_record(env);
+    }
+}
+
 int vmx_pmu_msr(CPUX86State *env, uint32_t msr, uint64_t *value, bool write)
 {
     VPMUAccess access = VPMU_NOT_MINE;
@@ -58,6 +65,10 @@ void vmx_pmu_sync(CPUX86State *env)
 }
 
 void vmx_pmu_retire(CPUX86State *env)
+{
+}
+
+void vmx_pmu_retry(CPUX86State *env)
 {
 }
 

@@ -128,6 +128,11 @@ static bool vmcs_exists(CPUX86State *env, uint64_t field)
            vmcs_has_feature(env, field);
 }
 
+void vmcs_set_abort(CPUX86State *env, uint32_t why)
+{
+    x86_stl_phys(env_cpu(env), env->vmx.vmcs + 4, why);
+}
+
 static uint64_t vmcs_width_mask(CPUX86State *env, uint32_t field)
 {
     switch (VMCS_FIELD_WIDTH(field)) {

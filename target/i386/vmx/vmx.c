@@ -358,6 +358,43 @@ static void vmx_execute(CPUX86State *env, int op, const VMXInsn *insn)
     }
 }
 
+void vmx_smm_enter(CPUX86State *env)
+{
+    VMXState *vmx = &env->vmx;
+
+    vmx->smm_on = vmx->on;
+    vmx->smm_in_guest = vmx_in_guest(env);
+    if (vmx->on) {
+        vmx->on = false;
+        env->hflags &= ~HF_GUEST_MASK;
+        env->hflags2 &= ~HF2_NPT_MASK;
+        env->tsc_offset = 0;
+        tlb_flush(env_cpu(env));
+    }
+}
+
+void vmx_smm_leave(CPUX86State *env)
+{
+    VMXState *vmx = &env->vmx;
+
+    vmx->on = vmx->smm_on;
+    if (vmx->smm_in_guest) {
+        env->hflags |= HF_GUEST_MASK;
+        env->tsc_offset = vmx->tsc_offset;
+        if (vmx->secondary & VMX_SECONDARY_EXEC_ENABLE_EPT) {
+            env->hflags2 |= HF2_NPT_MASK;
+        }
+        tlb_flush(env_cpu(env));
+    }
+    vmx->smm_on = false;
+    vmx->smm_in_guest = false;
+}
+
+bool vmx_blocks_init(CPUX86State *env)
+{
+    return env->vmx.on && !vmx_in_guest(env);
+}
+
 /* Whether the mode has VMX instructions at all; VMCALL of a guest always is. */
 static bool vmx_is_allowed(CPUX86State *env, int op)
 {

@@ -56,6 +56,15 @@ typedef struct VMXExit {
  * Valid from the decision for a VM exit until it is done:
  * @exit
  *
+ * Of an access by the processor itself, which cannot fault, to memory of the
+ * guest that EPT does not map (see vmx_exit_for_memory()):
+ * @has_missed: the last one failed for that reason
+ * @missed: what the VM exit for it will report, and the VMCS it is of
+ * @exit_due: that VM exit is to happen at this instruction boundary
+ *
+ * In SMM:
+ * @smm_on, @smm_in_guest: what @on and vmx_in_guest() were before the SMI
+ *
  * Lives in the part of CPUX86State that reset and INIT clear.  Only the vCPU's
  * own thread may touch it, or anybody while that is stopped.
  */
@@ -84,8 +93,16 @@ typedef struct VMXState {
     uint32_t event;
     uint32_t event_error;
     uint32_t event_length;
+    uint64_t tsc_offset;
 
     VMXExit exit;
+    VMXExit missed;
+    uint64_t missed_vmcs;
+    bool has_missed;
+    bool exit_due;
+
+    bool smm_on;
+    bool smm_in_guest;
 } VMXState;
 
 /**
@@ -125,9 +142,33 @@ bool vmx_expand_features(struct ArchCPU *cpu, Error **errp);
 int vmx_pending_interrupt(struct CPUArchState *env, int request);
 
 /**
- * vmx_window_exit: CPU_INTERRUPT_VMX was chosen; does not return
+ * vmx_boundary_exit: CPU_INTERRUPT_VMX was chosen; does not return
  */
-void vmx_window_exit(struct CPUArchState *env);
+void vmx_boundary_exit(struct CPUArchState *env);
+
+/**
+ * vmx_exit_for_memory: an access by the processor itself has just failed
+ *
+ * At an instruction boundary.  Returns true, and has the guest leave before its
+ * next instruction, if the access failed because EPT does not map the memory.
+ * VMXState.has_missed must have been false before the access.
+ */
+bool vmx_exit_for_memory(struct CPUArchState *env);
+
+/**
+ * vmx_smm_enter, vmx_smm_leave: around system-management mode, in which there
+ * is no VMX operation
+ *
+ * Before the processor's state is saved, after it was restored.  SDM volume 3,
+ * "Default Treatment of SMI Delivery" and "Default Treatment of RSM".
+ */
+void vmx_smm_enter(struct CPUArchState *env);
+void vmx_smm_leave(struct CPUArchState *env);
+
+/**
+ * vmx_blocks_init: whether an INIT has to wait, as it does in root operation
+ */
+bool vmx_blocks_init(struct CPUArchState *env);
 
 /**
  * vmx_undefined_opcode: #UD is about to be raised: is this a VMX instruction?
@@ -203,11 +244,12 @@ bool vmx_ept_translate(struct CPUArchState *env, uint64_t address,
  * @error: its error code, or what vmx_ept_translate() reports
  * @address: what goes to CR2, or the guest-physical address that failed
  * @is_walk: for an entry of the guest's page tables, not the page itself
+ * @probe: the access must not fault; it is only noted
  *
- * Returns if it is a fault that the guest gets.
+ * Returns if it is a fault that the guest gets, or a probe.
  */
 void vmx_memory_fault(struct CPUArchState *env, uint64_t linear, int vector,
-                      int error, uint64_t address, bool is_walk,
+                      int error, uint64_t address, bool is_walk, bool probe,
                       uintptr_t retaddr);
 
 /**

@@ -32,6 +32,11 @@ void vpmu_write(CPUX86State *env, unsigned v, uint64_t value)
 {
     int p = env->vpmu_host.handover.phys[v];
 
+    if (env->vpmu.waiting & VPMU_MASK_OF(v)) {
+        /* Whoever writes the counter has given the record up. */
+        env->vpmu.waiting &= ~VPMU_MASK_OF(v);
+        env->vpmu_host.handover.stats.pebs_records_dropped++;
+    }
     if (p == HANDOVER_NONE) {
         *vpmu_value(env, v) = value;
     } else {
@@ -297,6 +302,28 @@ static void vpmu_overflow(CPUX86State *env, VPMUCounterMask overflowed)
     }
     h->stats.pmis++;
     vpmu_raise_pmi(env);
+}
+
+void vpmu_retry_record(CPUX86State *env)
+{
+    Handover *h = &env->vpmu_host.handover;
+    VPMUCounterMask waiting = env->vpmu.waiting;
+    VPMUCounterMask ppmcs;
+
+    if (!waiting) {
+        return;
+    }
+    vpmu_sync(env);
+    env->vpmu.waiting = 0;
+    env->vpmu_host.hw.note = env->vpmu.waiting_note;
+    ppmcs = handover_to_physical(h, waiting);
+    if (ppmcs) {
+        vpmu_overflow(env, ppmcs);
+    } else {
+        /* The counters are starved by now. */
+        h->stats.pebs_records_dropped++;
+    }
+    vpmu_commit(env);
 }
 
 bool vpmu_sync(CPUX86State *env)

@@ -52,6 +52,14 @@ void vpmu_unload(CPUX86State *env);
 void vpmu_load(CPUX86State *env);
 
 /**
+ * vpmu_retry_record: make the PEBS record that waits for memory
+ *
+ * At an instruction boundary of the guest that it belongs to.  The record waits
+ * again if the memory is still not there.
+ */
+void vpmu_retry_record(CPUX86State *env);
+
+/**
  * vpmu_would_starve: the vPMCs that a reservation would leave without a pPMC
  *
  * Changes nothing.

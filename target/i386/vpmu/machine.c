@@ -131,6 +131,29 @@ static int vpmu_check_identity(void *opaque, int version_id)
     return 0;
 }
 
+static bool vpmu_waits(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    return cpu->env.vpmu.waiting;
+}
+
+/* A PEBS record that waits for memory */
+static const VMStateDescription vmstate_vpmu_waiting = {
+    .name = "cpu/vpmu/waiting",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vpmu_waits,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT16(env.vpmu.waiting, X86CPU),
+        VMSTATE_UINT64(env.vpmu.waiting_note.ip, X86CPU),
+        VMSTATE_UINT64(env.vpmu.waiting_note.next, X86CPU),
+        VMSTATE_UINT64(env.vpmu.waiting_note.load, X86CPU),
+        VMSTATE_UINT64(env.vpmu.waiting_note.store, X86CPU),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 const VMStateDescription vmstate_vpmu = {
     .name = "cpu/vpmu",
     .version_id = 2,
@@ -152,6 +175,10 @@ const VMStateDescription vmstate_vpmu = {
         VMSTATE_UINT16_ARRAY(env.vpmu.unsupported, X86CPU,
                              VPMU_NR_UNSUPPORTED),
         VMSTATE_END_OF_LIST()
+    },
+    .subsections = (const VMStateDescription * const []) {
+        &vmstate_vpmu_waiting,
+        NULL
     }
 };
 

@@ -79,20 +79,41 @@ static void pebs_describe_access(CPUX86State *env, VPMUCounterMask vpmcs,
     sample->latency = sample->load ? VPMU_LOAD_LATENCY : 0;
 }
 
-static bool pebs_store_record(CPUX86State *env, DSPebs *ds, uint8_t *record,
-                              unsigned size)
+static bool pebs_can_store(CPUX86State *env, const DSPebs *ds, unsigned size)
 {
-    uint64_t index = ds->index;
+    return ds->index >= ds->base && ds->index <= ds->maximum &&
+           ds->maximum - ds->index >= size &&
+           vpmu_access(env, ds->index, NULL, size, true) &&
+           vpmu_access(env, env->vpmu.ds_area + DS_PEBS_INDEX_OFFSET, NULL,
+                       sizeof(ds->index), true);
+}
 
-    if (index < ds->base || index > ds->maximum ||
-        ds->maximum - index < size ||
-        !vpmu_access(env, index, record, size, true)) {
+static void pebs_store(CPUX86State *env, DSPebs *ds, uint8_t *record,
+                       unsigned size)
+{
+    uint64_t index = cpu_to_le64(ds->index + size);
+
+    vpmu_access(env, ds->index, record, size, true);
+    vpmu_access(env, env->vpmu.ds_area + DS_PEBS_INDEX_OFFSET, &index,
+                sizeof(index), true);
+    ds->index += size;
+}
+
+/* Memory of the guest is not there: is it worth waiting for it? */
+static bool pebs_waits(CPUX86State *env, VPMUCounterMask vpmcs)
+{
+    if (!vpmu_waits_for_memory(env)) {
         return false;
     }
-    ds->index = index + size;
-    index = cpu_to_le64(ds->index);
-    return vpmu_access(env, env->vpmu.ds_area + DS_PEBS_INDEX_OFFSET, &index,
-                       sizeof(index), true);
+    env->vpmu.waiting |= vpmcs;
+    env->vpmu.waiting_note = env->vpmu_host.hw.note;
+    return true;
+}
+
+static void pebs_drop(CPUX86State *env, VPMUCounterMask ppmcs, uint64_t address)
+{
+    env->vpmu_host.handover.stats.pebs_records_dropped++;
+    trace_vpmu_pebs_drop(env_cpu(env)->cpu_index, ppmcs, address);
 }
 
 bool vpmu_pebs(CPUX86State *env, VPMUCounterMask ppmcs)
@@ -109,12 +130,17 @@ bool vpmu_pebs(CPUX86State *env, VPMUCounterMask ppmcs)
     VPMUCounterMask moved;
     PEBSSample sample = { .counters = vpmu_mask_to_reg(ppmcs) };
     unsigned changed;
+    bool can_store;
     DSPebs ds;
 
     if (!pebs_read_ds(env, &ds)) {
-        stats->pebs_records_dropped++;
-        trace_vpmu_pebs_drop(env_cpu(env)->cpu_index, ppmcs,
-                             env->vpmu.ds_area);
+        if (!pebs_waits(env, vpmcs)) {
+            pebs_drop(env, ppmcs, env->vpmu.ds_area);
+        }
+        return false;
+    }
+    can_store = pebs_can_store(env, &ds, size);
+    if (!can_store && pebs_waits(env, vpmcs)) {
         return false;
     }
 
@@ -130,11 +156,11 @@ bool vpmu_pebs(CPUX86State *env, VPMUCounterMask ppmcs)
     pebs_describe_access(env, vpmcs, &sample);
     pebs_record_write(record, format, cfg, &sample);
     changed = pebs_record_translate(h, format, record, size);
-    if (!pebs_store_record(env, &ds, record, size)) {
-        stats->pebs_records_dropped++;
-        trace_vpmu_pebs_drop(env_cpu(env)->cpu_index, ppmcs, ds.index);
+    if (!can_store) {
+        pebs_drop(env, ppmcs, ds.index);
         return false;
     }
+    pebs_store(env, &ds, record, size);
     stats->pebs_bytes_rewritten += changed + ctpop16(moved) * sizeof(slots[0]);
     if (changed || moved) {
         stats->pebs_records_slow++;

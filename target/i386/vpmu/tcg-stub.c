@@ -22,6 +22,11 @@ bool vpmu_access(CPUX86State *env, uint64_t address, void *buffer,
     g_assert_not_reached();
 }
 
+bool vpmu_waits_for_memory(CPUX86State *env)
+{
+    g_assert_not_reached();
+}
+
 void vpmu_raise_pmi(CPUX86State *env)
 {
     g_assert_not_reached();

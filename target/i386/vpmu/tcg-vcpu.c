@@ -52,6 +52,9 @@ bool vpmu_access(CPUX86State *env, uint64_t address, void *buffer,
     } parts[PEBS_RECORD_MAX / TARGET_PAGE_SIZE + 2];
     unsigned nr = 0;
 
+#ifdef TARGET_I386_VMX_H
+    env->vmx.has_missed = false;
+#endif
     for (unsigned done = 0; done < size; done += parts[nr++].size) {
         uint64_t at = address + done;
         int flags;
@@ -67,7 +70,7 @@ bool vpmu_access(CPUX86State *env, uint64_t address, void *buffer,
             return false;
         }
     }
-    for (unsigned i = 0; i < nr; i++) {
+    for (unsigned i = 0; buffer && i < nr; i++) {
         if (write) {
             memcpy(parts[i].host, buffer, parts[i].size);
         } else {
@@ -76,6 +79,15 @@ bool vpmu_access(CPUX86State *env, uint64_t address, void *buffer,
         buffer = (char *)buffer + parts[i].size;
     }
     return true;
+}
+
+bool vpmu_waits_for_memory(CPUX86State *env)
+{
+#ifdef TARGET_I386_VMX_H
+    return vmx_exit_for_memory(env);
+#else
+    return false;
+#endif
 }
 
 void vpmu_raise_pmi(CPUX86State *env)

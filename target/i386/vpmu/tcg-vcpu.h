@@ -80,6 +80,7 @@ void vpmu_sample(CPUX86State *env, PEBSSample *sample);
 
 /**
  * vpmu_access: access guest memory as the processor itself does
+ * @buffer: NULL to find out whether it can be accessed
  * @size: at most PEBS_RECORD_MAX
  *
  * The access has supervisor rights, goes through the guest's page tables and
@@ -88,6 +89,15 @@ void vpmu_sample(CPUX86State *env, PEBSSample *sample);
  */
 bool vpmu_access(CPUX86State *env, uint64_t address, void *buffer,
                  unsigned size, bool write);
+
+/**
+ * vpmu_waits_for_memory: whether vpmu_access() has just failed because a
+ * hypervisor has yet to provide the memory
+ *
+ * Then the guest is about to leave for the hypervisor, before its next
+ * instruction.
+ */
+bool vpmu_waits_for_memory(CPUX86State *env);
 
 /**
  * vpmu_raise_pmi: raise the guest's performance monitoring interrupt

@@ -108,6 +108,12 @@ typedef struct VPMUState {
     bool high[VPMU_NR];
     /* Codes of events that the guest asked for and that read 0; 0: none */
     uint16_t unsupported[VPMU_NR_UNSUPPORTED];
+    /*
+     * The vPMCs whose PEBS record waits for memory that the guest's hypervisor
+     * has yet to provide, and the instruction that it will name
+     */
+    VPMUCounterMask waiting;
+    SoftPMUNote waiting_note;
     /* Of the guest whose migration stream is being loaded or saved */
     VPMUIdentity identity;
     /* The stream that is being loaded has the subsection cpu/vpmu. */
