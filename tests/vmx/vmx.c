@@ -57,6 +57,7 @@
 #define ENTRY_GLOBAL_CTRL       (1u << 13)
 #define EXIT_HOST_64            (1u << 9)
 #define EXIT_GLOBAL_CTRL        (1u << 12)
+#define EXIT_LOAD_EFER          (1u << 21)
 
 #define CR0_TS                  8
 #define EVENT(type, vector)     (1u << 31 | (type) << 8 | (vector))
@@ -710,6 +711,128 @@ static void test_bad_entries(void)
     check(get(VMCS_INSN_ERROR), 4, "VMLAUNCH again, error");
 }
 
+/* Nonsense: whatever the VMCS has, the hypervisor gets the processor back. */
+
+static uint64_t random_state = 88172645463325252;
+
+/* Marsaglia's xorshift */
+static uint64_t random64(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+/*
+ * EPT has one page for all addresses, which can only be read and executed, and
+ * is full of VMCALL.  So the guest can neither change memory nor loop.
+ */
+static void set_trap(void)
+{
+    static const uint8_t vmcall[] = { 0x0f, 0x01, 0xc1 };
+
+    set_vmcs(guest_nothing);
+    for (unsigned i = 0; i < 512; i++) {
+        ept[0][i] = (uintptr_t)ept[1] | 7;
+        ept[1][i] = (uintptr_t)ept[2] | 7;
+        ept[2][i] = (uintptr_t)ept_page | 7;
+        ept_page[i] = (uintptr_t)page_bitmap[1] | 6 << 3 | 5;
+    }
+    for (unsigned i = 0; i < sizeof(page_bitmap[1]); i++) {
+        page_bitmap[1][i] = vmcall[i % 3];
+    }
+    set_controls(VMCS_SECONDARY_CONTROLS, 0x48b, SECONDARY_EPT);
+    set_controls(VMCS_PRIMARY_CONTROLS, 0x48e,
+                 PRIMARY_SECONDARY | PRIMARY_HLT);
+    vmwrite(VMCS_EPT_PTR, (uintptr_t)ept[0] | 3 << 3 | 6);
+}
+
+static uint64_t random_value(uint64_t old)
+{
+    switch (random64() % 6) {
+    case 0:
+        return 0;
+    case 1:
+        return -1ull;
+    case 2:
+        return 1ull << (random64() % 64);
+    case 3:
+        return random64();
+    default:
+        return old ^ 1ull << (random64() % 64);
+    }
+}
+
+static void test_nonsense(void)
+{
+    /* All but the host's state, where memory is, and lists of MSRs */
+    static const uint32_t fields[][2] = {
+        { VMCS_GUEST_ES_SEL, VMCS_GUEST_TR_SEL },
+        { VMCS_GUEST_DEBUGCTL, VMCS_GUEST_PDPTE0 + 6 },
+        { VMCS_PIN_CONTROLS, VMCS_EXIT_CONTROLS },
+        { VMCS_ENTRY_CONTROLS, VMCS_ENTRY_CONTROLS },
+        { VMCS_ENTRY_EVENT, VMCS_SECONDARY_CONTROLS },
+        { VMCS_GUEST_ES_LIMIT, VMCS_GUEST_BLOCKING },
+        { VMCS_GUEST_SYSENTER_CS, VMCS_GUEST_SYSENTER_CS },
+        { VMCS_CR0_MASK, VMCS_CR3_TARGET0 + 6 },
+        { VMCS_GUEST_CR0, VMCS_GUEST_SYSENTER_EIP },
+    };
+    unsigned entered = 0, refused = 0;
+
+    for (unsigned turn = 0; turn < 5000; turn++) {
+        set_trap();
+        for (unsigned n = random64() % 3; n < 3; n++) {
+            const uint32_t *range = fields[random64() % ARRAY_SIZE(fields)];
+            uint32_t field = range[0] +
+                random64() % ((range[1] - range[0]) / 2 + 1) * 2;
+
+            vmwrite(field, random_value(get(field)));
+        }
+        vmwrite(VMCS_EXIT_CONTROLS, get(VMCS_EXIT_CONTROLS) & ~EXIT_LOAD_EFER);
+        if (enter() >> 16) {
+            refused++;
+        } else {
+            entered++;
+        }
+    }
+    check(entered + refused, 5000, "nonsense: turns");
+    result(entered > 500 && refused > 500, "nonsense: both outcomes");
+}
+
+/* The APIC, the firmware's ROM, and an address where nothing is */
+static const uint64_t nowhere[] = { 0xfee00000, 0xfffff000, 1ull << 38 };
+
+static void test_nowhere(void)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(nowhere); i++) {
+        set_vmcs(guest_nothing);
+        result(vmptrld(nowhere[i]), "nowhere, %u: VMPTRLD", i);
+        check(vmclear(nowhere[i]), 0, "nowhere, %u: VMCLEAR", i);
+        set_trap();
+        vmwrite(VMCS_EPT_PTR, nowhere[i] | 3 << 3 | 6);
+        check(enter() | 1, REASON_EPT | 1, "nowhere, %u: EPT", i);
+        set_vmcs(guest_rdmsr);
+        vmwrite(VMCS_MSR_BITMAP, nowhere[i]);
+        result(enter() < REASON_PAUSE, "nowhere, %u: MSR bitmap", i);
+        set_vmcs(guest_nothing);
+        vmwrite(VMCS_ENTRY_MSR_LOAD_ADDR, nowhere[i]);
+        vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, -1u);
+        check(enter(), REASON_BAD_MSR, "nowhere, %u: list", i);
+    }
+    /* An EPT that is its own lower level, and a VMCS that is its own list */
+    set_trap();
+    for (unsigned i = 0; i < 512; i++) {
+        ept[0][i] = (uintptr_t)ept[0] | 7;
+    }
+    result(enter() >> 16 == 0, "EPT that refers to itself");
+    set_vmcs(guest_nothing);
+    vmwrite(VMCS_ENTRY_MSR_LOAD_ADDR, (uintptr_t)page_vmcs);
+    vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, 1);
+    /* The revision is the number of an MSR that TCG ignores. */
+    check(enter(), REASON_VMCALL, "list in the VMCS");
+}
+
 void ap_main(struct cpu *cpu)
 {
 }
@@ -753,6 +876,8 @@ void main(void)
     test_counting();
     test_pebs();
     test_bad_entries();
+    test_nonsense();
+    test_nowhere();
     asm volatile("vmxoff");
     write_cr4(read_cr(4) & ~(1ull << 13));
     result(true, "VMXOFF");
