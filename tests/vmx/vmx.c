@@ -7,6 +7,7 @@
  * do one thing and then VMCALL.
  */
 #include "rt.h"
+#include "guest.h"
 #include "vmcs.h"
 
 #define REASON_EXCEPTION        0
@@ -62,9 +63,6 @@
 #define CR0_TS                  8
 #define EVENT(type, vector)     (1u << 31 | (type) << 8 | (vector))
 #define EVENT_ERROR             (1u << 11)
-
-unsigned vmx_enter(uint64_t *regs, bool launch);
-extern char vmx_exited[], guest_stubs[];
 
 static uint8_t page_vmxon[4096] __attribute__((aligned(4096)));
 static uint8_t page_vmcs[4096] __attribute__((aligned(4096)));
@@ -290,14 +288,6 @@ static uint64_t resume(void)
 
 #define INSN(name, primary, secondary, reason, length, qualification) \
     { #name, guest_##name, primary, secondary, reason, length, qualification }
-#define GUEST(name) extern void guest_##name(void);
-GUEST(cpuid) GUEST(hlt) GUEST(rdtsc) GUEST(rdtscp) GUEST(invd) GUEST(wbinvd)
-GUEST(invlpg) GUEST(rdmsr) GUEST(wrmsr) GUEST(in) GUEST(out) GUEST(mov_cr3)
-GUEST(set_cr3) GUEST(cr8) GUEST(mov_dr) GUEST(read_cr) GUEST(set_cr0)
-GUEST(clts) GUEST(lmsw) GUEST(sgdt) GUEST(str) GUEST(vmread) GUEST(pause)
-GUEST(ud) GUEST(int3) GUEST(load) GUEST(store) GUEST(nothing) GUEST(sti)
-GUEST(triple) GUEST(count)
-
 static const struct {
     const char *name;
     void (*guest)(void);

@@ -146,7 +146,9 @@ static void insn_modrm_16(InsnFetch *fetch, VMXInsn *insn, unsigned mod,
     static const int8_t base[] = {
         R_EBX, R_EBX, R_EBP, R_EBP, R_ESI, R_EDI, R_EBP, R_EBX
     };
-    static const int8_t index[] = { R_ESI, R_EDI, R_ESI, R_EDI, -1, -1, -1, -1 };
+    static const int8_t index[] = {
+        R_ESI, R_EDI, R_ESI, R_EDI, -1, -1, -1, -1
+    };
 
     insn->base = mod == 0 && rm == 6 ? -1 : base[rm];
     insn->index = index[rm];

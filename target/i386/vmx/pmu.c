@@ -3,12 +3,13 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Without the virtual PMU's files there is nothing to do.
+ * cpu.h includes the virtual PMU's header if QEMU has it.  Without it there is
+ * nothing to do.
  */
 #include "qemu/osdep.h"
 #include "internal.h"
 
-#if __has_include("../vpmu/counting.h")
+#ifdef TARGET_I386_VPMU_H
 #include "../vpmu/counting.h"
 #include "../vpmu/msr.h"
 #include "../vpmu/tcg-vcpu.h"

@@ -115,7 +115,7 @@
 #define VMCS_FIELD_INDEX(field)         ((field) >> 1 & 0x1ff)
 #define VMCS_FIELD_TYPE(field)          ((field) >> 10 & 3)
 #define VMCS_FIELD_WIDTH(field)         ((field) >> 13 & 3)
-#define VMCS_FIELD_RESERVED             ~0x6fffull
+#define VMCS_FIELD_RESERVED             (~0x6fffull)
 
 /* Types of fields */
 enum {
