@@ -135,6 +135,43 @@ static uint64_t read_cr(unsigned n)
     return value;
 }
 
+/*
+ * Faults of MOV to a control register, with or without VMX: nothing may be lost
+ * that was written just before it.
+ */
+
+static uint64_t fault_rbx;
+static unsigned faults;
+
+static bool skip_mov_cr(struct frame *frame)
+{
+    if (frame->vector != 13) {
+        return false;
+    }
+    fault_rbx = frame->rbx;
+    faults++;
+    frame->rip += 3;
+    return true;
+}
+
+static void test_reserved_bits(void)
+{
+    uint64_t cr3 = read_cr(3), cr4 = read_cr(4);
+
+    trap_hook = skip_mov_cr;
+    asm volatile("mov $0x1234567, %%ebx; mov %0, %%cr4; nop" : :
+                 "r"(cr4 | 1ull << 31) : "rbx", "memory");
+    check(faults, 1, "reserved bit of CR4");
+    check(fault_rbx, 0x1234567, "reserved bit of CR4: RBX");
+    asm volatile("mov $0x7654321, %%ebx; mov %0, %%cr3; nop" : :
+                 "r"(cr3 | 1ull << 60) : "rbx", "memory");
+    check(faults, 2, "reserved bit of CR3");
+    check(fault_rbx, 0x7654321, "reserved bit of CR3: RBX");
+    trap_hook = NULL;
+    check(read_cr(3), cr3, "CR3 is unchanged");
+    check(read_cr(4), cr4, "CR4 is unchanged");
+}
+
 /* The instructions */
 
 static void test_instructions(void)
@@ -831,6 +868,7 @@ void main(void)
 {
     uint32_t r[4];
 
+    test_reserved_bits();
     cpuid(1, r);
     if (!(r[2] & 1 << 5)) {
         skip("all", "no VMX");
