@@ -252,7 +252,7 @@ static bool vmx_is_bad_cr0(uint64_t cr0)
            ((cr0 & CR0_NW_MASK) && !(cr0 & CR0_CD_MASK));
 }
 
-bool vmx_refuses_cr(CPUX86State *env, int reg, uint64_t value)
+static bool vmx_refuses_cr(CPUX86State *env, int reg, uint64_t value)
 {
     uint64_t fixed0;
 
@@ -271,8 +271,32 @@ bool vmx_refuses_cr(CPUX86State *env, int reg, uint64_t value)
                 (env->efer & MSR_EFER_LME) && !(env->cr[4] & CR4_PAE_MASK)) ||
                (!(value & CR0_PG_MASK) && (env->hflags & HF_CS64_MASK));
     case 4:
-        return env->vmx.on && (VMX_CR4_FIXED0 & ~value);
+        return (value & cr4_reserved_bits(env)) ||
+               (env->vmx.on && (VMX_CR4_FIXED0 & ~value));
     default:
         return false;
+    }
+}
+
+/* Whether MOV to CR0, CR3 or CR4 loads the PDPTEs, SDM volume 3, 4.4.1 */
+static bool vmx_loads_pdptes(CPUX86State *env, int reg, uint64_t value)
+{
+    uint64_t cr0 = reg == 0 ? value : env->cr[0];
+    uint64_t cr4 = reg == 4 ? value : env->cr[4];
+
+    return (cr0 & CR0_PG_MASK) && (cr4 & CR4_PAE_MASK) &&
+           !(env->efer & MSR_EFER_LME) &&
+           (reg == 3 ||
+            ((cr0 ^ env->cr[0]) & (CR0_CD_MASK | CR0_NW_MASK | CR0_PG_MASK)) ||
+            ((cr4 ^ env->cr[4]) & (CR4_PAE_MASK | CR4_PGE_MASK | CR4_PSE_MASK |
+                                   CR4_SMEP_MASK)));
+}
+
+void vmx_check_cr(CPUX86State *env, int reg, uint64_t value, uintptr_t retaddr)
+{
+    if (vmx_refuses_cr(env, reg, value) ||
+        (vmx_in_guest(env) && vmx_loads_pdptes(env, reg, value) &&
+         !vmx_load_pdptes(env, reg == 3 ? value : env->cr[3], retaddr))) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
     }
 }

@@ -135,7 +135,7 @@ bool vmx_check_controls(CPUX86State *env, const VMXVmcs *vmcs)
 
 /* What host and guest have in common */
 
-static bool vmx_check_cr(CPUX86State *env, uint64_t cr0, uint64_t cr3,
+static bool vmx_check_crs(CPUX86State *env, uint64_t cr0, uint64_t cr3,
                          uint64_t cr4, uint64_t cr0_fixed0)
 {
     REQUIRE(!(cr0_fixed0 & ~cr0) && !(cr0 & ~vmx_cr0_fixed1(env)));
@@ -197,7 +197,7 @@ bool vmx_check_host(CPUX86State *env, const VMXVmcs *vmcs)
     uint64_t cr4 = vmcs_get(vmcs, VMCS_HOST_CR4);
     uint64_t rip = vmcs_get(vmcs, VMCS_HOST_RIP);
 
-    REQUIRE(vmx_check_cr(env, vmcs_get(vmcs, VMCS_HOST_CR0),
+    REQUIRE(vmx_check_crs(env, vmcs_get(vmcs, VMCS_HOST_CR0),
                          vmcs_get(vmcs, VMCS_HOST_CR3), cr4, VMX_CR0_FIXED0));
     REQUIRE(vmx_check_host_msrs(env, vmcs));
     for (unsigned i = 0; i < 7; i++) {
@@ -228,7 +228,7 @@ static bool vmx_check_guest_registers(CPUX86State *env, const VMXVmcs *vmcs)
     uint64_t cr0 = vmcs_get(vmcs, VMCS_GUEST_CR0);
     uint64_t cr4 = vmcs_get(vmcs, VMCS_GUEST_CR4);
 
-    REQUIRE(vmx_check_cr(env, cr0, vmcs_get(vmcs, VMCS_GUEST_CR3), cr4,
+    REQUIRE(vmx_check_crs(env, cr0, vmcs_get(vmcs, VMCS_GUEST_CR3), cr4,
                          unrestricted ? CR0_NE_MASK : VMX_CR0_FIXED0));
     if (is_long) {
         REQUIRE((cr0 & CR0_PG_MASK) && (cr4 & CR4_PAE_MASK));
@@ -463,7 +463,7 @@ static bool vmx_check_pending_debug(CPUX86State *env, const VMXVmcs *vmcs)
     bool is_stepping = (vmcs_get(vmcs, VMCS_GUEST_RFLAGS) & TF_MASK) &&
                        !(vmcs_get(vmcs, VMCS_GUEST_DEBUGCTL) & 2);
 
-    REQUIRE(!(pending & ~(0x100full | DR6_BS)));
+    REQUIRE(!(pending & ~(uint64_t)(0xf | VMX_DEBUG_ENABLED | DR6_BS)));
     if (vmcs_get(vmcs, VMCS_GUEST_ACTIVITY) == VMX_ACTIVITY_HLT ||
         (vmcs_get(vmcs, VMCS_GUEST_BLOCKING) &
          (VMX_BLOCKED_BY_STI | VMX_BLOCKED_BY_MOV_SS))) {
@@ -484,21 +484,21 @@ static bool vmx_check_link(CPUX86State *env, const VMXVmcs *vmcs)
 
 static bool vmx_check_pdptes(CPUX86State *env, const VMXVmcs *vmcs)
 {
-    uint64_t cr3 = vmcs_get(vmcs, VMCS_GUEST_CR3) & 0xffffffe0;
-    bool has_ept = vmx_secondary(vmcs) & VMX_SECONDARY_EXEC_ENABLE_EPT;
-    uint64_t reserved = 0x1e6 | ~0ull << env_archcpu(env)->phys_bits;
+    uint64_t pdptes[4];
 
     if (!(vmcs_get(vmcs, VMCS_GUEST_CR0) & CR0_PG_MASK) ||
         !(vmcs_get(vmcs, VMCS_GUEST_CR4) & CR4_PAE_MASK) ||
         (vmcs_get(vmcs, VMCS_ENTRY_CONTROLS) & VMX_VM_ENTRY_IA32E_MODE)) {
         return true;
     }
-    for (unsigned i = 0; i < 4; i++) {
-        uint64_t pdpte = has_ept ? vmcs_get(vmcs, VMCS_GUEST_PDPTE0 + i * 2) :
-                         x86_ldq_phys(env_cpu(env), cr3 + i * 8);
-
-        REQUIRE(!(pdpte & PG_PRESENT_MASK) || !(pdpte & reserved));
+    if (!(vmx_secondary(vmcs) & VMX_SECONDARY_EXEC_ENABLE_EPT)) {
+        REQUIRE(vmx_load_pdptes(env, vmcs_get(vmcs, VMCS_GUEST_CR3), 0));
+        return true;
     }
+    for (unsigned i = 0; i < 4; i++) {
+        pdptes[i] = vmcs_get(vmcs, VMCS_GUEST_PDPTE0 + i * 2);
+    }
+    REQUIRE(vmx_set_pdptes(env, pdptes));
     return true;
 }
 

@@ -203,13 +203,28 @@ static void vmx_inject(CPUX86State *env, const VMXVmcs *vmcs, uint32_t event)
                      type == VMX_TYPE_SOFTWARE_EXCEPTION, error_code, next,
                      type == VMX_TYPE_EXTERNAL || type == VMX_TYPE_NMI);
     env->old_exception = -1;
+    env->hflags &= ~HF_INHIBIT_IRQ_MASK;
 }
 
-/* Have vmx_pending_interrupt() asked, if there is a window to wait for. */
-static void vmx_watch_windows(CPUX86State *env)
+/* The debug exceptions that are pending, SDM volume 3, 27.7.3 */
+static uint64_t vmx_pending_debug(const VMXVmcs *vmcs, uint32_t event,
+                                  bool by_mov_ss)
 {
-    if (env->vmx.primary & (VMX_CPU_BASED_VIRTUAL_INTR_PENDING |
-                            VMX_CPU_BASED_VIRTUAL_NMI_PENDING)) {
+    uint64_t pending = vmcs_get(vmcs, VMCS_GUEST_PENDING_DEBUG);
+    unsigned type = (event & VMX_EVENT_TYPE) >> VMX_EVENT_TYPE_SHIFT;
+    bool is_lost = (event & VMX_EVENT_VALID) &&
+                   !(by_mov_ss && (type == VMX_TYPE_SOFTWARE_INTERRUPT ||
+                                   type == VMX_TYPE_SOFTWARE_EXCEPTION));
+
+    return is_lost || !(pending & (VMX_DEBUG_ENABLED | DR6_BS)) ? 0 : pending;
+}
+
+/* Have vmx_pending_interrupt() asked, if there is something to wait for. */
+static void vmx_watch_boundaries(CPUX86State *env)
+{
+    if (env->vmx.pending_debug ||
+        (env->vmx.primary & (VMX_CPU_BASED_VIRTUAL_INTR_PENDING |
+                             VMX_CPU_BASED_VIRTUAL_NMI_PENDING))) {
         BQL_LOCK_GUARD();
         cpu_interrupt(env_cpu(env), CPU_INTERRUPT_VMX);
     }
@@ -219,13 +234,15 @@ static G_NORETURN void vmx_start_guest(CPUX86State *env, const VMXVmcs *vmcs)
 {
     CPUState *cs = env_cpu(env);
     uint32_t event = vmcs_get(vmcs, VMCS_ENTRY_EVENT);
-    uint64_t pending = vmcs_get(vmcs, VMCS_GUEST_PENDING_DEBUG);
+    bool by_mov_ss = vmcs_get(vmcs, VMCS_GUEST_BLOCKING) &
+                     VMX_BLOCKED_BY_MOV_SS;
 
-    vmx_watch_windows(env);
+    env->vmx.pending_debug = vmx_pending_debug(vmcs, event, by_mov_ss);
+    vmx_watch_boundaries(env);
     if (event & VMX_EVENT_VALID) {
         vmx_inject(env, vmcs, event);
-    } else if (pending & (0xf | DR6_BS)) {
-        env->dr[6] |= pending & (0xf | DR6_BS);
+    } else if (env->vmx.pending_debug && !by_mov_ss) {
+        env->dr[6] = vmx_fresh_dr6(env);
         raise_exception(env, EXCP01_DB);
     } else if (vmcs_get(vmcs, VMCS_GUEST_ACTIVITY) == VMX_ACTIVITY_HLT) {
         cs->halted = 1;

@@ -198,9 +198,15 @@ bool vmx_ept_translate(CPUX86State *env, uint64_t address, int access_type,
     return true;
 }
 
+int vmx_walk_access(CPUX86State *env, int idx)
+{
+    return idx == MMU_NESTED_IDX && vmx_in_guest(env) &&
+           !(env->nested_cr3 & EPTP_AD) ? MMU_DATA_LOAD : MMU_DATA_STORE;
+}
+
 /* The VM exit for an access that vmx_ept_translate() has found to fail */
-static VMXExit ept_exit(CPUX86State *env, uint64_t linear, int error,
-                        uint64_t address, bool is_walk)
+static VMXExit ept_exit(uint64_t linear, int error, uint64_t address,
+                        uint64_t qualification)
 {
     VMXExit exit = { .reason = VMX_EXIT_EPT_VIOLATION, .physical = address };
 
@@ -209,17 +215,7 @@ static VMXExit ept_exit(CPUX86State *env, uint64_t linear, int error,
         return exit;
     }
     exit.linear = linear;
-    exit.qualification = error | EPT_QUAL_LINEAR_VALID;
-    if (is_walk) {
-        /* The walk reads; with flags enabled, it is taken for a write, too. */
-        exit.qualification &= ~EPT_RIGHTS;
-        exit.qualification |= EPT_READ;
-        if (env->nested_cr3 & EPTP_AD) {
-            exit.qualification |= EPT_WRITE;
-        }
-    } else {
-        exit.qualification |= EPT_QUAL_TRANSLATED;
-    }
+    exit.qualification = error | qualification;
     return exit;
 }
 
@@ -230,7 +226,9 @@ void vmx_memory_fault(CPUX86State *env, uint64_t linear, int vector, int error,
     VMXExit exit;
 
     if (vector < 0) {
-        exit = ept_exit(env, linear, error, address, is_walk);
+        /* A walk that writes an entry has read it, or would have, before. */
+        exit = ept_exit(linear, error, address, EPT_QUAL_LINEAR_VALID |
+                        (is_walk ? EPT_READ : EPT_QUAL_TRANSLATED));
     }
     if (probe) {
         env->vmx.has_missed = vector < 0;
@@ -258,4 +256,39 @@ bool vmx_exit_for_memory(CPUX86State *env)
     env->vmx.exit_due = true;
     cpu_interrupt(env_cpu(env), CPU_INTERRUPT_VMX);
     return true;
+}
+
+/* The guest's page-directory-pointer entries */
+
+bool vmx_set_pdptes(CPUX86State *env, const uint64_t *pdptes)
+{
+    uint64_t reserved = 0x1e6 | ~0ull << env_archcpu(env)->phys_bits;
+
+    for (unsigned i = 0; i < 4; i++) {
+        if ((pdptes[i] & PG_PRESENT_MASK) && (pdptes[i] & reserved)) {
+            return false;
+        }
+    }
+    memcpy(env->pdptrs, pdptes, sizeof(env->pdptrs));
+    env->pdptrs_valid = true;
+    return true;
+}
+
+bool vmx_load_pdptes(CPUX86State *env, uint64_t cr3, uintptr_t retaddr)
+{
+    hwaddr address = cr3 & 0xffffffe0;
+    uint64_t pdptes[4];
+    int prot, page_size, error;
+
+    if ((env->hflags2 & HF2_NPT_MASK) &&
+        !vmx_ept_translate(env, address, MMU_DATA_LOAD, &address, &prot,
+                           &page_size, &error, retaddr)) {
+        VMXExit exit = ept_exit(0, error, address, 0);
+
+        vmx_exit(env, &exit, true, retaddr);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        pdptes[i] = x86_ldq_phys(env_cpu(env), address + i * 8);
+    }
+    return vmx_set_pdptes(env, pdptes);
 }

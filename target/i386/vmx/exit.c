@@ -155,11 +155,14 @@ static void vmx_save_guest(CPUX86State *env, VMXVmcs *vmcs)
     vmcs_set(vmcs, VMCS_GUEST_RSP, env->regs[R_ESP]);
     vmcs_set(vmcs, VMCS_GUEST_RIP, env->eip);
     vmcs_set(vmcs, VMCS_GUEST_RFLAGS, cpu_compute_eflags(env));
+    for (unsigned i = 0; env->pdptrs_valid && i < 4; i++) {
+        vmcs_set(vmcs, VMCS_GUEST_PDPTE0 + i * 2, env->pdptrs[i]);
+    }
     vmx_save_segments(env, vmcs);
     vmx_save_msrs(env, vmcs, controls);
     vmcs_set(vmcs, VMCS_GUEST_BLOCKING, vmx_blocking(env));
     vmcs_set(vmcs, VMCS_GUEST_ACTIVITY, VMX_ACTIVITY_ACTIVE);
-    vmcs_set(vmcs, VMCS_GUEST_PENDING_DEBUG, 0);
+    vmcs_set(vmcs, VMCS_GUEST_PENDING_DEBUG, env->vmx.pending_debug);
 }
 
 /* What the exit is about, and the event whose delivery it has interrupted */
@@ -268,6 +271,7 @@ static void vmx_load_host_state(CPUX86State *env, const VMXVmcs *vmcs)
     env->hflags2 &= ~HF2_NPT_MASK;
     env->tsc_offset = 0;
     env->nested_cr3 = 0;
+    env->pdptrs_valid = false;
     if (cs->interrupt_request & CPU_INTERRUPT_VMX) {
         cpu_reset_interrupt(cs, CPU_INTERRUPT_VMX);
     }
@@ -333,7 +337,8 @@ static bool vmx_access_msr(CPUX86State *env, uint32_t msr, uint64_t *value,
     } else if (msr == MSR_EFER) {
         *value = env->efer;
     } else if (msr == MSR_IA32_TSC && !write) {
-        *value = cpu_get_tsc(env) + env->tsc_offset;
+        /* The host's, even if the guest has an offset */
+        *value = cpu_get_tsc(env);
     } else if (reg && write) {
         *reg = *value;
     } else if (reg) {
@@ -429,5 +434,6 @@ void vmx_do_exit(CPUX86State *env)
         env->hflags2 |= HF2_NMI_MASK;
     }
     env->vmx.event = 0;
+    env->vmx.pending_debug = 0;
     vmx_load_host(env, &vmcs);
 }

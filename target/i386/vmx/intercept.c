@@ -75,14 +75,6 @@ static G_NORETURN void vmx_exit_mov_cr(CPUX86State *env, unsigned cr,
     vmx_exit_cr(env, cr, type, insn, insn->rm << VMX_CR_REGISTER_SHIFT);
 }
 
-static void vmx_set_cr0(CPUX86State *env, uint64_t cr0)
-{
-    if (vmx_refuses_cr(env, 0, cr0)) {
-        raise_exception_err(env, EXCP0D_GPF, 0);
-    }
-    cpu_x86_update_cr0(env, cr0);
-}
-
 static void vmx_clts(CPUX86State *env, const VMXInsn *insn)
 {
     if (env->vmx.cr0_mask & CR0_TS_MASK) {
@@ -114,7 +106,7 @@ static void vmx_lmsw(CPUX86State *env, const VMXInsn *insn)
                     more | value << VMX_CR_LMSW_SHIFT);
     }
     value = (value & 0xf & ~mask) | (env->cr[0] & (mask | CR0_PE_MASK));
-    vmx_set_cr0(env, (env->cr[0] & ~0xfull) | value);
+    helper_write_crN(env, 0, (env->cr[0] & ~0xfull) | value);
 }
 
 static uint64_t vmx_cr_operand(CPUX86State *env, const VMXInsn *insn)
@@ -122,16 +114,6 @@ static uint64_t vmx_cr_operand(CPUX86State *env, const VMXInsn *insn)
     uint64_t value = env->regs[insn->rm];
 
     return env->hflags & HF_CS64_MASK ? value : (uint32_t)value;
-}
-
-static void vmx_mov_to_cr4(CPUX86State *env, uint64_t cr4)
-{
-    if ((cr4 & cr4_reserved_bits(env)) || vmx_refuses_cr(env, 4, cr4) ||
-        (((cr4 ^ env->cr[4]) & CR4_LA57_MASK) &&
-         (env->hflags & HF_CS64_MASK))) {
-        raise_exception_err(env, EXCP0D_GPF, 0);
-    }
-    cpu_x86_update_cr4(env, cr4);
 }
 
 /*
@@ -160,11 +142,7 @@ static void vmx_write_masked(CPUX86State *env, unsigned cr, uintptr_t retaddr)
             vmx_exit_mov_cr(env, cr, VMX_CR_MOV_TO, &insn);
         }
         value = (value & ~mask) | (env->cr[cr] & mask);
-        if (cr) {
-            vmx_mov_to_cr4(env, value);
-        } else {
-            vmx_set_cr0(env, value);
-        }
+        helper_write_crN(env, cr, value);
     }
     vmx_complete(env, insn.length);
 }
@@ -215,7 +193,7 @@ static void vmx_write_cr3(CPUX86State *env, uintptr_t retaddr)
     value = vmx_cr_operand(env, &insn);
     for (unsigned i = 0; i < env->vmx.cr3_targets; i++) {
         if (value == env->vmx.cr3_target[i]) {
-            cpu_x86_update_cr3(env, value);
+            helper_write_crN(env, 3, value);
             vmx_complete(env, insn.length);
         }
     }
@@ -292,14 +270,44 @@ static G_NORETURN void vmx_exit_exception(CPUX86State *env, unsigned vector,
     vmx_exit(env, &exit, type >= VMX_TYPE_SOFTWARE_INTERRUPT, retaddr);
 }
 
+#define VMX_DR6_CAUSES          (0xf | DR6_BD | DR6_BS)
+
+uint64_t vmx_fresh_dr6(CPUX86State *env)
+{
+    if (!vmx_in_guest(env)) {
+        return env->dr[6];
+    }
+    env->vmx.dr6 = env->dr[6];
+    return env->dr[6] & ~VMX_DR6_CAUSES;
+}
+
+/*
+ * A debug exception, whose causes DR6 has got already.  A VM exit reports them
+ * and leaves DR6 and DR7.GD as they were; the guest finds the sticky ones, too.
+ */
+static void vmx_debug_exception(CPUX86State *env, uintptr_t retaddr)
+{
+    uint64_t causes = (env->dr[6] | env->vmx.pending_debug) & VMX_DR6_CAUSES;
+
+    env->vmx.pending_debug = 0;
+    if (!vmx_wants_exception(env, EXCP01_DB, 0)) {
+        env->dr[6] |= causes | (env->vmx.dr6 & (DR6_BD | DR6_BS));
+        return;
+    }
+    env->dr[6] = env->vmx.dr6;
+    if (causes & DR6_BD) {
+        env->dr[7] |= DR7_GD;
+    }
+    vmx_exit_exception(env, EXCP01_DB, VMX_TYPE_EXCEPTION, 0, causes, retaddr);
+}
+
 static void vmx_exception(CPUX86State *env, unsigned vector,
                           uint32_t error_code, uintptr_t retaddr)
 {
-    if (vmx_wants_exception(env, vector, error_code)) {
-        uint64_t debug = vector == EXCP01_DB ?
-                         env->dr[6] & (0xf | DR6_BD | DR6_BS) : 0;
-
-        vmx_exit_exception(env, vector, VMX_TYPE_EXCEPTION, error_code, debug,
+    if (vector == EXCP01_DB) {
+        vmx_debug_exception(env, retaddr);
+    } else if (vmx_wants_exception(env, vector, error_code)) {
+        vmx_exit_exception(env, vector, VMX_TYPE_EXCEPTION, error_code, 0,
                            retaddr);
     }
     if (vmx_makes_double_fault(env, vector) &&
@@ -394,6 +402,11 @@ static bool vmx_is_open(CPUX86State *env)
     return (env->eflags & IF_MASK) && !(env->hflags & HF_INHIBIT_IRQ_MASK);
 }
 
+static bool vmx_is_debug_due(CPUX86State *env)
+{
+    return env->vmx.pending_debug && !(env->hflags & HF_INHIBIT_IRQ_MASK);
+}
+
 static bool vmx_is_nmi_window(CPUX86State *env)
 {
     return (env->vmx.primary & VMX_CPU_BASED_VIRTUAL_NMI_PENDING) &&
@@ -411,7 +424,8 @@ int vmx_pending_interrupt(CPUX86State *env, int request)
         return CPU_INTERRUPT_SMI;
     }
     if ((request & CPU_INTERRUPT_VMX) &&
-        (env->vmx.exit_due || vmx_is_nmi_window(env))) {
+        (env->vmx.exit_due || vmx_is_debug_due(env) ||
+         vmx_is_nmi_window(env))) {
         return CPU_INTERRUPT_VMX;
     }
     if ((request & CPU_INTERRUPT_NMI) && !nmi_blocked) {
@@ -436,6 +450,10 @@ void vmx_boundary_exit(CPUX86State *env)
     if (env->vmx.exit_due) {
         env->vmx.exit_due = false;
         vmx_exit(env, &env->vmx.missed, false, 0);
+    }
+    if (vmx_is_debug_due(env)) {
+        env->dr[6] = vmx_fresh_dr6(env);
+        raise_exception(env, EXCP01_DB);
     }
     vmx_exit_event(env, vmx_is_nmi_window(env) ? VMX_EXIT_NMI_WINDOW :
                                                  VMX_EXIT_INTERRUPT_WINDOW, 0);
@@ -704,6 +722,11 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
         break;
     case SVM_EXIT_RDTSC:
         vmx_rdtsc(env, retaddr);
+        break;
+    case SVM_EXIT_RDTSCP:
+        if (!(env->vmx.secondary & VMX_SECONDARY_EXEC_RDTSCP)) {
+            raise_exception_ra(env, EXCP06_ILLOP, retaddr);
+        }
         break;
     case SVM_EXIT_INVLPG:
         vmx_invlpg(env, retaddr);

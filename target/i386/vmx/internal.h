@@ -116,6 +116,9 @@ enum {
 #define VMX_BLOCKED_BY_SMI      4
 #define VMX_BLOCKED_BY_NMI      8
 
+/* VMCS_GUEST_PENDING_DEBUG: as DR6, and whether there was an enabled breakpoint */
+#define VMX_DEBUG_ENABLED       (1 << 12)
+
 /* VMCS_GUEST_ACTIVITY */
 #define VMX_ACTIVITY_ACTIVE     0
 #define VMX_ACTIVITY_HLT        1
@@ -358,6 +361,15 @@ void vmx_page_fault(CPUX86State *env, int error_code, uint64_t linear,
  * vmx_is_eptp: whether @eptp can be an EPT pointer
  */
 bool vmx_is_eptp(CPUX86State *env, uint64_t eptp);
+
+/**
+ * vmx_set_pdptes, vmx_load_pdptes: the PDPTEs of a guest with PAE paging
+ *
+ * To TCG they are valid until the VM exit.  Return false, having done nothing,
+ * if one of them has a reserved bit set.
+ */
+bool vmx_set_pdptes(CPUX86State *env, const uint64_t *pdptes);
+bool vmx_load_pdptes(CPUX86State *env, uint64_t cr3, uintptr_t retaddr);
 
 /* caps.c */
 

@@ -46,6 +46,7 @@ const VMStateDescription vmstate_vmx = {
         VMSTATE_UINT32(env.vmx.event, X86CPU),
         VMSTATE_UINT32(env.vmx.event_error, X86CPU),
         VMSTATE_UINT32(env.vmx.event_length, X86CPU),
+        VMSTATE_UINT64(env.vmx.pending_debug, X86CPU),
         VMSTATE_UINT64(env.nested_cr3, X86CPU),
         VMSTATE_UINT64(env.tsc_offset, X86CPU),
         VMSTATE_UINT64(env.vmx.tsc_offset, X86CPU),

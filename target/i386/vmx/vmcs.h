@@ -134,7 +134,7 @@ enum {
 };
 
 /* The highest index that is in use; IA32_VMX_VMCS_ENUM */
-#define VMCS_MAX_INDEX                  22
+#define VMCS_MAX_INDEX          VMCS_FIELD_INDEX(VMCS_GUEST_SYSENTER_CS)
 
 /*
  * The layout in memory.  Every field has a slot of eight bytes.  What a VM

@@ -52,9 +52,12 @@ typedef struct VMXExit {
  * @exit_controls: those of VM exits
  * @event: the event being delivered, as in VMCS_IDT_EVENT; 0: none
  * @event_error, @event_length: its error code, length of the instruction
+ * @pending_debug: debug exceptions held back by MOV SS, as in
+ *     VMCS_GUEST_PENDING_DEBUG
  *
- * Valid from the decision for a VM exit until it is done:
- * @exit
+ * Valid for a short time:
+ * @dr6: DR6 before the debug exception that is about to be raised
+ * @exit: from the decision for a VM exit until it is done
  *
  * Of an access by the processor itself, which cannot fault, to memory of the
  * guest that EPT does not map (see vmx_exit_for_memory()):
@@ -94,7 +97,9 @@ typedef struct VMXState {
     uint32_t event_error;
     uint32_t event_length;
     uint64_t tsc_offset;
+    uint64_t pending_debug;
 
+    uint64_t dr6;
     VMXExit exit;
     VMXExit missed;
     uint64_t missed_vmcs;
@@ -143,6 +148,8 @@ int vmx_pending_interrupt(struct CPUArchState *env, int request);
 
 /**
  * vmx_boundary_exit: CPU_INTERRUPT_VMX was chosen; does not return
+ *
+ * A VM exit, or a debug exception that was held back.
  */
 void vmx_boundary_exit(struct CPUArchState *env);
 
@@ -196,6 +203,14 @@ void vmx_check_intercept(struct CPUArchState *env, uint32_t type,
 void vmx_check_io(struct CPUArchState *env, uint32_t port, uint32_t param);
 
 /**
+ * vmx_fresh_dr6: DR6 without what earlier debug exceptions have left there
+ *
+ * Outside of non-root operation simply DR6.  What is added to it is told from
+ * what was there when the exception is raised.
+ */
+uint64_t vmx_fresh_dr6(struct CPUArchState *env);
+
+/**
  * vmx_triple_fault: leave a guest that would shut down; does not return
  */
 void vmx_triple_fault(struct CPUArchState *env, uintptr_t retaddr);
@@ -238,6 +253,15 @@ bool vmx_ept_translate(struct CPUArchState *env, uint64_t address,
                        int *page_size, int *error, uintptr_t retaddr);
 
 /**
+ * vmx_walk_access: how a walk of page tables with MMU index @idx accesses them
+ *
+ * Without accessed and dirty flags in the EPT it reads, until it has to write.
+ *
+ * Returns: a MMUAccessType
+ */
+int vmx_walk_access(struct CPUArchState *env, int idx);
+
+/**
  * vmx_memory_fault: leave the guest for what a memory access has found
  * @linear: what was accessed
  * @vector: the fault that it is, or -1 if vmx_ept_translate() has failed
@@ -262,9 +286,10 @@ bool vmx_rdmsr(struct CPUArchState *env, uint64_t *value, uintptr_t retaddr);
 bool vmx_wrmsr(struct CPUArchState *env, uint64_t value, uintptr_t retaddr);
 
 /**
- * vmx_refuses_cr: whether MOV to CR0 or CR4 is a #GP in VMX operation
+ * vmx_check_cr: MOV to a control register: raise #GP, or load a guest's PDPTEs
  */
-bool vmx_refuses_cr(struct CPUArchState *env, int reg, uint64_t value);
+void vmx_check_cr(struct CPUArchState *env, int reg, uint64_t value,
+                  uintptr_t retaddr);
 
 #else
 
