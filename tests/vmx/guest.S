@@ -69,6 +69,9 @@ guest rdtsc
 guest rdtscp
         rdtscp
         vmcall
+guest rdpid
+        rdpid %rax
+        vmcall
 guest invd
         invd
         vmcall
@@ -146,6 +149,10 @@ guest store
         vmcall
 guest nothing
         vmcall
+guest steps
+        nop
+        nop
+        vmcall
 guest sti
         sti
         nop
@@ -154,6 +161,16 @@ guest sti
 guest triple
         lidt zero_idt
         ud2
+
+/* In a guest with PAE paging: load from EBX, reload CR3, load again. */
+        .code32
+guest pae
+        mov (%ebx), %ecx
+        mov %cr3, %eax
+        mov %eax, %cr3
+        mov (%ebx), %edx
+        vmcall
+        .code64
 
 /* Of a known length: 6 instructions, 2 of them branches, 1 taken. */
 guest count

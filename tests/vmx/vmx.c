@@ -37,6 +37,7 @@
 #define REASON_WBINVD           54
 
 #define PRIMARY_WINDOW          (1u << 2)
+#define PRIMARY_TSC_OFFSET      (1u << 3)
 #define PRIMARY_HLT             (1u << 7)
 #define PRIMARY_INVLPG          (1u << 9)
 #define PRIMARY_RDTSC           (1u << 12)
@@ -54,13 +55,26 @@
 #define SECONDARY_DESC          (1u << 2)
 #define SECONDARY_RDTSCP        (1u << 3)
 #define SECONDARY_WBINVD        (1u << 6)
+#define ENTRY_DEBUG             (1u << 2)
 #define ENTRY_IA32E             (1u << 9)
 #define ENTRY_GLOBAL_CTRL       (1u << 13)
+#define EXIT_DEBUG              (1u << 2)
 #define EXIT_HOST_64            (1u << 9)
 #define EXIT_GLOBAL_CTRL        (1u << 12)
 #define EXIT_LOAD_EFER          (1u << 21)
 
 #define CR0_TS                  8
+#define FLAGS_TF                0x100
+#define MSR_TSC_AUX             0xc0000103
+#define BLOCKED_BY_MOV_SS       2
+
+/* DR6, and the field for pending debug exceptions */
+#define DEBUG_B0                (1 << 0)
+#define DEBUG_ENABLED           (1 << 12)
+#define DEBUG_BD                (1 << 13)
+#define DEBUG_BS                (1 << 14)
+#define DR7_GD                  (1 << 13)
+
 #define EVENT(type, vector)     (1u << 31 | (type) << 8 | (vector))
 #define EVENT_ERROR             (1u << 11)
 
@@ -71,6 +85,8 @@ static uint64_t ept[3][512] __attribute__((aligned(4096)));
 static uint64_t ept_page[512] __attribute__((aligned(4096)));
 static struct gate guest_idt[32] __attribute__((aligned(16)));
 static uint64_t guest_stack[512] __attribute__((aligned(64)));
+static uint64_t pae_pd[512] __attribute__((aligned(4096)));
+static uint64_t pae_pdpt[4] __attribute__((aligned(32)));
 static uint64_t regs[4];
 static uint32_t revision;
 
@@ -235,6 +251,22 @@ static void test_fields(void)
     check(get(VMCS_TSC_OFFSET | 1), 0x11223344, "upper half read");
 }
 
+/* IA32_VMX_VMCS_ENUM names the highest index that any field has. */
+static void test_highest_index(void)
+{
+    unsigned highest = 0;
+    uint64_t value;
+
+    for (unsigned index = 0; index < 512; index++) {
+        for (unsigned i = 0; i < 16; i++) {
+            if (!vmread(index << 1 | (i & 3) << 10 | i >> 2 << 13, &value)) {
+                highest = index;
+            }
+        }
+    }
+    check(rdmsr(0x48a), highest << 1, "IA32_VMX_VMCS_ENUM");
+}
+
 /* A VMCS for a guest as its hypervisor is */
 
 static void set_controls(uint32_t field, uint32_t msr, uint32_t controls)
@@ -384,6 +416,51 @@ static void test_insns(void)
           "vmread: instruction information");
 }
 
+/* RDTSCP and RDPID do not exist without "enable RDTSCP". */
+static void test_tsc_aux(void)
+{
+    wrmsr(MSR_TSC_AUX, 0x77);
+    set_vmcs(guest_rdtscp);
+    check(enter(), REASON_VMCALL, "RDTSCP: disabled");
+    check(regs[0], 6, "RDTSCP: disabled, #UD");
+    set_vmcs(guest_rdpid);
+    check(enter(), REASON_VMCALL, "RDPID: disabled");
+    check(regs[0], 6, "RDPID: disabled, #UD");
+    set_vmcs(guest_rdpid);
+    set_controls(VMCS_SECONDARY_CONTROLS, 0x48b, SECONDARY_RDTSCP);
+    set_controls(VMCS_PRIMARY_CONTROLS, 0x48e, PRIMARY_SECONDARY);
+    check(enter(), REASON_VMCALL, "RDPID: enabled");
+    check(regs[0], 0x77, "RDPID: enabled, value");
+}
+
+static uint64_t rdtsc(void)
+{
+    uint32_t low, high;
+
+    asm volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
+/* What a VM exit stores is the host's TSC. */
+static void test_tsc_store(void)
+{
+    uint64_t before, stored;
+
+    set_vmcs(guest_rdtsc);
+    set_controls(VMCS_PRIMARY_CONTROLS, 0x48e, PRIMARY_TSC_OFFSET);
+    vmwrite(VMCS_TSC_OFFSET, 1ull << 50);
+    memset(page_bitmap[1], 0, 16);
+    page_bitmap[1][0] = 0x10;
+    vmwrite(VMCS_EXIT_MSR_STORE_ADDR, (uintptr_t)page_bitmap[1]);
+    vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 1);
+    before = rdtsc();
+    check(enter(), REASON_VMCALL, "TSC");
+    result(((regs[3] << 32 | regs[0]) - before) >> 48 == 4,
+           "TSC: the guest's has the offset");
+    stored = *(uint64_t *)&page_bitmap[1][8];
+    result(before <= stored && stored <= rdtsc(), "TSC: what is stored has none");
+}
+
 /* Masks and shadows of CR0 and CR4; bitmaps */
 
 static void test_masks(void)
@@ -464,6 +541,131 @@ static void test_exceptions(void)
     check(enter(), REASON_EXCEPTION, "#PF exits");
     check(get(VMCS_EXIT_EVENT), EVENT(3, 14) | EVENT_ERROR, "#PF exits: event");
     check(get(VMCS_EXIT_QUALIFICATION), WINDOW + 8, "#PF exits: address");
+}
+
+/* In its error code, a reserved bit comes with the bit P. */
+static void test_reserved_bit(void)
+{
+    uint64_t old = window_pt[1];
+
+    window_pt[1] = 1ull << 51 | old | 1;
+    set_vmcs(guest_load);
+    vmwrite(VMCS_EXCEPTION_BITMAP, 1 << 14);
+    regs[0] = WINDOW + 0x1000;
+    check(enter(), REASON_EXCEPTION, "reserved bit: #PF");
+    check(get(VMCS_EXIT_ERROR_CODE), 9, "reserved bit: error code");
+    window_pt[1] = old;
+}
+
+/* Debug exceptions: pending ones, and what an exit reports and changes */
+
+static const struct {
+    const char *name;
+    uint32_t flags, blocking, pending;
+    uint64_t qualification;
+    uint32_t place;
+} debug_cases[] = {
+    { "single-step", FLAGS_TF, 0, 0, DEBUG_BS, 1 },
+    { "pending", 0, 0, DEBUG_ENABLED | DEBUG_B0, DEBUG_B0, 0 },
+    { "pending step", FLAGS_TF, 0, DEBUG_BS, DEBUG_BS, 0 },
+    { "pending behind MOV SS", 0, BLOCKED_BY_MOV_SS, DEBUG_ENABLED | DEBUG_B0,
+      DEBUG_B0, 1 },
+    { "both behind MOV SS", FLAGS_TF, BLOCKED_BY_MOV_SS,
+      DEBUG_BS | DEBUG_ENABLED | DEBUG_B0, DEBUG_BS | DEBUG_B0, 1 },
+};
+
+static void write_dr6(uint64_t value)
+{
+    asm volatile("mov %0, %%dr6" : : "r"(value));
+}
+
+static uint64_t read_dr6(void)
+{
+    uint64_t value;
+
+    asm volatile("mov %%dr6, %0" : "=r"(value));
+    return value;
+}
+
+static void test_debug(void)
+{
+    /* Stale: single-step, breakpoints 1 and 3 */
+    const uint64_t stale = 0xffff0ff0 | DEBUG_BS | 10;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(debug_cases); i++) {
+        const char *name = debug_cases[i].name;
+
+        set_vmcs(guest_steps);
+        vmwrite(VMCS_EXCEPTION_BITMAP, 1 << 1);
+        vmwrite(VMCS_GUEST_RFLAGS, debug_cases[i].flags | 2);
+        vmwrite(VMCS_GUEST_BLOCKING, debug_cases[i].blocking);
+        vmwrite(VMCS_GUEST_PENDING_DEBUG, debug_cases[i].pending);
+        write_dr6(stale);
+        check(enter(), REASON_EXCEPTION, "#DB, %s", name);
+        check(get(VMCS_EXIT_QUALIFICATION), debug_cases[i].qualification,
+              "#DB, %s: qualification", name);
+        check(get(VMCS_GUEST_RIP) - (uintptr_t)guest_steps,
+              debug_cases[i].place, "#DB, %s: place", name);
+        check(get(VMCS_GUEST_PENDING_DEBUG), 0, "#DB, %s: not pending", name);
+        check(read_dr6(), stale, "#DB, %s: DR6", name);
+    }
+
+    /* DR7.GD */
+    set_vmcs(guest_mov_dr);
+    vmwrite(VMCS_EXCEPTION_BITMAP, 1 << 1);
+    set_controls(VMCS_ENTRY_CONTROLS, 0x490, ENTRY_IA32E | ENTRY_DEBUG);
+    set_controls(VMCS_EXIT_CONTROLS, 0x48f, EXIT_HOST_64 | EXIT_DEBUG);
+    vmwrite(VMCS_GUEST_DR7, 0x400 | DR7_GD);
+    check(enter(), REASON_EXCEPTION, "#DB, MOV DR");
+    check(get(VMCS_EXIT_QUALIFICATION), DEBUG_BD, "#DB, MOV DR: qualification");
+    check(get(VMCS_GUEST_DR7), 0x400 | DR7_GD, "#DB, MOV DR: DR7");
+    check(read_dr6(), stale, "#DB, MOV DR: DR6");
+
+    /* The guest's own #DB finds the old flags, too. */
+    set_vmcs(guest_steps);
+    vmwrite(VMCS_GUEST_RFLAGS, FLAGS_TF | 2);
+    write_dr6(0xffff0ff0 | DEBUG_BD | 10);
+    check(enter(), REASON_VMCALL, "#DB, the guest's own");
+    check(regs[0], 1, "#DB, the guest's own: vector");
+    check(read_dr6(), 0xffff0ff0 | DEBUG_BD | DEBUG_BS,
+          "#DB, the guest's own: DR6");
+}
+
+/* Debug exceptions that are not delivered */
+static void test_debug_pending(void)
+{
+    set_vmcs(guest_steps);
+    vmwrite(VMCS_EXCEPTION_BITMAP, 1 << 1);
+    vmwrite(VMCS_GUEST_PENDING_DEBUG, DEBUG_B0);
+    check(enter(), REASON_VMCALL, "pending #DB: not enabled");
+    set_vmcs(guest_cpuid);
+    vmwrite(VMCS_EXCEPTION_BITMAP, 1 << 1);
+    vmwrite(VMCS_GUEST_BLOCKING, BLOCKED_BY_MOV_SS);
+    vmwrite(VMCS_GUEST_PENDING_DEBUG, DEBUG_ENABLED | DEBUG_B0);
+    check(enter(), REASON_CPUID, "pending #DB: another exit");
+    check(get(VMCS_GUEST_PENDING_DEBUG), DEBUG_ENABLED | DEBUG_B0,
+          "pending #DB: saved by another exit");
+    check(get(VMCS_GUEST_BLOCKING), BLOCKED_BY_MOV_SS,
+          "pending #DB: blocking saved");
+
+    /* Injection: of #GP, it is lost; of #BP after MOV SS, it follows. */
+    set_vmcs(guest_nothing);
+    vmwrite(VMCS_EXCEPTION_BITMAP, 1 << 1);
+    vmwrite(VMCS_GUEST_BLOCKING, BLOCKED_BY_MOV_SS);
+    vmwrite(VMCS_GUEST_PENDING_DEBUG, DEBUG_ENABLED | DEBUG_B0);
+    vmwrite(VMCS_ENTRY_EVENT, EVENT(3, 6));
+    check(enter(), REASON_VMCALL, "pending #DB: #UD injected");
+    check(regs[0], 6, "pending #DB: #UD injected, vector");
+    check(get(VMCS_GUEST_BLOCKING), 0, "injection ends blocking by MOV SS");
+    set_vmcs(guest_nothing);
+    vmwrite(VMCS_EXCEPTION_BITMAP, 1 << 1);
+    vmwrite(VMCS_GUEST_BLOCKING, BLOCKED_BY_MOV_SS);
+    vmwrite(VMCS_GUEST_PENDING_DEBUG, DEBUG_ENABLED | DEBUG_B0);
+    vmwrite(VMCS_ENTRY_EVENT, EVENT(6, 3));
+    vmwrite(VMCS_ENTRY_INSN_LENGTH, 1);
+    check(enter(), REASON_EXCEPTION, "pending #DB: #BP injected");
+    check(get(VMCS_GUEST_RIP), (uintptr_t)guest_stubs + 3 * 16,
+          "pending #DB: #BP injected, place");
 }
 
 static void test_injection(void)
@@ -550,6 +752,102 @@ static void test_ept(void)
     set_ept(guest_load, 6 << 3 | 6);
     check(enter(), REASON_EPT_MISCONFIG, "EPT: misconfigured");
     check(get(VMCS_GUEST_PHYS_ADDR), address, "EPT: misconfigured, address");
+}
+
+/*
+ * A walk of the guest's page tables, which EPT lets it only read: with the EPT's
+ * flags it is a write, without them only to set a flag of the guest's.
+ */
+static void test_ept_walk(void)
+{
+    static const struct {
+        uint64_t eptp, flags, reason;
+    } cases[] = {
+        { 0, 0, REASON_EPT },
+        { 0, 0x20, REASON_VMCALL },
+        { 1 << 6, 0x20, REASON_EPT },
+    };
+    uint64_t old = window_pt[1];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        window_pt[1] = (old & ~0x60ull) | 1 | cases[i].flags;
+        set_ept(guest_load, 6 << 3 | 7);
+        vmwrite(VMCS_EPT_PTR, (uintptr_t)ept[0] | 3 << 3 | 6 | cases[i].eptp);
+        ept[2][(uintptr_t)window_pt >> 21] &= ~2ull;
+        regs[0] = WINDOW + 0x1000;
+        check(enter(), cases[i].reason, "EPT, walk %u", i);
+        if (cases[i].reason == REASON_EPT) {
+            check(get(VMCS_EXIT_QUALIFICATION), 0xab,
+                  "EPT, walk %u: qualification", i);
+        }
+        check(window_pt[1] & 0x60, cases[i].flags, "EPT, walk %u: flags", i);
+    }
+    window_pt[1] = old;
+}
+
+/* PAE paging, whose page-directory-pointer entries are registers */
+
+static void set_pae(bool with_ept)
+{
+    if (with_ept) {
+        set_ept(guest_pae, 6 << 3 | 7);
+    } else {
+        set_vmcs(guest_pae);
+    }
+    for (unsigned i = 0; i < 512; i++) {
+        pae_pd[i] = (uint64_t)i << 21 | 0x83;
+    }
+    memset(pae_pdpt, 0, sizeof(pae_pdpt));
+    pae_pdpt[0] = (uintptr_t)pae_pd | 1;
+    set_controls(VMCS_ENTRY_CONTROLS, 0x490, 0);
+    vmwrite(VMCS_GUEST_ES_SEL + 2, SEL_KERNEL32);
+    vmwrite(VMCS_GUEST_ES_RIGHTS + 2, 0xc09b);
+    vmwrite(VMCS_GUEST_CR3, (uintptr_t)pae_pdpt);
+    vmwrite(VMCS_GUEST_PDPTE0, pae_pdpt[0]);
+    vmwrite(VMCS_EXCEPTION_BITMAP, 1 << 13);
+    guest_stack[0] = 0x77;
+    regs[1] = (uintptr_t)guest_stack;
+}
+
+static void test_pae(void)
+{
+    set_pae(false);
+    check(enter(), REASON_VMCALL, "PAE");
+    check(regs[2] << 32 | regs[3], 0x7700000077, "PAE: what was loaded");
+    check(pae_pdpt[0], (uintptr_t)pae_pd | 1, "PAE: PDPTE is unchanged");
+    set_pae(false);
+    pae_pdpt[3] = 3;
+    check(enter(), REASON_BAD_GUEST, "PAE: reserved bit");
+    check(get(VMCS_EXIT_QUALIFICATION), 2, "PAE: reserved bit, qualification");
+    /* The flag of the PDPTE that is not there does not count. */
+    set_pae(false);
+    pae_pdpt[3] = 2;
+    check(enter(), REASON_VMCALL, "PAE: absent entry");
+
+    /* With EPT the VMCS has them, until the guest writes to CR3. */
+    set_pae(true);
+    pae_pdpt[1] = 3;
+    check(enter(), REASON_EXCEPTION, "PAE, EPT: reserved bit, MOV to CR3");
+    check(get(VMCS_EXIT_EVENT), EVENT(3, 13) | EVENT_ERROR,
+          "PAE, EPT: reserved bit, event");
+    check(regs[2], 0x77, "PAE, EPT: what was loaded");
+    check(get(VMCS_GUEST_PDPTE0), (uintptr_t)pae_pd | 1,
+          "PAE, EPT: saved");
+    set_pae(true);
+    vmwrite(VMCS_GUEST_PDPTE0 + 6, 1 << 8 | 1);
+    check(enter(), REASON_BAD_GUEST, "PAE, EPT: reserved bit in the VMCS");
+    set_pae(true);
+    pae_pdpt[2] = 0x5001;
+    check(enter(), REASON_VMCALL, "PAE, EPT");
+    check(get(VMCS_GUEST_PDPTE0 + 4), 0x5001, "PAE, EPT: loaded and saved");
+    set_pae(true);
+    ept[2][100] = 0;
+    vmwrite(VMCS_GUEST_CR3, 100ull << 21);
+    check(enter(), REASON_EPT, "PAE, EPT: MOV to CR3");
+    check(get(VMCS_EXIT_QUALIFICATION), 1,
+          "PAE, EPT: MOV to CR3, qualification");
+    check(get(VMCS_GUEST_PHYS_ADDR), 100ull << 21,
+          "PAE, EPT: MOV to CR3, address");
 }
 
 /* The PMU */
@@ -895,12 +1193,20 @@ void main(void)
     }
     test_instructions();
     test_fields();
+    test_highest_index();
     test_insns();
+    test_tsc_aux();
+    test_tsc_store();
     test_masks();
     test_bitmaps();
     test_exceptions();
+    test_reserved_bit();
+    test_debug();
+    test_debug_pending();
     test_injection();
     test_ept();
+    test_ept_walk();
+    test_pae();
     test_counting();
     test_pebs();
     test_bad_entries();
