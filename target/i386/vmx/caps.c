@@ -19,61 +19,56 @@
  * All that is there, by feature word.  Bits of the EPT and VPID capabilities
  * that belong to no property are added to those that do.
  */
-static uint64_t vmx_offered(int word)
-{
-    switch (word) {
-    case FEAT_1_ECX:
-        return CPUID_EXT_VMX;
-    case FEAT_VMX_PINBASED_CTLS:
-        return VMX_PIN_BASED_EXT_INTR_MASK | VMX_PIN_BASED_NMI_EXITING |
-               VMX_PIN_BASED_VIRTUAL_NMIS;
-    case FEAT_VMX_PROCBASED_CTLS:
-        return VMX_CPU_BASED_VIRTUAL_INTR_PENDING |
-               VMX_CPU_BASED_USE_TSC_OFFSETING | VMX_CPU_BASED_HLT_EXITING |
-               VMX_CPU_BASED_INVLPG_EXITING | VMX_CPU_BASED_MWAIT_EXITING |
-               VMX_CPU_BASED_RDPMC_EXITING | VMX_CPU_BASED_RDTSC_EXITING |
-               VMX_CPU_BASED_CR3_LOAD_EXITING |
-               VMX_CPU_BASED_CR3_STORE_EXITING |
-               VMX_CPU_BASED_CR8_LOAD_EXITING |
-               VMX_CPU_BASED_CR8_STORE_EXITING |
-               VMX_CPU_BASED_VIRTUAL_NMI_PENDING |
-               VMX_CPU_BASED_MOV_DR_EXITING |
-               VMX_CPU_BASED_UNCOND_IO_EXITING |
-               VMX_CPU_BASED_USE_IO_BITMAPS | VMX_CPU_BASED_USE_MSR_BITMAPS |
-               VMX_CPU_BASED_MONITOR_EXITING | VMX_CPU_BASED_PAUSE_EXITING |
-               VMX_CPU_BASED_ACTIVATE_SECONDARY_CONTROLS;
-    case FEAT_VMX_SECONDARY_CTLS:
-        return VMX_SECONDARY_EXEC_ENABLE_EPT | VMX_SECONDARY_EXEC_DESC |
-               VMX_SECONDARY_EXEC_RDTSCP | VMX_SECONDARY_EXEC_ENABLE_VPID |
-               VMX_SECONDARY_EXEC_WBINVD_EXITING |
-               VMX_SECONDARY_EXEC_UNRESTRICTED_GUEST;
-    case FEAT_VMX_EXIT_CTLS:
-        return VMX_VM_EXIT_SAVE_DEBUG_CONTROLS | VMX_VM_EXIT_ACK_INTR_ON_EXIT |
-               VMX_VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL |
-               VMX_VM_EXIT_SAVE_IA32_PAT | VMX_VM_EXIT_LOAD_IA32_PAT |
-               VMX_VM_EXIT_SAVE_IA32_EFER | VMX_VM_EXIT_LOAD_IA32_EFER;
-    case FEAT_VMX_ENTRY_CTLS:
-        return VMX_VM_ENTRY_LOAD_DEBUG_CONTROLS | VMX_VM_ENTRY_IA32E_MODE |
-               VMX_VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL |
-               VMX_VM_ENTRY_LOAD_IA32_PAT | VMX_VM_ENTRY_LOAD_IA32_EFER;
-    case FEAT_VMX_MISC:
-        return MSR_VMX_MISC_STORE_LMA | MSR_VMX_MISC_ACTIVITY_HLT;
-    case FEAT_VMX_EPT_VPID_CAPS:
-        return MSR_VMX_EPT_EXECONLY | MSR_VMX_EPT_PAGE_WALK_LENGTH_4 |
-               MSR_VMX_EPT_WB | MSR_VMX_EPT_2MB | MSR_VMX_EPT_1GB |
-               MSR_VMX_EPT_INVEPT | MSR_VMX_EPT_AD_BITS |
-               MSR_VMX_EPT_INVEPT_SINGLE_CONTEXT |
-               MSR_VMX_EPT_INVEPT_ALL_CONTEXT | MSR_VMX_EPT_INVVPID |
-               MSR_VMX_EPT_INVVPID_SINGLE_ADDR |
-               MSR_VMX_EPT_INVVPID_SINGLE_CONTEXT |
-               MSR_VMX_EPT_INVVPID_ALL_CONTEXT |
-               MSR_VMX_EPT_INVVPID_SINGLE_CONTEXT_NOGLOBALS;
-    case FEAT_VMX_BASIC:
-        return MSR_VMX_BASIC_INS_OUTS | MSR_VMX_BASIC_TRUE_CTLS;
-    default:
-        return 0;
-    }
-}
+static const uint64_t vmx_offered[FEATURE_WORDS] = {
+    [FEAT_1_ECX] =
+        CPUID_EXT_VMX,
+    [FEAT_VMX_PINBASED_CTLS] =
+        VMX_PIN_BASED_EXT_INTR_MASK | VMX_PIN_BASED_NMI_EXITING |
+        VMX_PIN_BASED_VIRTUAL_NMIS,
+    [FEAT_VMX_PROCBASED_CTLS] =
+        VMX_CPU_BASED_VIRTUAL_INTR_PENDING |
+        VMX_CPU_BASED_USE_TSC_OFFSETING | VMX_CPU_BASED_HLT_EXITING |
+        VMX_CPU_BASED_INVLPG_EXITING | VMX_CPU_BASED_MWAIT_EXITING |
+        VMX_CPU_BASED_RDPMC_EXITING | VMX_CPU_BASED_RDTSC_EXITING |
+        VMX_CPU_BASED_CR3_LOAD_EXITING |
+        VMX_CPU_BASED_CR3_STORE_EXITING |
+        VMX_CPU_BASED_CR8_LOAD_EXITING |
+        VMX_CPU_BASED_CR8_STORE_EXITING |
+        VMX_CPU_BASED_VIRTUAL_NMI_PENDING |
+        VMX_CPU_BASED_MOV_DR_EXITING |
+        VMX_CPU_BASED_UNCOND_IO_EXITING |
+        VMX_CPU_BASED_USE_IO_BITMAPS | VMX_CPU_BASED_USE_MSR_BITMAPS |
+        VMX_CPU_BASED_MONITOR_EXITING | VMX_CPU_BASED_PAUSE_EXITING |
+        VMX_CPU_BASED_ACTIVATE_SECONDARY_CONTROLS,
+    [FEAT_VMX_SECONDARY_CTLS] =
+        VMX_SECONDARY_EXEC_ENABLE_EPT | VMX_SECONDARY_EXEC_DESC |
+        VMX_SECONDARY_EXEC_RDTSCP | VMX_SECONDARY_EXEC_ENABLE_VPID |
+        VMX_SECONDARY_EXEC_WBINVD_EXITING |
+        VMX_SECONDARY_EXEC_UNRESTRICTED_GUEST,
+    [FEAT_VMX_EXIT_CTLS] =
+        VMX_VM_EXIT_SAVE_DEBUG_CONTROLS | VMX_VM_EXIT_ACK_INTR_ON_EXIT |
+        VMX_VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL |
+        VMX_VM_EXIT_SAVE_IA32_PAT | VMX_VM_EXIT_LOAD_IA32_PAT |
+        VMX_VM_EXIT_SAVE_IA32_EFER | VMX_VM_EXIT_LOAD_IA32_EFER,
+    [FEAT_VMX_ENTRY_CTLS] =
+        VMX_VM_ENTRY_LOAD_DEBUG_CONTROLS | VMX_VM_ENTRY_IA32E_MODE |
+        VMX_VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL |
+        VMX_VM_ENTRY_LOAD_IA32_PAT | VMX_VM_ENTRY_LOAD_IA32_EFER,
+    [FEAT_VMX_MISC] =
+        MSR_VMX_MISC_STORE_LMA | MSR_VMX_MISC_ACTIVITY_HLT,
+    [FEAT_VMX_EPT_VPID_CAPS] =
+        MSR_VMX_EPT_EXECONLY | MSR_VMX_EPT_PAGE_WALK_LENGTH_4 |
+        MSR_VMX_EPT_WB | MSR_VMX_EPT_2MB | MSR_VMX_EPT_1GB |
+        MSR_VMX_EPT_INVEPT | MSR_VMX_EPT_AD_BITS |
+        MSR_VMX_EPT_INVEPT_SINGLE_CONTEXT |
+        MSR_VMX_EPT_INVEPT_ALL_CONTEXT | MSR_VMX_EPT_INVVPID |
+        MSR_VMX_EPT_INVVPID_SINGLE_ADDR |
+        MSR_VMX_EPT_INVVPID_SINGLE_CONTEXT |
+        MSR_VMX_EPT_INVVPID_ALL_CONTEXT |
+        MSR_VMX_EPT_INVVPID_SINGLE_CONTEXT_NOGLOBALS,
+    [FEAT_VMX_BASIC] =
+        MSR_VMX_BASIC_INS_OUTS | MSR_VMX_BASIC_TRUE_CTLS,
+};
 
 uint64_t vmx_supported_features(X86CPU *cpu, int word)
 {
@@ -85,7 +80,7 @@ uint64_t vmx_supported_features(X86CPU *cpu, int word)
         !(cpu->env.features[FEAT_1_ECX] & CPUID_EXT_VMX)) {
         return 0;
     }
-    return vmx_offered(word);
+    return vmx_offered[word];
 }
 
 bool vmx_expand_features(X86CPU *cpu, Error **errp)
@@ -104,53 +99,37 @@ bool vmx_expand_features(X86CPU *cpu, Error **errp)
         return false;
     }
     for (int word = FEAT_VMX_PROCBASED_CTLS; word <= FEAT_VMX_VMFUNC; word++) {
-        env->features[word] &= vmx_offered(word) | env->user_features[word];
+        env->features[word] &= vmx_offered[word] | env->user_features[word];
     }
     return true;
 }
 
 uint64_t vmx_control_msr(CPUX86State *env, uint32_t msr)
 {
-    uint32_t features, default1;
+    /* The last has no control that is 1 whether one wants it or not. */
+    static const struct {
+        int word;
+        uint32_t default1;
+    } controls[] = {
+        { FEAT_VMX_PINBASED_CTLS, 0x00000016 },
+        { FEAT_VMX_PROCBASED_CTLS, 0x0401e172 },
+        { FEAT_VMX_EXIT_CTLS, 0x00036dff },
+        { FEAT_VMX_ENTRY_CTLS, 0x000011ff },
+        { FEAT_VMX_SECONDARY_CTLS, 0 },
+    };
+    bool is_true = msr >= MSR_IA32_VMX_TRUE_PINBASED_CTLS;
+    unsigned n = is_true ? msr - MSR_IA32_VMX_TRUE_PINBASED_CTLS :
+                 msr == MSR_IA32_VMX_PROCBASED_CTLS2 ? 4 :
+                 msr - MSR_IA32_VMX_PINBASED_CTLS;
+    uint32_t default1 = controls[n].default1;
+    uint32_t features = env->features[controls[n].word];
 
-    switch (msr) {
-    case MSR_IA32_VMX_TRUE_PINBASED_CTLS:
-        features = env->features[FEAT_VMX_PINBASED_CTLS];
-        default1 = VMX_PIN_DEFAULT1;
-        break;
-    case MSR_IA32_VMX_TRUE_PROCBASED_CTLS:
-        features = env->features[FEAT_VMX_PROCBASED_CTLS];
-        default1 = VMX_PRIMARY_DEFAULT1;
-        break;
-    case MSR_IA32_VMX_TRUE_EXIT_CTLS:
-        features = env->features[FEAT_VMX_EXIT_CTLS];
-        if (env->features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM) {
-            features |= VMX_VM_EXIT_HOST_ADDR_SPACE_SIZE;
-        }
-        default1 = VMX_EXIT_DEFAULT1;
-        break;
-    case MSR_IA32_VMX_TRUE_ENTRY_CTLS:
-        features = env->features[FEAT_VMX_ENTRY_CTLS];
-        default1 = VMX_ENTRY_DEFAULT1;
-        break;
-    case MSR_IA32_VMX_PROCBASED_CTLS2:
-        features = env->features[FEAT_VMX_SECONDARY_CTLS];
-        default1 = 0;
-        break;
-    default:
-        g_assert_not_reached();
+    if (controls[n].word == FEAT_VMX_EXIT_CTLS &&
+        (env->features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM)) {
+        features |= VMX_VM_EXIT_HOST_ADDR_SPACE_SIZE;
     }
-    return (default1 & ~features) | (uint64_t)(features | default1) << 32;
-}
-
-uint64_t vmx_cr0_fixed1(CPUX86State *env)
-{
-    return 0xffffffff;
-}
-
-uint64_t vmx_cr4_fixed1(CPUX86State *env)
-{
-    return ~cr4_reserved_bits(env);
+    return (is_true ? default1 & ~features : default1) |
+           (uint64_t)(features | default1) << 32;
 }
 
 /* A VMX capability MSR, SDM volume 3, appendix A */
@@ -160,22 +139,8 @@ static uint64_t vmx_capability(CPUX86State *env, uint32_t msr)
     case MSR_IA32_VMX_BASIC:
         return env->features[FEAT_VMX_BASIC] | VMX_BASIC_MEMORY_WB |
                (uint64_t)TARGET_PAGE_SIZE << 32 | VMCS_REVISION;
-    case MSR_IA32_VMX_PINBASED_CTLS:
-        return vmx_control_msr(env, MSR_IA32_VMX_TRUE_PINBASED_CTLS) |
-               VMX_PIN_DEFAULT1;
-    case MSR_IA32_VMX_PROCBASED_CTLS:
-        return vmx_control_msr(env, MSR_IA32_VMX_TRUE_PROCBASED_CTLS) |
-               VMX_PRIMARY_DEFAULT1;
-    case MSR_IA32_VMX_EXIT_CTLS:
-        return vmx_control_msr(env, MSR_IA32_VMX_TRUE_EXIT_CTLS) |
-               VMX_EXIT_DEFAULT1;
-    case MSR_IA32_VMX_ENTRY_CTLS:
-        return vmx_control_msr(env, MSR_IA32_VMX_TRUE_ENTRY_CTLS) |
-               VMX_ENTRY_DEFAULT1;
-    case MSR_IA32_VMX_TRUE_PINBASED_CTLS:
-    case MSR_IA32_VMX_TRUE_PROCBASED_CTLS:
-    case MSR_IA32_VMX_TRUE_EXIT_CTLS:
-    case MSR_IA32_VMX_TRUE_ENTRY_CTLS:
+    case MSR_IA32_VMX_PINBASED_CTLS ... MSR_IA32_VMX_ENTRY_CTLS:
+    case MSR_IA32_VMX_TRUE_PINBASED_CTLS ... MSR_IA32_VMX_TRUE_ENTRY_CTLS:
     case MSR_IA32_VMX_PROCBASED_CTLS2:
         return vmx_control_msr(env, msr);
     case MSR_IA32_VMX_MISC:
@@ -184,11 +149,11 @@ static uint64_t vmx_capability(CPUX86State *env, uint32_t msr)
     case MSR_IA32_VMX_CR0_FIXED0:
         return VMX_CR0_FIXED0;
     case MSR_IA32_VMX_CR0_FIXED1:
-        return vmx_cr0_fixed1(env);
+        return VMX_CR0_FIXED1;
     case MSR_IA32_VMX_CR4_FIXED0:
         return VMX_CR4_FIXED0;
     case MSR_IA32_VMX_CR4_FIXED1:
-        return vmx_cr4_fixed1(env);
+        return ~cr4_reserved_bits(env);
     case MSR_IA32_VMX_VMCS_ENUM:
         return VMCS_MAX_INDEX << 1;
     case MSR_IA32_VMX_EPT_VPID_CAP:

@@ -28,6 +28,16 @@ static bool vmx_is_allowed_by(CPUX86State *env, uint32_t msr, uint32_t controls)
     return !((uint32_t)allowed & ~controls) && !(controls & ~(allowed >> 32));
 }
 
+static bool vmx_is_long(const VMXVmcs *vmcs)
+{
+    return vmcs_get(vmcs, VMCS_ENTRY_CONTROLS) & VMX_VM_ENTRY_IA32E_MODE;
+}
+
+static bool vmx_is_unrestricted(const VMXVmcs *vmcs)
+{
+    return vmx_secondary(vmcs) & VMX_SECONDARY_EXEC_UNRESTRICTED_GUEST;
+}
+
 /* An MSR list of @count entries at @address */
 static bool vmx_check_list(CPUX86State *env, uint64_t address, uint32_t count)
 {
@@ -92,9 +102,8 @@ static bool vmx_check_event(CPUX86State *env, const VMXVmcs *vmcs)
     uint32_t event = vmcs_get(vmcs, VMCS_ENTRY_EVENT);
     uint32_t length = vmcs_get(vmcs, VMCS_ENTRY_INSN_LENGTH);
     unsigned vector = event & VMX_EVENT_VECTOR;
-    unsigned type = (event & VMX_EVENT_TYPE) >> VMX_EVENT_TYPE_SHIFT;
-    bool unrestricted = vmx_secondary(vmcs) &
-                        VMX_SECONDARY_EXEC_UNRESTRICTED_GUEST;
+    unsigned type = vmx_event_type(event);
+    bool unrestricted = vmx_is_unrestricted(vmcs);
     bool is_real = unrestricted &&
                    !(vmcs_get(vmcs, VMCS_GUEST_CR0) & CR0_PE_MASK);
 
@@ -138,9 +147,9 @@ bool vmx_check_controls(CPUX86State *env, const VMXVmcs *vmcs)
 static bool vmx_check_crs(CPUX86State *env, uint64_t cr0, uint64_t cr3,
                          uint64_t cr4, uint64_t cr0_fixed0)
 {
-    REQUIRE(!(cr0_fixed0 & ~cr0) && !(cr0 & ~vmx_cr0_fixed1(env)));
+    REQUIRE(!(cr0_fixed0 & ~cr0) && !(cr0 & ~VMX_CR0_FIXED1));
     REQUIRE((cr0 & CR0_PE_MASK) || !(cr0 & CR0_PG_MASK));
-    REQUIRE(!(VMX_CR4_FIXED0 & ~cr4) && !(cr4 & ~vmx_cr4_fixed1(env)));
+    REQUIRE(!(VMX_CR4_FIXED0 & ~cr4) && !(cr4 & cr4_reserved_bits(env)));
     REQUIRE(!(cr3 >> env_archcpu(env)->phys_bits));
     return true;
 }
@@ -192,8 +201,7 @@ bool vmx_check_host(CPUX86State *env, const VMXVmcs *vmcs)
 {
     bool is_64 = vmcs_get(vmcs, VMCS_EXIT_CONTROLS) &
                  VMX_VM_EXIT_HOST_ADDR_SPACE_SIZE;
-    bool is_long = vmcs_get(vmcs, VMCS_ENTRY_CONTROLS) &
-                   VMX_VM_ENTRY_IA32E_MODE;
+    bool is_long = vmx_is_long(vmcs);
     uint64_t cr4 = vmcs_get(vmcs, VMCS_HOST_CR4);
     uint64_t rip = vmcs_get(vmcs, VMCS_HOST_RIP);
 
@@ -222,9 +230,8 @@ bool vmx_check_host(CPUX86State *env, const VMXVmcs *vmcs)
 static bool vmx_check_guest_registers(CPUX86State *env, const VMXVmcs *vmcs)
 {
     uint32_t controls = vmcs_get(vmcs, VMCS_ENTRY_CONTROLS);
-    bool is_long = controls & VMX_VM_ENTRY_IA32E_MODE;
-    bool unrestricted = vmx_secondary(vmcs) &
-                        VMX_SECONDARY_EXEC_UNRESTRICTED_GUEST;
+    bool is_long = vmx_is_long(vmcs);
+    bool unrestricted = vmx_is_unrestricted(vmcs);
     uint64_t cr0 = vmcs_get(vmcs, VMCS_GUEST_CR0);
     uint64_t cr4 = vmcs_get(vmcs, VMCS_GUEST_CR4);
 
@@ -312,8 +319,7 @@ static bool vmx_check_code(CPUX86State *env, const VMXVmcs *vmcs,
 {
     CheckedSegment cs = vmx_segment(vmcs, R_CS);
     CheckedSegment ss = vmx_segment(vmcs, R_SS);
-    bool is_long = vmcs_get(vmcs, VMCS_ENTRY_CONTROLS) &
-                   VMX_VM_ENTRY_IA32E_MODE;
+    bool is_long = vmx_is_long(vmcs);
 
     REQUIRE(!(cs.base >> 32));
     REQUIRE(cs.usable && vmx_check_rights(env, &cs, false));
@@ -365,10 +371,8 @@ static bool vmx_check_data(CPUX86State *env, const VMXVmcs *vmcs, unsigned n,
 
 static bool vmx_check_segments(CPUX86State *env, const VMXVmcs *vmcs)
 {
-    bool unrestricted = vmx_secondary(vmcs) &
-                        VMX_SECONDARY_EXEC_UNRESTRICTED_GUEST;
-    bool is_long = vmcs_get(vmcs, VMCS_ENTRY_CONTROLS) &
-                   VMX_VM_ENTRY_IA32E_MODE;
+    bool unrestricted = vmx_is_unrestricted(vmcs);
+    bool is_long = vmx_is_long(vmcs);
     CheckedSegment tr = vmx_segment(vmcs, 7);
     CheckedSegment ldtr = vmx_segment(vmcs, 6);
 
@@ -398,8 +402,7 @@ static bool vmx_check_segments(CPUX86State *env, const VMXVmcs *vmcs)
 
 static bool vmx_check_rip(CPUX86State *env, const VMXVmcs *vmcs)
 {
-    bool is_long = vmcs_get(vmcs, VMCS_ENTRY_CONTROLS) &
-                   VMX_VM_ENTRY_IA32E_MODE;
+    bool is_long = vmx_is_long(vmcs);
     uint32_t cs = vmcs_get(vmcs, VMCS_GUEST_ES_RIGHTS + R_CS * 2);
     uint64_t rip = vmcs_get(vmcs, VMCS_GUEST_RIP);
     uint64_t rflags = vmcs_get(vmcs, VMCS_GUEST_RFLAGS);
@@ -417,7 +420,7 @@ static bool vmx_check_activity(CPUX86State *env, const VMXVmcs *vmcs,
 {
     uint32_t activity = vmcs_get(vmcs, VMCS_GUEST_ACTIVITY);
     uint32_t blocking = vmcs_get(vmcs, VMCS_GUEST_BLOCKING);
-    unsigned type = (event & VMX_EVENT_TYPE) >> VMX_EVENT_TYPE_SHIFT;
+    unsigned type = vmx_event_type(event);
     unsigned vector = event & VMX_EVENT_VECTOR;
 
     if (activity == VMX_ACTIVITY_ACTIVE) {
@@ -440,7 +443,7 @@ static bool vmx_check_blocking(CPUX86State *env, const VMXVmcs *vmcs,
     bool by_sti = blocking & VMX_BLOCKED_BY_STI;
     bool by_mov_ss = blocking & VMX_BLOCKED_BY_MOV_SS;
     bool has_if = vmcs_get(vmcs, VMCS_GUEST_RFLAGS) & IF_MASK;
-    unsigned type = (event & VMX_EVENT_TYPE) >> VMX_EVENT_TYPE_SHIFT;
+    unsigned type = vmx_event_type(event);
 
     REQUIRE(!(blocking & ~(VMX_BLOCKED_BY_STI | VMX_BLOCKED_BY_MOV_SS |
                            VMX_BLOCKED_BY_NMI)));
@@ -488,7 +491,7 @@ static bool vmx_check_pdptes(CPUX86State *env, const VMXVmcs *vmcs)
 
     if (!(vmcs_get(vmcs, VMCS_GUEST_CR0) & CR0_PG_MASK) ||
         !(vmcs_get(vmcs, VMCS_GUEST_CR4) & CR4_PAE_MASK) ||
-        (vmcs_get(vmcs, VMCS_ENTRY_CONTROLS) & VMX_VM_ENTRY_IA32E_MODE)) {
+        vmx_is_long(vmcs)) {
         return true;
     }
     if (!(vmx_secondary(vmcs) & VMX_SECONDARY_EXEC_ENABLE_EPT)) {

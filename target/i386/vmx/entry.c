@@ -17,11 +17,14 @@
 static void vmx_load_segment(const VMXVmcs *vmcs, unsigned n,
                              SegmentCache *segment)
 {
+    uint32_t rights = vmcs_get(vmcs, VMCS_GUEST_ES_RIGHTS + n * 2);
+    uint32_t flags = (rights & 0xf0ff) << 8;
+
     *segment = (SegmentCache) {
         .selector = vmcs_get(vmcs, VMCS_GUEST_ES_SEL + n * 2),
         .base = vmcs_get(vmcs, VMCS_GUEST_ES_BASE + n * 2),
         .limit = vmcs_get(vmcs, VMCS_GUEST_ES_LIMIT + n * 2),
-        .flags = vmx_flags(vmcs_get(vmcs, VMCS_GUEST_ES_RIGHTS + n * 2)),
+        .flags = rights & VMX_AR_UNUSABLE ? flags & ~DESC_P_MASK : flags,
     };
 }
 
@@ -94,25 +97,11 @@ static void vmx_load_controls(CPUX86State *env, const VMXVmcs *vmcs)
     vmx->pin = vmcs_get(vmcs, VMCS_PIN_CONTROLS);
     vmx->primary = vmcs_get(vmcs, VMCS_PRIMARY_CONTROLS);
     vmx->secondary = vmx_secondary(vmcs);
-    vmx->exit_controls = vmcs_get(vmcs, VMCS_EXIT_CONTROLS);
-    vmx->exceptions = vmcs_get(vmcs, VMCS_EXCEPTION_BITMAP);
-    vmx->pfec_mask = vmcs_get(vmcs, VMCS_PFEC_MASK);
-    vmx->pfec_match = vmcs_get(vmcs, VMCS_PFEC_MATCH);
-    vmx->cr3_targets = vmcs_get(vmcs, VMCS_CR3_TARGET_COUNT);
-    for (unsigned i = 0; i < VMX_NR_CR3_TARGETS; i++) {
-        vmx->cr3_target[i] = vmcs_get(vmcs, VMCS_CR3_TARGET0 + 2 * i);
+    for (unsigned i = 0; i < VMX_NR_CONTROLS; i++) {
+        vmx->control[i] = le64_to_cpu(vmcs->slot[i]);
     }
-    vmx->cr0_mask = vmcs_get(vmcs, VMCS_CR0_MASK);
-    vmx->cr0_shadow = vmcs_get(vmcs, VMCS_CR0_SHADOW);
-    vmx->cr4_mask = vmcs_get(vmcs, VMCS_CR4_MASK);
-    vmx->cr4_shadow = vmcs_get(vmcs, VMCS_CR4_SHADOW);
-    vmx->io_bitmap[0] = vmcs_get(vmcs, VMCS_IO_BITMAP_A);
-    vmx->io_bitmap[1] = vmcs_get(vmcs, VMCS_IO_BITMAP_B);
-    vmx->msr_bitmap = vmcs_get(vmcs, VMCS_MSR_BITMAP);
     vmx->event = 0;
-    vmx->tsc_offset = vmx->primary & VMX_CPU_BASED_USE_TSC_OFFSETING ?
-                      vmcs_get(vmcs, VMCS_TSC_OFFSET) : 0;
-    env->tsc_offset = vmx->tsc_offset;
+    env->tsc_offset = vmx_tsc_offset(env);
     if (vmx->secondary & VMX_SECONDARY_EXEC_ENABLE_EPT) {
         env->nested_cr3 = vmcs_get(vmcs, VMCS_EPT_PTR);
         env->hflags2 |= HF2_NPT_MASK;
@@ -165,7 +154,7 @@ static G_NORETURN void vmx_fail_entry(CPUX86State *env, const VMXVmcs *vmcs,
 static void vmx_inject(CPUX86State *env, const VMXVmcs *vmcs, uint32_t event)
 {
     unsigned vector = event & VMX_EVENT_VECTOR;
-    unsigned type = (event & VMX_EVENT_TYPE) >> VMX_EVENT_TYPE_SHIFT;
+    unsigned type = vmx_event_type(event);
     uint32_t length = vmcs_get(vmcs, VMCS_ENTRY_INSN_LENGTH);
     int error_code = event & VMX_EVENT_HAS_ERROR ?
                      vmcs_get(vmcs, VMCS_ENTRY_ERROR_CODE) : 0;
@@ -211,7 +200,7 @@ static uint64_t vmx_pending_debug(const VMXVmcs *vmcs, uint32_t event,
                                   bool by_mov_ss)
 {
     uint64_t pending = vmcs_get(vmcs, VMCS_GUEST_PENDING_DEBUG);
-    unsigned type = (event & VMX_EVENT_TYPE) >> VMX_EVENT_TYPE_SHIFT;
+    unsigned type = vmx_event_type(event);
     bool is_lost = (event & VMX_EVENT_VALID) &&
                    !(by_mov_ss && (type == VMX_TYPE_SOFTWARE_INTERRUPT ||
                                    type == VMX_TYPE_SOFTWARE_EXCEPTION));
@@ -252,7 +241,7 @@ static G_NORETURN void vmx_start_guest(CPUX86State *env, const VMXVmcs *vmcs)
     cpu_loop_exit_noexc(cs);
 }
 
-VMXError vmx_enter(CPUX86State *env, bool launch, unsigned length)
+VMXError vmx_enter(CPUX86State *env, bool launch)
 {
     uint32_t nmi_blocked = env->hflags2 & HF2_NMI_MASK;
     uint64_t qualification = 0;

@@ -171,7 +171,7 @@ static void vmx_save_exit(CPUX86State *env, VMXVmcs *vmcs)
     const VMXExit *exit = &env->vmx.exit;
     uint32_t event = env->vmx.event;
     uint32_t length = exit->insn_length;
-    unsigned type = (event & VMX_EVENT_TYPE) >> VMX_EVENT_TYPE_SHIFT;
+    unsigned type = vmx_event_type(event);
 
     vmcs_set(vmcs, VMCS_EXIT_REASON, exit->reason);
     vmcs_set(vmcs, VMCS_EXIT_QUALIFICATION, exit->qualification);
@@ -403,7 +403,7 @@ void vmx_load_host(CPUX86State *env, const VMXVmcs *vmcs)
 void vmx_do_exit(CPUX86State *env)
 {
     const VMXExit *exit = &env->vmx.exit;
-    unsigned type = (exit->event & VMX_EVENT_TYPE) >> VMX_EVENT_TYPE_SHIFT;
+    unsigned type = vmx_event_type(exit->event);
     uint32_t controls;
     VMXVmcs vmcs;
 

@@ -77,8 +77,8 @@ static G_NORETURN void vmx_exit_mov_cr(CPUX86State *env, unsigned cr,
 
 static void vmx_clts(CPUX86State *env, const VMXInsn *insn)
 {
-    if (env->vmx.cr0_mask & CR0_TS_MASK) {
-        if (env->vmx.cr0_shadow & CR0_TS_MASK) {
+    if (vmx_control(env, VMCS_CR0_MASK) & CR0_TS_MASK) {
+        if (vmx_control(env, VMCS_CR0_SHADOW) & CR0_TS_MASK) {
             vmx_exit_cr(env, 0, VMX_CR_CLTS, insn, 0);
         }
     } else {
@@ -88,7 +88,7 @@ static void vmx_clts(CPUX86State *env, const VMXInsn *insn)
 
 static void vmx_lmsw(CPUX86State *env, const VMXInsn *insn)
 {
-    uint64_t mask = env->vmx.cr0_mask & 0xf;
+    uint64_t mask = vmx_control(env, VMCS_CR0_MASK) & 0xf;
     uint64_t changed;
     uint32_t value, more;
 
@@ -100,7 +100,7 @@ static void vmx_lmsw(CPUX86State *env, const VMXInsn *insn)
         more = 0;
         value = (uint16_t)env->regs[insn->rm];
     }
-    changed = (env->vmx.cr0_shadow ^ value) & mask;
+    changed = (vmx_control(env, VMCS_CR0_SHADOW) ^ value) & mask;
     if ((changed & ~CR0_PE_MASK) || (changed & value & CR0_PE_MASK)) {
         vmx_exit_cr(env, 0, VMX_CR_LMSW, insn,
                     more | value << VMX_CR_LMSW_SHIFT);
@@ -123,8 +123,8 @@ static uint64_t vmx_cr_operand(CPUX86State *env, const VMXInsn *insn)
 
 static void vmx_write_masked(CPUX86State *env, unsigned cr, uintptr_t retaddr)
 {
-    uint64_t mask = cr ? env->vmx.cr4_mask : env->vmx.cr0_mask;
-    uint64_t shadow = cr ? env->vmx.cr4_shadow : env->vmx.cr0_shadow;
+    uint64_t mask = vmx_control(env, cr ? VMCS_CR4_MASK : VMCS_CR0_MASK);
+    uint64_t shadow = vmx_control(env, cr ? VMCS_CR4_SHADOW : VMCS_CR0_SHADOW);
     VMXInsn insn;
 
     if (!mask) {
@@ -159,8 +159,8 @@ static void vmx_set_register(CPUX86State *env, unsigned reg, uint64_t value,
 
 static void vmx_read_masked(CPUX86State *env, unsigned cr, uintptr_t retaddr)
 {
-    uint64_t mask = cr ? env->vmx.cr4_mask : env->vmx.cr0_mask;
-    uint64_t shadow = cr ? env->vmx.cr4_shadow : env->vmx.cr0_shadow;
+    uint64_t mask = vmx_control(env, cr ? VMCS_CR4_MASK : VMCS_CR0_MASK);
+    uint64_t shadow = vmx_control(env, cr ? VMCS_CR4_SHADOW : VMCS_CR0_SHADOW);
     uint64_t value;
     VMXInsn insn;
 
@@ -191,8 +191,8 @@ static void vmx_write_cr3(CPUX86State *env, uintptr_t retaddr)
     }
     vmx_restore_insn(env, &insn, retaddr);
     value = vmx_cr_operand(env, &insn);
-    for (unsigned i = 0; i < env->vmx.cr3_targets; i++) {
-        if (value == env->vmx.cr3_target[i]) {
+    for (unsigned i = 0; i < vmx_control(env, VMCS_CR3_TARGET_COUNT); i++) {
+        if (value == vmx_control(env, VMCS_CR3_TARGET0 + 2 * i)) {
             helper_write_crN(env, 3, value);
             vmx_complete(env, insn.length);
         }
@@ -232,13 +232,12 @@ static void vmx_access_dr(CPUX86State *env, unsigned dr, bool is_read,
 static bool vmx_wants_exception(CPUX86State *env, unsigned vector,
                                 uint32_t error_code)
 {
-    bool wanted = env->vmx.exceptions >> vector & 1;
+    bool wanted = vmx_control(env, VMCS_EXCEPTION_BITMAP) >> vector & 1;
+    bool matches = vector != EXCP0E_PAGE ||
+                   (error_code & vmx_control(env, VMCS_PFEC_MASK)) ==
+                   vmx_control(env, VMCS_PFEC_MATCH);
 
-    if (vector == EXCP0E_PAGE &&
-        (error_code & env->vmx.pfec_mask) != env->vmx.pfec_match) {
-        wanted = !wanted;
-    }
-    return wanted;
+    return wanted == matches;
 }
 
 /* The rule of check_exception() */
@@ -331,7 +330,8 @@ static void vmx_software_interrupt(CPUX86State *env, uintptr_t retaddr)
     unsigned vector;
     VMXInsn insn;
 
-    if (!(env->vmx.exceptions & (1 << EXCP03_INT3 | 1 << EXCP04_INTO))) {
+    if (!(vmx_control(env, VMCS_EXCEPTION_BITMAP) &
+          (1 << EXCP03_INT3 | 1 << EXCP04_INTO))) {
         return;
     }
     cpu_restore_state(env_cpu(env), retaddr);
@@ -467,7 +467,7 @@ static void vmx_external_interrupt(CPUX86State *env)
     if (!(env->vmx.pin & VMX_PIN_BASED_EXT_INTR_MASK)) {
         return;
     }
-    if (env->vmx.exit_controls & VMX_VM_EXIT_ACK_INTR_ON_EXIT) {
+    if (vmx_control(env, VMCS_EXIT_CONTROLS) & VMX_VM_EXIT_ACK_INTR_ON_EXIT) {
         int vector;
 
         /* First, for fetching it may raise it again. */
@@ -508,7 +508,8 @@ static bool vmx_wants_io(CPUX86State *env, uint32_t port, unsigned size)
         return true;
     }
     for (unsigned i = 0; i < size; i++) {
-        uint64_t bitmap = env->vmx.io_bitmap[(port + i) >> 15];
+        uint64_t bitmap = vmx_control(env, VMCS_IO_BITMAP_A +
+                                      ((port + i) >> 15) * 2);
         unsigned bit = (port + i) & 0x7fff;
 
         if (x86_ldub_phys(env_cpu(env), bitmap + bit / 8) >> (bit % 8) & 1) {
@@ -562,7 +563,7 @@ void vmx_check_io(CPUX86State *env, uint32_t port, uint32_t param)
 
 static bool vmx_wants_msr(CPUX86State *env, uint32_t msr, bool is_write)
 {
-    uint64_t bitmap = env->vmx.msr_bitmap + (is_write ? 2048 : 0);
+    uint64_t bitmap = vmx_control(env, VMCS_MSR_BITMAP) + (is_write ? 2048 : 0);
 
     if (!(env->vmx.primary & VMX_CPU_BASED_USE_MSR_BITMAPS)) {
         return true;

@@ -18,12 +18,6 @@
 /* QEMU has no name for IA32_DEBUGCTL. */
 #define VMX_MSR_DEBUGCTL        0x1d9
 
-/* Controls that are 1 whether one wants it or not, SDM appendix A.3 to A.5 */
-#define VMX_PIN_DEFAULT1        0x00000016
-#define VMX_PRIMARY_DEFAULT1    0x0401e172
-#define VMX_EXIT_DEFAULT1       0x00036dff
-#define VMX_ENTRY_DEFAULT1      0x000011ff
-
 /* Basic exit reasons, SDM appendix C */
 enum {
     VMX_EXIT_EXCEPTION_NMI = 0,
@@ -97,8 +91,8 @@ typedef enum VMXError {
 #define VMX_EVENT_VECTOR        0xff
 #define VMX_EVENT_TYPE_SHIFT    8
 #define VMX_EVENT_TYPE          (7 << VMX_EVENT_TYPE_SHIFT)
+#define vmx_event_type(event)   (((event) >> VMX_EVENT_TYPE_SHIFT) & 7)
 #define VMX_EVENT_HAS_ERROR     (1 << 11)
-#define VMX_EVENT_IRET_NMI      (1 << 12)
 #define VMX_EVENT_VALID         (1u << 31)
 
 enum {
@@ -113,7 +107,6 @@ enum {
 /* VMCS_GUEST_BLOCKING */
 #define VMX_BLOCKED_BY_STI      1
 #define VMX_BLOCKED_BY_MOV_SS   2
-#define VMX_BLOCKED_BY_SMI      4
 #define VMX_BLOCKED_BY_NMI      8
 
 /* VMCS_GUEST_PENDING_DEBUG: as DR6, and whether there was an enabled breakpoint */
@@ -138,7 +131,7 @@ enum {
  * VMXVmcs: a copy of the fields of a VMCS, see vmcs_slot()
  */
 typedef struct VMXVmcs {
-    uint64_t slot[VMCS_NR_SLOTS];
+    uint64_t slot[4 * VMCS_SLOTS_PER_TYPE];
 } VMXVmcs;
 
 /* vmcs.c */
@@ -151,6 +144,23 @@ static inline uint64_t vmcs_get(const VMXVmcs *vmcs, uint32_t field)
 static inline void vmcs_set(VMXVmcs *vmcs, uint32_t field, uint64_t value)
 {
     vmcs->slot[vmcs_slot(field)] = cpu_to_le64(value);
+}
+
+/**
+ * vmx_control: a control field as VM entry has found it
+ */
+static inline uint64_t vmx_control(CPUX86State *env, uint32_t field)
+{
+    return env->vmx.control[vmcs_slot(field)];
+}
+
+/**
+ * vmx_tsc_offset: what the guest's TSC has more than the host's
+ */
+static inline uint64_t vmx_tsc_offset(CPUX86State *env)
+{
+    return env->vmx.primary & VMX_CPU_BASED_USE_TSC_OFFSETING ?
+           vmx_control(env, VMCS_TSC_OFFSET) : 0;
 }
 
 /**
@@ -262,12 +272,6 @@ static inline int vmx_mmu_index(CPUX86State *env)
  */
 G_NORETURN void vmx_complete(CPUX86State *env, unsigned length);
 
-/**
- * vmx_succeed, vmx_fail: set the flags of a VMX instruction
- */
-void vmx_succeed(CPUX86State *env);
-void vmx_fail(CPUX86State *env, VMXError error);
-
 /* check.c */
 
 /* Exit qualifications of a VM entry that the guest's state makes fail */
@@ -299,17 +303,7 @@ static inline uint32_t vmx_secondary(const VMXVmcs *vmcs)
  *
  * RIP is that of the instruction.  Returns only with an error.
  */
-VMXError vmx_enter(CPUX86State *env, bool launch, unsigned length);
-
-/**
- * vmx_flags: access rights as SegmentCache.flags has them
- */
-static inline uint32_t vmx_flags(uint32_t rights)
-{
-    uint32_t flags = (rights & 0xf0ff) << 8;
-
-    return rights & VMX_AR_UNUSABLE ? flags & ~DESC_P_MASK : flags;
-}
+VMXError vmx_enter(CPUX86State *env, bool launch);
 
 /* exit.c */
 
@@ -375,15 +369,15 @@ bool vmx_load_pdptes(CPUX86State *env, uint64_t cr3, uintptr_t retaddr);
 
 /**
  * vmx_control_msr: an MSR that says what a word of controls allows
- * @msr: MSR_IA32_VMX_TRUE_*, MSR_IA32_VMX_PROCBASED_CTLS2
+ * @msr: MSR_IA32_VMX_*_CTLS, MSR_IA32_VMX_TRUE_*, MSR_IA32_VMX_PROCBASED_CTLS2
  *
  * Returns: what must be 1 in the lower half, what may be in the upper one.
  */
 uint64_t vmx_control_msr(CPUX86State *env, uint32_t msr);
 
-uint64_t vmx_cr0_fixed1(CPUX86State *env);
-uint64_t vmx_cr4_fixed1(CPUX86State *env);
+/* Bits of CR0 and CR4 that must be 1 in VMX operation, or may be */
 #define VMX_CR0_FIXED0  (CR0_PE_MASK | CR0_NE_MASK | CR0_PG_MASK)
+#define VMX_CR0_FIXED1  0xffffffffull
 #define VMX_CR4_FIXED0  CR4_VMXE_MASK
 
 /**

@@ -10,10 +10,9 @@
 #include "exec/address-spaces.h"
 #include "internal.h"
 
-#define VMCS_GUEST_BYTES ((VMCS_NR_SLOTS - VMCS_GUEST_SLOT) * 8)
-
-QEMU_BUILD_BUG_ON(VMCS_READ_ONLY_SLOT < VMCS_GUEST_SLOT);
-QEMU_BUILD_BUG_ON(VMCS_SLOTS_OFFSET + VMCS_NR_SLOTS * 8 > TARGET_PAGE_SIZE);
+QEMU_BUILD_BUG_ON(VMCS_SLOTS_OFFSET + sizeof(VMXVmcs) > TARGET_PAGE_SIZE);
+QEMU_BUILD_BUG_ON(VMCS_CONTROL || VMX_NR_CONTROLS != VMCS_SLOTS_PER_TYPE);
+QEMU_BUILD_BUG_ON(VMCS_GUEST != VMCS_READ_ONLY + 1);
 
 static hwaddr vmcs_address(CPUX86State *env, unsigned slot)
 {
@@ -37,9 +36,11 @@ void vmcs_load(CPUX86State *env, VMXVmcs *vmcs)
 
 void vmcs_store_exit(CPUX86State *env, const VMXVmcs *vmcs)
 {
-    address_space_write(vmcs_space(env), vmcs_address(env, VMCS_GUEST_SLOT),
-                        cpu_get_mem_attrs(env), &vmcs->slot[VMCS_GUEST_SLOT],
-                        VMCS_GUEST_BYTES);
+    unsigned first = VMCS_READ_ONLY * VMCS_SLOTS_PER_TYPE;
+
+    address_space_write(vmcs_space(env), vmcs_address(env, first),
+                        cpu_get_mem_attrs(env), &vmcs->slot[first],
+                        2 * VMCS_SLOTS_PER_TYPE * sizeof(vmcs->slot[0]));
 }
 
 void vmcs_write(CPUX86State *env, uint32_t field, uint64_t value)
@@ -122,7 +123,7 @@ static bool vmcs_exists(CPUX86State *env, uint64_t field)
     unsigned index = VMCS_FIELD_INDEX(field);
     unsigned width = VMCS_FIELD_WIDTH(field);
 
-    return !(field & VMCS_FIELD_RESERVED) && index < 32 &&
+    return !(field & VMCS_FIELD_RESERVED) && index <= VMCS_MAX_INDEX &&
            (vmcs_fields[VMCS_FIELD_TYPE(field)][width] >> index & 1) &&
            (!(field & VMCS_FIELD_HIGH) || width == VMCS_64) &&
            vmcs_has_feature(env, field);
@@ -130,7 +131,7 @@ static bool vmcs_exists(CPUX86State *env, uint64_t field)
 
 void vmcs_set_abort(CPUX86State *env, uint32_t why)
 {
-    x86_stl_phys(env_cpu(env), env->vmx.vmcs + 4, why);
+    x86_stl_phys(env_cpu(env), env->vmx.vmcs + VMCS_ABORT_OFFSET, why);
 }
 
 static uint64_t vmcs_width_mask(CPUX86State *env, uint32_t field)

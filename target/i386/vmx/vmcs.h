@@ -137,55 +137,23 @@ enum {
 #define VMCS_MAX_INDEX          VMCS_FIELD_INDEX(VMCS_GUEST_SYSENTER_CS)
 
 /*
- * The layout in memory.  Every field has a slot of eight bytes.  What a VM
- * exit writes is in one piece, and so is what it reads.
+ * The layout in memory.  Every field has a slot of eight bytes; there are as many
+ * for each type and width as there can be fields.  The types that a VM exit
+ * writes, VMCS_READ_ONLY and VMCS_GUEST, are in one piece.
  */
 #define VMCS_REVISION                   0x56504d31
 #define VMCS_ABORT_OFFSET               4
 #define VMCS_LAUNCHED_OFFSET            8
 #define VMCS_SLOTS_OFFSET               64
-
-/* First slot of each width, by type */
-#define VMCS_CONTROL_SLOT               0   /* 16: 1, 64: 14, 32: 16, nat.: 8 */
-#define VMCS_HOST_SLOT                  40  /* 16: 7, 64: 3, 32: 1, nat.: 12 */
-#define VMCS_GUEST_SLOT                 64  /* 16: 8, 64: 9, 32: 22, nat.: 20 */
-#define VMCS_READ_ONLY_SLOT             128 /* 64: 1, 32: 8, nat.: 6 */
-#define VMCS_NR_SLOTS                   144
+#define VMCS_SLOTS_PER_TYPE             (4 * (VMCS_MAX_INDEX + 1))
 
 /**
  * vmcs_slot: the slot of @field, which must exist
- *
- * The compiler computes it for a constant.
  */
 static inline unsigned vmcs_slot(uint32_t field)
 {
-    static const uint8_t first[4][4] = {
-        [VMCS_CONTROL] = {
-            [VMCS_16] = VMCS_CONTROL_SLOT,
-            [VMCS_64] = VMCS_CONTROL_SLOT + 1,
-            [VMCS_32] = VMCS_CONTROL_SLOT + 15,
-            [VMCS_NATURAL] = VMCS_CONTROL_SLOT + 31,
-        },
-        [VMCS_READ_ONLY] = {
-            [VMCS_64] = VMCS_READ_ONLY_SLOT,
-            [VMCS_32] = VMCS_READ_ONLY_SLOT + 1,
-            [VMCS_NATURAL] = VMCS_READ_ONLY_SLOT + 9,
-        },
-        [VMCS_GUEST] = {
-            [VMCS_16] = VMCS_GUEST_SLOT,
-            [VMCS_64] = VMCS_GUEST_SLOT + 8,
-            [VMCS_32] = VMCS_GUEST_SLOT + 17,
-            [VMCS_NATURAL] = VMCS_GUEST_SLOT + 39,
-        },
-        [VMCS_HOST] = {
-            [VMCS_16] = VMCS_HOST_SLOT,
-            [VMCS_64] = VMCS_HOST_SLOT + 7,
-            [VMCS_32] = VMCS_HOST_SLOT + 10,
-            [VMCS_NATURAL] = VMCS_HOST_SLOT + 11,
-        },
-    };
-
-    return first[VMCS_FIELD_TYPE(field)][VMCS_FIELD_WIDTH(field)] +
+    return VMCS_FIELD_TYPE(field) * VMCS_SLOTS_PER_TYPE +
+           VMCS_FIELD_WIDTH(field) * (VMCS_MAX_INDEX + 1) +
            VMCS_FIELD_INDEX(field);
 }
 

@@ -89,36 +89,22 @@ G_NORETURN void vmx_complete(CPUX86State *env, unsigned length)
     cpu_loop_exit_noexc(cs);
 }
 
-static void vmx_set_flags(CPUX86State *env, uint32_t flags)
+/* Tell how a VMX instruction has ended. */
+static void vmx_set_result(CPUX86State *env, VMXError error)
 {
+    uint32_t flags = 0;
+
+    if (error) {
+        trace_vmx_fail(env_cpu(env)->cpu_index, env->eip, error);
+        flags = CC_C;
+        if (env->vmx.has_vmcs && error != VMX_ERR_NO_VMCS) {
+            flags = CC_Z;
+            vmcs_write(env, VMCS_INSN_ERROR, error);
+        }
+    }
     cpu_load_eflags(env, (cpu_compute_eflags(env) &
                           ~(CC_C | CC_P | CC_A | CC_Z | CC_S | CC_O)) | flags,
                     0);
-}
-
-void vmx_succeed(CPUX86State *env)
-{
-    vmx_set_flags(env, 0);
-}
-
-void vmx_fail(CPUX86State *env, VMXError error)
-{
-    trace_vmx_fail(env_cpu(env)->cpu_index, env->eip, error);
-    if (env->vmx.has_vmcs && error != VMX_ERR_NO_VMCS) {
-        vmx_set_flags(env, CC_Z);
-        vmcs_write(env, VMCS_INSN_ERROR, error);
-    } else {
-        vmx_set_flags(env, CC_C);
-    }
-}
-
-static void vmx_set_result(CPUX86State *env, VMXError error)
-{
-    if (error) {
-        vmx_fail(env, error);
-    } else {
-        vmx_succeed(env);
-    }
 }
 
 /* Memory operands */
@@ -147,12 +133,14 @@ static uint64_t vmx_load_operand(CPUX86State *env, const VMXInsn *insn,
 
 /* The instructions.  All return an error, or VMX_OK. */
 
-static void vmx_on(CPUX86State *env, const VMXInsn *insn)
+static VMXError vmx_on(CPUX86State *env, const VMXInsn *insn)
 {
     uint64_t address;
 
-    if ((env->hflags & HF_CPL_MASK) ||
-        (VMX_CR0_FIXED0 & ~env->cr[0]) || (env->a20_mask != -1) ||
+    if (env->vmx.on) {
+        return VMX_ERR_VMXON_IN_ROOT;
+    }
+    if ((VMX_CR0_FIXED0 & ~env->cr[0]) || (env->a20_mask != -1) ||
         (~env->msr_ia32_feature_control &
          (FEATURE_CONTROL_LOCKED |
           FEATURE_CONTROL_VMXON_ENABLED_OUTSIDE_SMX))) {
@@ -161,19 +149,23 @@ static void vmx_on(CPUX86State *env, const VMXInsn *insn)
     address = vmx_load_operand(env, insn, 0);
     if (!vmx_is_page(env, address) ||
         x86_ldl_phys(env_cpu(env), address) != VMCS_REVISION) {
-        vmx_fail(env, VMX_ERR_NO_VMCS);
-        return;
+        return VMX_ERR_NO_VMCS;
     }
     env->vmx = (VMXState) { .on = true, .vmxon = address };
     trace_vmx_on(env_cpu(env)->cpu_index, address);
-    vmx_succeed(env);
+    return VMX_OK;
 }
 
-static void vmx_off(CPUX86State *env)
+static VMXError vmx_off(CPUX86State *env, const VMXInsn *insn)
 {
     env->vmx = (VMXState) { };
     trace_vmx_off(env_cpu(env)->cpu_index);
-    vmx_succeed(env);
+    return VMX_OK;
+}
+
+static VMXError vmx_call(CPUX86State *env, const VMXInsn *insn)
+{
+    return VMX_ERR_VMCALL_IN_ROOT;
 }
 
 static VMXError vmx_clear(CPUX86State *env, const VMXInsn *insn)
@@ -308,55 +300,30 @@ static VMXError vmx_invvpid(CPUX86State *env, const VMXInsn *insn)
     return VMX_OK;
 }
 
-static VMXError vmx_launch(CPUX86State *env, bool launch, unsigned length)
+static VMXError vmx_launch(CPUX86State *env, const VMXInsn *insn)
 {
-    if (!env->vmx.has_vmcs) {
-        return VMX_ERR_NO_VMCS;
-    }
-    return vmx_enter(env, launch, length);
+    return env->vmx.has_vmcs ? vmx_enter(env, true) : VMX_ERR_NO_VMCS;
 }
 
-static void vmx_execute(CPUX86State *env, int op, const VMXInsn *insn)
+static VMXError vmx_resume(CPUX86State *env, const VMXInsn *insn)
 {
-    switch (op) {
-    case VMX_EXIT_VMCALL:
-        vmx_fail(env, VMX_ERR_VMCALL_IN_ROOT);
-        break;
-    case VMX_EXIT_VMLAUNCH:
-    case VMX_EXIT_VMRESUME:
-        vmx_fail(env, vmx_launch(env, op == VMX_EXIT_VMLAUNCH, insn->length));
-        break;
-    case VMX_EXIT_VMXOFF:
-        vmx_off(env);
-        break;
-    case VMX_EXIT_VMXON:
-        vmx_fail(env, VMX_ERR_VMXON_IN_ROOT);
-        break;
-    case VMX_EXIT_VMCLEAR:
-        vmx_set_result(env, vmx_clear(env, insn));
-        break;
-    case VMX_EXIT_VMPTRLD:
-        vmx_set_result(env, vmx_ptrld(env, insn));
-        break;
-    case VMX_EXIT_VMPTRST:
-        vmx_set_result(env, vmx_ptrst(env, insn));
-        break;
-    case VMX_EXIT_VMREAD:
-        vmx_set_result(env, vmx_read(env, insn));
-        break;
-    case VMX_EXIT_VMWRITE:
-        vmx_set_result(env, vmx_write(env, insn));
-        break;
-    case VMX_EXIT_INVEPT:
-        vmx_set_result(env, vmx_invept(env, insn));
-        break;
-    case VMX_EXIT_INVVPID:
-        vmx_set_result(env, vmx_invvpid(env, insn));
-        break;
-    default:
-        g_assert_not_reached();
-    }
+    return env->vmx.has_vmcs ? vmx_enter(env, false) : VMX_ERR_NO_VMCS;
 }
+
+static VMXError (*const vmx_ops[])(CPUX86State *env, const VMXInsn *insn) = {
+    [VMX_EXIT_VMCALL] = vmx_call,
+    [VMX_EXIT_VMCLEAR] = vmx_clear,
+    [VMX_EXIT_VMLAUNCH] = vmx_launch,
+    [VMX_EXIT_VMPTRLD] = vmx_ptrld,
+    [VMX_EXIT_VMPTRST] = vmx_ptrst,
+    [VMX_EXIT_VMREAD] = vmx_read,
+    [VMX_EXIT_VMRESUME] = vmx_resume,
+    [VMX_EXIT_VMWRITE] = vmx_write,
+    [VMX_EXIT_VMXOFF] = vmx_off,
+    [VMX_EXIT_VMXON] = vmx_on,
+    [VMX_EXIT_INVEPT] = vmx_invept,
+    [VMX_EXIT_INVVPID] = vmx_invvpid,
+};
 
 void vmx_smm_enter(CPUX86State *env)
 {
@@ -380,7 +347,7 @@ void vmx_smm_leave(CPUX86State *env)
     vmx->on = vmx->smm_on;
     if (vmx->smm_in_guest) {
         env->hflags |= HF_GUEST_MASK;
-        env->tsc_offset = vmx->tsc_offset;
+        env->tsc_offset = vmx_tsc_offset(env);
         if (vmx->secondary & VMX_SECONDARY_EXEC_ENABLE_EPT) {
             env->hflags2 |= HF2_NPT_MASK;
         }
@@ -433,13 +400,9 @@ void vmx_undefined_opcode(CPUX86State *env)
 
         vmx_exit(env, &exit, false, 0);
     }
-    if (op == VMX_EXIT_VMXON && !env->vmx.on) {
-        vmx_on(env, &insn);
-        vmx_complete(env, insn.length);
-    }
     if (env->hflags & HF_CPL_MASK) {
         raise_exception_err(env, EXCP0D_GPF, 0);
     }
-    vmx_execute(env, op, &insn);
+    vmx_set_result(env, vmx_ops[op](env, &insn));
     vmx_complete(env, insn.length);
 }

@@ -40,6 +40,9 @@ typedef struct VMXExit {
     uint64_t physical;
 } VMXExit;
 
+/* As many as there are slots for in a VMCS */
+#define VMX_NR_CONTROLS 88
+
 /**
  * VMXState: VMX of one vCPU
  * @on: in VMX operation
@@ -49,7 +52,7 @@ typedef struct VMXExit {
  *
  * Valid in non-root operation, decoded by VM entry:
  * @pin, @primary, @secondary: execution controls; 0 where not active
- * @exit_controls: those of VM exits
+ * @control: all control fields, see vmx_control()
  * @event: the event being delivered, as in VMCS_IDT_EVENT; 0: none
  * @event_error, @event_length: its error code, length of the instruction
  * @pending_debug: debug exceptions held back by MOV SS, as in
@@ -81,22 +84,10 @@ typedef struct VMXState {
     uint32_t pin;
     uint32_t primary;
     uint32_t secondary;
-    uint32_t exit_controls;
-    uint32_t exceptions;
-    uint32_t pfec_mask;
-    uint32_t pfec_match;
-    uint32_t cr3_targets;
-    uint64_t cr3_target[4];
-    uint64_t cr0_mask;
-    uint64_t cr0_shadow;
-    uint64_t cr4_mask;
-    uint64_t cr4_shadow;
-    uint64_t io_bitmap[2];
-    uint64_t msr_bitmap;
+    uint64_t control[VMX_NR_CONTROLS];
     uint32_t event;
     uint32_t event_error;
     uint32_t event_length;
-    uint64_t tsc_offset;
     uint64_t pending_debug;
 
     uint64_t dr6;
