@@ -13,15 +13,6 @@
 #include "internal.h"
 #include "tcg/helper-tcg.h"
 
-/* Leave for @reason, with the length of the instruction. */
-static G_NORETURN void vmx_exit_insn(CPUX86State *env, uint32_t reason,
-                                     uint64_t qualification, uintptr_t retaddr)
-{
-    VMXExit exit = { .reason = reason, .qualification = qualification };
-
-    vmx_exit(env, &exit, true, retaddr);
-}
-
 /* Leave for an event at an instruction boundary. */
 static G_NORETURN void vmx_exit_event(CPUX86State *env, uint32_t reason,
                                       uint32_t event)
@@ -41,6 +32,31 @@ static void vmx_restore_insn(CPUX86State *env, VMXInsn *insn, uintptr_t retaddr)
     if (!vmx_decode(env, insn, false)) {
         cpu_loop_exit_noexc(env_cpu(env));
     }
+}
+
+void vmx_exit_decoded(CPUX86State *env, uint32_t reason, const VMXInsn *insn)
+{
+    VMXExit exit = {
+        .reason = reason,
+        .insn_length = insn->length,
+        .insn_info = vmx_insn_info(insn),
+    };
+
+    if (insn->is_memory) {
+        exit.qualification = reason == VMX_EXIT_INVLPG ?
+                             vmx_operand_address(env, insn, NULL) :
+                             insn->displacement;
+    }
+    vmx_exit(env, &exit, false, 0);
+}
+
+static G_NORETURN void vmx_exit_insn(CPUX86State *env, uint32_t reason,
+                                     uintptr_t retaddr)
+{
+    VMXInsn insn;
+
+    vmx_restore_insn(env, &insn, retaddr);
+    vmx_exit_decoded(env, reason, &insn);
 }
 
 /* Control registers */
@@ -390,9 +406,12 @@ void vmx_task_switch(CPUX86State *env, unsigned selector, int source,
 {
     static const uint8_t sources[] = { 2, 1, 0 };   /* JMP, IRET, CALL */
     uint64_t from = env->vmx.event ? 3 : sources[source];
+    VMXExit exit = {
+        .reason = VMX_EXIT_TASK_SWITCH,
+        .qualification = (selector & 0xffff) | from << 30,
+    };
 
-    vmx_exit_insn(env, VMX_EXIT_TASK_SWITCH, (selector & 0xffff) | from << 30,
-                  retaddr);
+    vmx_exit(env, &exit, true, retaddr);
 }
 
 /* Instruction boundaries */
@@ -596,35 +615,12 @@ static void vmx_rdtsc(CPUX86State *env, uintptr_t retaddr)
     }
     if (env->vmx.primary & VMX_CPU_BASED_RDTSC_EXITING) {
         vmx_exit_insn(env, insn.opcode == 0x0f01 ? VMX_EXIT_RDTSCP :
-                                                   VMX_EXIT_RDTSC, 0, retaddr);
-    }
-}
-
-static void vmx_invlpg(CPUX86State *env, uintptr_t retaddr)
-{
-    VMXInsn insn;
-
-    if (env->vmx.primary & VMX_CPU_BASED_INVLPG_EXITING) {
-        vmx_restore_insn(env, &insn, retaddr);
-        vmx_exit_insn(env, VMX_EXIT_INVLPG,
-                      vmx_operand_address(env, &insn, NULL), 0);
-    }
-}
-
-static void vmx_descriptor_table(CPUX86State *env, uint32_t reason,
-                                 uintptr_t retaddr)
-{
-    VMXInsn insn;
-
-    if (env->vmx.secondary & VMX_SECONDARY_EXEC_DESC) {
-        vmx_restore_insn(env, &insn, retaddr);
-        vmx_exit_insn(env, reason, insn.is_memory ? insn.displacement : 0, 0);
+                                                   VMX_EXIT_RDTSC, retaddr);
     }
 }
 
 /* Instructions that exit depending on nothing but a control */
-static void vmx_check_insn(CPUX86State *env, uint32_t type, uint64_t param,
-                           uintptr_t retaddr)
+static void vmx_check_insn(CPUX86State *env, uint32_t type, uintptr_t retaddr)
 {
     static const struct {
         uint32_t type;
@@ -641,6 +637,15 @@ static void vmx_check_insn(CPUX86State *env, uint32_t type, uint64_t param,
         { SVM_EXIT_PAUSE, VMX_EXIT_PAUSE, VMX_CPU_BASED_PAUSE_EXITING },
         { SVM_EXIT_MONITOR, VMX_EXIT_MONITOR, VMX_CPU_BASED_MONITOR_EXITING },
         { SVM_EXIT_MWAIT, VMX_EXIT_MWAIT, VMX_CPU_BASED_MWAIT_EXITING },
+        { SVM_EXIT_INVLPG, VMX_EXIT_INVLPG, VMX_CPU_BASED_INVLPG_EXITING },
+        { SVM_EXIT_IDTR_READ, VMX_EXIT_GDTR_IDTR, 0, VMX_SECONDARY_EXEC_DESC },
+        { SVM_EXIT_GDTR_READ, VMX_EXIT_GDTR_IDTR, 0, VMX_SECONDARY_EXEC_DESC },
+        { SVM_EXIT_LDTR_READ, VMX_EXIT_LDTR_TR, 0, VMX_SECONDARY_EXEC_DESC },
+        { SVM_EXIT_TR_READ, VMX_EXIT_LDTR_TR, 0, VMX_SECONDARY_EXEC_DESC },
+        { SVM_EXIT_IDTR_WRITE, VMX_EXIT_GDTR_IDTR, 0, VMX_SECONDARY_EXEC_DESC },
+        { SVM_EXIT_GDTR_WRITE, VMX_EXIT_GDTR_IDTR, 0, VMX_SECONDARY_EXEC_DESC },
+        { SVM_EXIT_LDTR_WRITE, VMX_EXIT_LDTR_TR, 0, VMX_SECONDARY_EXEC_DESC },
+        { SVM_EXIT_TR_WRITE, VMX_EXIT_LDTR_TR, 0, VMX_SECONDARY_EXEC_DESC },
         { SVM_EXIT_WBINVD, VMX_EXIT_WBINVD, 0,
           VMX_SECONDARY_EXEC_WBINVD_EXITING, true },
     };
@@ -655,14 +660,14 @@ static void vmx_check_insn(CPUX86State *env, uint32_t type, uint64_t param,
         if ((!insns[i].primary || (env->vmx.primary & insns[i].primary)) &&
             (!insns[i].secondary ||
              (env->vmx.secondary & insns[i].secondary))) {
-            vmx_exit_insn(env, insns[i].reason, 0, retaddr);
+            vmx_exit_insn(env, insns[i].reason, retaddr);
         }
         return;
     }
 }
 
-void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
-                         uintptr_t retaddr)
+static void vmx_check_register(CPUX86State *env, uint32_t type,
+                               uintptr_t retaddr)
 {
     switch (type) {
     case SVM_EXIT_READ_CR0:
@@ -694,6 +699,16 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
     case SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7:
         vmx_access_dr(env, type - SVM_EXIT_WRITE_DR0, false, retaddr);
         break;
+    default:
+        vmx_check_insn(env, type, retaddr);
+        break;
+    }
+}
+
+void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
+                         uintptr_t retaddr)
+{
+    switch (type) {
     case SVM_EXIT_EXCP_BASE ... SVM_EXIT_EXCP_BASE + 31:
         vmx_exception(env, type - SVM_EXIT_EXCP_BASE, param, retaddr);
         break;
@@ -717,7 +732,7 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
         vmx_exit_event(env, VMX_EXIT_INIT, 0);
     case SVM_EXIT_MSR:
         if (vmx_wants_msr(env, env->regs[R_ECX], param)) {
-            vmx_exit_insn(env, param ? VMX_EXIT_WRMSR : VMX_EXIT_RDMSR, 0,
+            vmx_exit_insn(env, param ? VMX_EXIT_WRMSR : VMX_EXIT_RDMSR,
                           retaddr);
         }
         break;
@@ -729,23 +744,8 @@ void vmx_check_intercept(CPUX86State *env, uint32_t type, uint64_t param,
             raise_exception_ra(env, EXCP06_ILLOP, retaddr);
         }
         break;
-    case SVM_EXIT_INVLPG:
-        vmx_invlpg(env, retaddr);
-        break;
-    case SVM_EXIT_IDTR_READ:
-    case SVM_EXIT_GDTR_READ:
-    case SVM_EXIT_IDTR_WRITE:
-    case SVM_EXIT_GDTR_WRITE:
-        vmx_descriptor_table(env, VMX_EXIT_GDTR_IDTR, retaddr);
-        break;
-    case SVM_EXIT_LDTR_READ:
-    case SVM_EXIT_TR_READ:
-    case SVM_EXIT_LDTR_WRITE:
-    case SVM_EXIT_TR_WRITE:
-        vmx_descriptor_table(env, VMX_EXIT_LDTR_TR, retaddr);
-        break;
     default:
-        vmx_check_insn(env, type, param, retaddr);
+        vmx_check_register(env, type, retaddr);
         break;
     }
 }

@@ -344,6 +344,14 @@ void vmx_set_control_registers(CPUX86State *env, uint64_t cr0, uint64_t cr3,
 /* intercept.c */
 
 /**
+ * vmx_exit_decoded: leave for an instruction, with the state up to date
+ *
+ * The exit qualification is about its memory operand, if it has one.
+ */
+G_NORETURN void vmx_exit_decoded(CPUX86State *env, uint32_t reason,
+                                 const VMXInsn *insn);
+
+/**
  * vmx_page_fault: a page fault is about to set CR2: leave, if it is to exit
  */
 void vmx_page_fault(CPUX86State *env, int error_code, uint64_t linear,

@@ -391,14 +391,7 @@ void vmx_undefined_opcode(CPUX86State *env)
     /* It ends its block, so with icount the clock is right. */
     env_cpu(env)->neg.can_do_io = true;
     if (vmx_in_guest(env)) {
-        VMXExit exit = {
-            .reason = op,
-            .insn_length = insn.length,
-            .insn_info = vmx_insn_info(&insn),
-            .qualification = insn.is_memory ? insn.displacement : 0,
-        };
-
-        vmx_exit(env, &exit, false, 0);
+        vmx_exit_decoded(env, op, &insn);
     }
     if (env->hflags & HF_CPL_MASK) {
         raise_exception_err(env, EXCP0D_GPF, 0);
