@@ -181,6 +181,20 @@ guest count
         cpuid
         vmcall
 
+/* It exits at IN, in the middle of a block. */
+guest count_io
+        nop
+        in $0x80, %al
+        nop
+        vmcall
+
+/* With a mask of CR0, SMSW and LMSW are not executed by TCG. */
+guest count_masked
+        smsw guest_word
+        lmsw guest_word
+        smsw %eax
+        vmcall
+
 /* An injected event ends here: the vector's number to RAX. */
         .global guest_stubs
         .balign 16
@@ -195,6 +209,8 @@ guest_stubs:
 
         .data
         .balign 16
+guest_word:
+        .quad 0
 zero_idt:
         .fill 10, 1, 0
 

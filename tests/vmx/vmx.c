@@ -357,6 +357,7 @@ static uint64_t resume(void)
 
 #define INSN(name, primary, secondary, reason, length, qualification) \
     { #name, guest_##name, primary, secondary, reason, length, qualification }
+
 static const struct {
     const char *name;
     void (*guest)(void);
@@ -852,20 +853,51 @@ static void test_pae(void)
 
 /* The PMU */
 
+/* Fixed counter 0 and two others count in the guest, and nowhere else. */
+static void set_counting(void (*code)(void))
+{
+    set_vmcs(code);
+    set_controls(VMCS_EXIT_CONTROLS, 0x48f, EXIT_HOST_64 | EXIT_GLOBAL_CTRL);
+    set_controls(VMCS_ENTRY_CONTROLS, 0x490, ENTRY_IA32E | ENTRY_GLOBAL_CTRL);
+    vmwrite(VMCS_GUEST_PERF_GLOBAL_CTRL, 3 | 1ull << 32);
+    vmwrite(VMCS_HOST_PERF_GLOBAL_CTRL, 0);
+    wrmsr(MSR_GLOBAL_CTRL, 0);
+    wrmsr(MSR_FIXED_CTR_CTRL, 3);
+    wrmsr(MSR_FIXED_CTR0, 0);
+    wrmsr(MSR_PERFEVTSEL0, EV_LOADS | EVTSEL_OS | EVTSEL_EN);
+    wrmsr(MSR_PERFEVTSEL0 + 1, EV_STORES | EVTSEL_OS | EVTSEL_EN);
+    wrmsr(MSR_PMC0, 0);
+    wrmsr(MSR_PMC0 + 1, 0);
+}
+
+static void test_counting_insns(void)
+{
+    set_counting(guest_count_io);
+    set_controls(VMCS_PRIMARY_CONTROLS, 0x48e, PRIMARY_IO);
+    check(enter(), REASON_IO, "counting: I/O");
+    check(rdmsr(MSR_FIXED_CTR0), 1, "counting: I/O does not retire");
+    vmwrite(VMCS_GUEST_RIP, get(VMCS_GUEST_RIP) + 2);
+    check(resume(), REASON_VMCALL, "counting: after I/O");
+    check(rdmsr(MSR_FIXED_CTR0), 2, "counting: what is after I/O");
+
+    set_counting(guest_count_masked);
+    vmwrite(VMCS_CR0_MASK, CR0_TS);
+    check(enter(), REASON_VMCALL, "counting: masked CR0");
+    check(rdmsr(MSR_FIXED_CTR0), 3, "counting: masked CR0, instructions");
+    check(rdmsr(MSR_PMC0), 1, "counting: masked CR0, LMSW loads");
+    check(rdmsr(MSR_PMC0 + 1), 1, "counting: masked CR0, SMSW stores");
+    wrmsr(MSR_PERFEVTSEL0, 0);
+    wrmsr(MSR_PERFEVTSEL0 + 1, 0);
+}
+
 static void test_counting(void)
 {
     if (!pmu_version) {
         skip("counting", "no PMU");
         return;
     }
-    set_vmcs(guest_count);
-    set_controls(VMCS_EXIT_CONTROLS, 0x48f, EXIT_HOST_64 | EXIT_GLOBAL_CTRL);
-    set_controls(VMCS_ENTRY_CONTROLS, 0x490, ENTRY_IA32E | ENTRY_GLOBAL_CTRL);
-    vmwrite(VMCS_GUEST_PERF_GLOBAL_CTRL, 1ull << 32);
-    vmwrite(VMCS_HOST_PERF_GLOBAL_CTRL, 0);
-    wrmsr(MSR_GLOBAL_CTRL, 0);
-    wrmsr(MSR_FIXED_CTR_CTRL, 3);
-    wrmsr(MSR_FIXED_CTR0, 0);
+    test_counting_insns();
+    set_counting(guest_count);
     check(enter(), REASON_CPUID, "counting");
     check(rdmsr(MSR_GLOBAL_CTRL), 0, "counting: the host's control");
     check(rdmsr(MSR_FIXED_CTR0), 7, "counting: instructions of the guest");

@@ -266,7 +266,7 @@ VMXError vmx_enter(CPUX86State *env, bool launch)
                     vmcs_get(&vmcs, VMCS_ENTRY_EVENT));
 
     /* It belongs to the host, and so does all that has happened so far. */
-    vmx_pmu_retire(env);
+    vmx_pmu_retire(env, NULL);
     do_end_instruction(env);
     if (!vmx_check_guest(env, &vmcs, &qualification)) {
         vmx_fail_entry(env, &vmcs, VMX_EXIT_INVALID_GUEST, qualification);

@@ -160,7 +160,7 @@ static void vmx_write_masked(CPUX86State *env, unsigned cr, uintptr_t retaddr)
         value = (value & ~mask) | (env->cr[cr] & mask);
         helper_write_crN(env, cr, value);
     }
-    vmx_complete(env, insn.length);
+    vmx_complete(env, &insn);
 }
 
 static void vmx_set_register(CPUX86State *env, unsigned reg, uint64_t value,
@@ -194,7 +194,7 @@ static void vmx_read_masked(CPUX86State *env, unsigned cr, uintptr_t retaddr)
     } else {
         vmx_set_register(env, insn.rm, value, insn.operand_size);
     }
-    vmx_complete(env, insn.length);
+    vmx_complete(env, &insn);
 }
 
 static void vmx_write_cr3(CPUX86State *env, uintptr_t retaddr)
@@ -210,7 +210,7 @@ static void vmx_write_cr3(CPUX86State *env, uintptr_t retaddr)
     for (unsigned i = 0; i < vmx_control(env, VMCS_CR3_TARGET_COUNT); i++) {
         if (value == vmx_control(env, VMCS_CR3_TARGET0 + 2 * i)) {
             helper_write_crN(env, 3, value);
-            vmx_complete(env, insn.length);
+            vmx_complete(env, &insn);
         }
     }
     vmx_exit_mov_cr(env, 3, VMX_CR_MOV_TO, &insn);
@@ -552,7 +552,8 @@ static uint64_t vmx_string_address(CPUX86State *env, const VMXInsn *insn,
     return vmx_operand_address(env, &string, NULL);
 }
 
-void vmx_check_io(CPUX86State *env, uint32_t port, uint32_t param)
+void vmx_check_io(CPUX86State *env, uint32_t port, uint32_t param,
+                  uintptr_t retaddr)
 {
     unsigned size = param >> SVM_IOIO_SIZE_SHIFT & 7;
     bool is_in = param & SVM_IOIO_TYPE_MASK;
@@ -577,7 +578,7 @@ void vmx_check_io(CPUX86State *env, uint32_t port, uint32_t param)
             exit.qualification |= VMX_IO_IMMEDIATE;
         }
     }
-    vmx_exit(env, &exit, false, 0);
+    vmx_exit(env, &exit, false, retaddr);
 }
 
 static bool vmx_wants_msr(CPUX86State *env, uint32_t msr, bool is_write)

@@ -270,7 +270,7 @@ static inline int vmx_mmu_index(CPUX86State *env)
  *
  * With all state up to date, RIP that of the instruction.
  */
-G_NORETURN void vmx_complete(CPUX86State *env, unsigned length);
+G_NORETURN void vmx_complete(CPUX86State *env, const VMXInsn *insn);
 
 /* check.c */
 
@@ -407,8 +407,9 @@ static inline bool vmx_is_canonical(CPUX86State *env, uint64_t address)
 
 /**
  * vmx_pmu_retire: an instruction has retired that was not charged
+ * @insn: the instruction, or NULL if it does not access memory
  */
-void vmx_pmu_retire(CPUX86State *env);
+void vmx_pmu_retire(CPUX86State *env, const VMXInsn *insn);
 
 /**
  * vmx_pmu_sync: what has happened so far belongs to the world that made it

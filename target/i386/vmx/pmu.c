@@ -22,15 +22,35 @@ void vmx_pmu_sync(CPUX86State *env)
     }
 }
 
-void vmx_pmu_retire(CPUX86State *env)
+/* VMREAD, VMPTRST and SMSW write their memory operand, all others read it. */
+static bool vmx_writes_memory(const VMXInsn *insn)
+{
+    unsigned digit = insn->modrm >> 3 & 7;
+
+    return insn->opcode == 0x0f78 || (insn->opcode == 0x0fc7 && digit == 7) ||
+           (insn->opcode == 0x0f01 && digit == 4);
+}
+
+void vmx_pmu_retire(CPUX86State *env, const VMXInsn *insn)
 {
     SoftPMU *pmu = &env->vpmu_host.hw;
+    SoftPMUCharge charge = SOFTPMU_CHARGE_INSN;
 
     if (env_archcpu(env)->vpmu.software) {
         vpmu_sync(env);
         pmu->note = (SoftPMUNote) { .ip = vpmu_linear_ip(env) };
-        softpmu_charge(pmu, vpmu_ring(env->hflags), SOFTPMU_LEVEL_FULL,
-                       SOFTPMU_CHARGE_INSN);
+        if (insn && insn->is_memory) {
+            uint64_t address = vmx_operand_address(env, insn, NULL);
+
+            if (vmx_writes_memory(insn)) {
+                charge |= SOFTPMU_CHARGE_STORE;
+                pmu->note.store = address;
+            } else {
+                charge |= SOFTPMU_CHARGE_LOAD;
+                pmu->note.load = address;
+            }
+        }
+        softpmu_charge(pmu, vpmu_ring(env->hflags), SOFTPMU_LEVEL_FULL, charge);
         vpmu_sync(env);
         vpmu_commit(env);
     }
@@ -65,7 +85,7 @@ void vmx_pmu_sync(CPUX86State *env)
 {
 }
 
-void vmx_pmu_retire(CPUX86State *env)
+void vmx_pmu_retire(CPUX86State *env, const VMXInsn *insn)
 {
 }
 

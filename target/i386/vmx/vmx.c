@@ -71,12 +71,12 @@ static int vmx_op(CPUX86State *env, const VMXInsn *insn)
     }
 }
 
-G_NORETURN void vmx_complete(CPUX86State *env, unsigned length)
+G_NORETURN void vmx_complete(CPUX86State *env, const VMXInsn *insn)
 {
     CPUState *cs = env_cpu(env);
 
-    vmx_pmu_retire(env);
-    env->eip += length;
+    vmx_pmu_retire(env, insn);
+    env->eip += insn->length;
     if (!(env->hflags & HF_CS64_MASK)) {
         env->eip = (uint32_t)env->eip;
     }
@@ -397,5 +397,5 @@ void vmx_undefined_opcode(CPUX86State *env)
         raise_exception_err(env, EXCP0D_GPF, 0);
     }
     vmx_set_result(env, vmx_ops[op](env, &insn));
-    vmx_complete(env, insn.length);
+    vmx_complete(env, &insn);
 }

@@ -191,7 +191,8 @@ void vmx_check_intercept(struct CPUArchState *env, uint32_t type,
  * vmx_check_io: the same for IN, OUT, INS and OUTS, with RIP up to date
  * @param: SVM_IOIO_*
  */
-void vmx_check_io(struct CPUArchState *env, uint32_t port, uint32_t param);
+void vmx_check_io(struct CPUArchState *env, uint32_t port, uint32_t param,
+                  uintptr_t retaddr);
 
 /**
  * vmx_fresh_dr6: DR6 without what earlier debug exceptions have left there
