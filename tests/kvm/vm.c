@@ -168,14 +168,6 @@ void vm_probe(bool print)
            (unsigned long long)msr.entry.data, vm_pmu.pebs ? "" : "no ");
 }
 
-static bool cpu_has_vmx(void)
-{
-    unsigned a, b, c = 0, d;
-
-    __get_cpuid(1, &a, &b, &c, &d);
-    return c & 1 << 5;
-}
-
 static void vm_set_sregs(VM *vm)
 {
     struct kvm_sregs sregs;
@@ -186,11 +178,7 @@ static void vm_set_sregs(VM *vm)
     /* Those of user mode: IRET clears others. */
     sregs.ds = sregs.es = vm_segment(SEG_DATA3, 3, true);
     sregs.fs = sregs.gs = sregs.ds;
-    /*
-     * VMX wants a busy TSS.  SVM does not, and QEMU's emulator would take a
-     * busy TSS for an invalid one.
-     */
-    sregs.tr = vm_segment(SEG_TSS, cpu_has_vmx() ? 11 : 9, false);
+    sregs.tr = vm_segment(SEG_TSS, 11, false);
     sregs.gdt.base = GUEST_GDT;
     sregs.gdt.limit = 0x2f;
     sregs.idt.base = GUEST_IDT;
@@ -266,6 +254,11 @@ void vm_create(VM *vm, const struct kvm_vpmu_handover *args)
     vm_set_sregs(vm);
     vm_op(vm, OP_STORE, APIC_SVR, 0x1ff);
     vm_op(vm, OP_STORE, APIC_LVTPC, LVT_NMI);
+    /*
+     * An INT that needs a page which EPT does not map yet leaves the guest and
+     * is then injected, so it does not retire.  Have these pages mapped.
+     */
+    vm_op(vm, OP_USER, 0, 1);
     vm_execute(vm);
 }
 
