@@ -36,6 +36,62 @@ void test_counts(void)
     vm_destroy(&vm);
 }
 
+static void program_rings(VM *vm, unsigned i, uint64_t event, unsigned rings)
+{
+    vm_op(vm, OP_WRMSR, MSR_PMC(i), 0);
+    vm_op(vm, OP_WRMSR, MSR_EVNTSEL(i), event | rings | EVTSEL_EN);
+}
+
+/* The guest leaves and enters again within ring 0, and loops in ring 3. */
+static void check_rings(VM *vm)
+{
+    const unsigned exits = 50;
+    const uint64_t insns = START_INSNS + exits * RDMSR_INSNS + KERNEL_INSNS +
+                           STOP_INSNS;
+    const uint64_t branches = START_BRANCHES + exits * RDMSR_BRANCHES +
+                              KERNEL_BRANCHES + STOP_BRANCHES;
+    unsigned result[5];
+
+    program_rings(vm, 0, EVENT_INSTRUCTIONS, EVTSEL_OS);
+    program_rings(vm, 1, EVENT_BRANCHES, EVTSEL_OS);
+    program_rings(vm, 2, EVENT_INSTRUCTIONS, EVTSEL_OS | EVTSEL_USR);
+    program_rings(vm, 3, EVENT_INSTRUCTIONS, EVTSEL_USR);
+    program_rings(vm, 4, EVENT_CYCLES, EVTSEL_OS);
+    guest_enable(vm, 0x1f);
+    for (unsigned i = 0; i < exits / 2; i++) {
+        vm_op(vm, OP_RDMSR, MSR_FIXED_CTRL, 0);
+    }
+    guest_loop(vm, TURNS);
+    for (unsigned i = 0; i < exits / 2; i++) {
+        vm_op(vm, OP_RDMSR, MSR_FIXED_CTRL, 0);
+    }
+    guest_enable(vm, 0);
+    for (unsigned i = 0; i < 5; i++) {
+        result[i] = guest_read(vm, i);
+    }
+    vm_execute(vm);
+    COUNT(vm, vm_result(vm, result[0]), insns);
+    COUNT(vm, vm_result(vm, result[1]), branches);
+    COUNT(vm, vm_result(vm, result[2]), insns + USER_INSNS(TURNS));
+    COUNT(vm, vm_result(vm, result[3]), USER_INSNS(TURNS));
+    if (!silicon) {
+        /* KVM does not count cycles of what it executes. */
+        EQUAL(vm_result(vm, result[4]), insns - 1 - exits);
+    }
+    vm_destroy(vm);
+}
+
+void test_rings(void)
+{
+    VM vm;
+
+    guest_create(&vm);
+    check_rings(&vm);
+    vm_create(&vm, NULL);
+    guest_enable(&vm, 0);
+    check_rings(&vm);
+}
+
 void test_all_counters(void)
 {
     struct kvm_vpmu_handover_map map;
@@ -64,7 +120,7 @@ void test_reuse(void)
     guest_run(&vm, TURNS);
     asked = vm_stat(&vm, "control-writes-reprogrammed");
     for (unsigned i = 0; i < n; i++) {
-        /* How much ring 0 counts is not known; the value is overwritten. */
+        /* The value is overwritten. */
         vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_OS |
               EVTSEL_EN);
         guest_loop(&vm, 10);

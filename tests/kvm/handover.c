@@ -29,6 +29,7 @@ static const struct {
     { "a wrong request is refused, and changes nothing", test_errors },
     { "the map can be read", test_attribute },
     { "counts are exact", test_counts },
+    { "counts of ring 0 are exact", test_rings },
     { "all counters are handed over", test_all_counters },
     { "a counter is reused", test_reuse },
     { "another event takes the same counter", test_other_event },

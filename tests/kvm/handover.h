@@ -2,7 +2,7 @@
 /*
  * What the files of kvm-handover share
  *
- * All counts are known by construction.  They are of user mode, in which the
+ * All counts are known by construction.  Most are of user mode, in which the
  * guest counts nothing but its loop.  They are exact, and cycles are
  * instructions, as in QEMU's emulator.
  *
@@ -48,6 +48,21 @@ extern Edges edges;
 /* What one loop of the guest counts in user mode */
 #define USER_INSNS(turns)       (2 * (uint64_t)(turns) + edges.insns)
 #define USER_BRANCHES(turns)    ((uint64_t)(turns) + edges.branches)
+
+/*
+ * What ring 0 counts, see guest.S: from the WRMSR that starts the counters, for an
+ * entry OP_RDMSR, for an entry OP_USER, and up to the WRMSR that stops them.  KVM
+ * executes RDMSR and WRMSR in the guest's place and counts each as an
+ * instruction; the last WRMSR is not counted, because the counters are off then.
+ */
+#define START_INSNS             4
+#define START_BRANCHES          2
+#define RDMSR_INSNS             13
+#define RDMSR_BRANCHES          5
+#define KERNEL_INSNS            (23 - edges.insns)
+#define KERNEL_BRANCHES         (9 - edges.branches)
+#define STOP_INSNS              6
+#define STOP_BRANCHES           1
 
 /* Compare, and print a difference. */
 #define EQUAL(a, b)     check_equal(a, b, #a, __func__, __LINE__)
@@ -152,6 +167,7 @@ void test_attribute(void);
 void test_not_asked(void);
 
 void test_counts(void);
+void test_rings(void);
 void test_all_counters(void);
 void test_reuse(void);
 void test_other_event(void);
