@@ -24,6 +24,8 @@
 #define IRQS            0x20
 /* count: the counts of its handlers are those of one debug trap */
 #define TRAPS           0x40
+/* count: with KVM one far branch exits, and KVM does not add it to any count */
+#define LOST            0x1000
 /* pmi, pebs: the interrupt's handler goes on at R15, too */
 #define SKIP            0x80
 /* pmi: the code runs in ring 3, and ring 0 is counted */

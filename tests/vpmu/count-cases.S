@@ -366,7 +366,7 @@ h_sysexit:
         want insn=301, far=100, cond=100, taken=99, \
              kinsn=100, kfar=100, kload=100
 
-        case "INT1"
+        case "INT1", BOTH|LOST
         nop
         .byte 0xf1
         nop
@@ -653,7 +653,7 @@ breakpoint_rep:
         popf
         want insn=9, load=1, store=1
 
-        case "control registers, TLB, MSRs", KERNEL
+        case "control registers, TLB, MSRs", KERNEL|EMULATED
         mov %cr3, %rax
         mov %rax, %cr3
         invlpg (%rdi)

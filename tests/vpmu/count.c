@@ -5,9 +5,9 @@
  *
  * The cases are in count-cases.S.  Each is run in ring 3 and in ring 0, with
  * every event counted for user and for kernel; all counts must be exact.
- * With KVM only ring 3 is counted, and only events whose counts are known, see
- * is_known().  A second CPU runs the same cases all the while, except those
- * that need a device or a page for themselves.
+ * With KVM only counts that are known are compared, see is_known().  A second
+ * CPU runs the same cases all the while, except those that need a device or a
+ * page for themselves.
  */
 #include "case.h"
 #include "count.h"
@@ -217,12 +217,21 @@ static void expect_counts(const struct test_case *c, bool user,
         want[0][k] += user ? run_user_kernel[k] : 0;
     }
     want[user][IRQ] += c->where & IRQS ? received : 0;
+    if (on_kvm && c->where & LOST) {
+        want[user][INSN]--;
+        want[user][BRANCH]--;
+        want[user][FAR]--;
+    }
     if (ring3_only) {
         memset(want[0], 0, sizeof(want[0]));
     }
 }
 
-/* Is the count of @c with this event select known? */
+/*
+ * Is the count of @c with this event select known?  How many instructions KVM
+ * executes is not declared, so counts that KVM does not add them to are known
+ * if there are none.  The handler of an interrupt has one.
+ */
 static bool is_known(const struct test_case *c, uint32_t evtsel)
 {
     if (!on_kvm) {
@@ -236,8 +245,14 @@ static bool is_known(const struct test_case *c, uint32_t evtsel)
     case 0xf000:
         return true;
     default:
-        return !(c->where & EMULATED);
+        return !(c->where & (evtsel & EVTSEL_OS ? EMULATED | IRQS : EMULATED));
     }
+}
+
+/* The WRMSR that stops the counters: with KVM it is missing, see rt.h. */
+static unsigned last_wrmsr(uint32_t evtsel)
+{
+    return on_kvm && evtsel & EVTSEL_OS && (evtsel & 0xffff) != EV_INSNS;
 }
 
 /* A wrong count */
@@ -281,11 +296,18 @@ static unsigned try_events(struct cpu *cpu, const struct test_case *c,
             should[i] = count_event(want[1], first + i);
             if (!ring3_only) {
                 should[i + n] = count_event(want[0], first + i);
+                if (events[first + i].add & BIT(INSN)) {
+                    should[i + n] -= last_wrmsr(evtsel[i + n]);
+                }
             }
         }
         should[8] = want[1][INSN];
         should[9] = want[0][INSN];
         should[10] = want[0][INSN] + want[1][INSN];
+        if (!ring3_only) {
+            should[9] -= last_wrmsr(evtsel[9]);
+            should[10] -= last_wrmsr(evtsel[10]);
+        }
         for (unsigned i = 0; i < 8 + 3; i++) {
             if (is_known(c, evtsel[i]) && got[i] != should[i] &&
                 bad++ < max) {
@@ -426,6 +448,12 @@ asm(".globl edge_code\n"
     "mov (%rdi), %eax\n"
     "ret");
 
+/* Where KVM's host interrupts, it may end a run of events. */
+static uint64_t without_host(uint32_t evtsel, uint64_t got, uint64_t want)
+{
+    return on_kvm && evtsel & EVTSEL_EDGE && got > want ? want : got;
+}
+
 static void test_modifiers(void)
 {
     /*
@@ -474,10 +502,7 @@ static void test_modifiers(void)
         /* Another counter, which must stay exact beside it. */
         evtsel[pmu_gp - 1] = EV_INSNS | EVTSEL_EN | EVTSEL_USR;
         measure(&cpus[0], &c, true, evtsel, 0, got, &received);
-        /* Where KVM's host interrupts, it may end a run of events. */
-        if (on_kvm && table[t].evtsel & EVTSEL_EDGE && got[0] > table[t].want) {
-            got[0] = table[t].want;
-        }
+        got[0] = without_host(evtsel[0], got[0], table[t].want);
         check(got[0], table[t].want, "%s", table[t].name);
         check(got[pmu_gp - 1], 52, "%s: instructions beside it", table[t].name);
     }
@@ -495,6 +520,7 @@ static void test_edge(void)
 
     /* IRET and MOV load, INT does not, IRET, MOV and RET do: two runs. */
     measure(&cpus[0], &c, true, evtsel, 0, got, &received);
+    got[0] = without_host(evtsel[0], got[0], 2);
     check(got[0], 2, "edge over INT n");
 }
 

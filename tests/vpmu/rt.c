@@ -321,7 +321,7 @@ void cpu_start(unsigned index)
     outb(0xa1, 0xff);
     nr_cpus = count_cpus();
     read_cpuid();
-    ring3_only = on_kvm || command_line_is("ring3");
+    ring3_only = command_line_is("ring3");
     main();
     finish();
 }

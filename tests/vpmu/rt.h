@@ -6,9 +6,13 @@
  * Two CPUs at most, 64-bit mode, interrupts off, everything open to ring 3.
  * Results go to the first serial port as TAP, the end to isa-debug-exit.
  *
- * With "-append ring3", and always with KVM, programs count in ring 3 only:
- * KVM switches the counters near its entry to the guest, not with it, and
- * executes the instructions that start and stop them in the guest's place.
+ * With "-append ring3" programs count in ring 3 only.
+ *
+ * With KVM an instruction that KVM executes in the guest's place does not
+ * retire.  KVM adds it to the counts of instructions and branches, and to no
+ * other, if they are on when it has been executed.  So they have the WRMSR that
+ * starts the counters and not the one that stops them; without KVM it is the
+ * other way round.
  */
 #ifndef TESTS_VPMU_RT_H
 #define TESTS_VPMU_RT_H
