@@ -441,6 +441,12 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	return true;
 }
 
+void kvm_vpmu_halt(struct kvm_vcpu *vcpu)
+{
+	if (kvm_vpmu_on(vcpu) && kvm_check_request(KVM_REQ_PMU, vcpu))
+		kvm_pmu_handle_event(vcpu);
+}
+
 /*
  * Reserve pPMCs from another thread than the vCPU's, and stop the events that
  * the vCPU may not have any more.

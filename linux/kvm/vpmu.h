@@ -74,6 +74,15 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu);
 bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu);
 
 /**
+ * kvm_vpmu_halt - the vCPU is not running, and is about to wait for an event
+ *
+ * KVM executes HLT and counts it, and otherwise looks at the counters when it
+ * enters the guest next.  If the HLT itself made a counter overflow, its PMI is
+ * the event.  Called in the vCPU's thread; may sleep.
+ */
+void kvm_vpmu_halt(struct kvm_vcpu *vcpu);
+
+/**
  * kvm_vpmu_reserve - reserve these pPMCs, and no others, for the host
  * @force: reserve them even if vPMCs that count become starved
  *
