@@ -9,7 +9,7 @@
  *     LACKS=MASK       remove these features from KVM_CHECK_EXTENSION's answer
  *     UNKNOWN_FLAG=N   add a flag of a newer interface to the N-th
  *                      KVM_ENABLE_CAP of the capability
- *     NO_DS=1          remove DS from the guest's CPUID, so it has no PEBS
+ *     NO_MSR=N         KVM_SET_MSRS does not know this register
  */
 #include <dlfcn.h>
 #include <linux/kvm.h>
@@ -20,7 +20,6 @@
 #include <asm/kvm_vpmu_handover.h>
 
 #define UNKNOWN_FLAG    (1u << 31)
-#define CPUID_DS        (1u << 21) /* leaf 1 EDX */
 
 static int environment_number(const char *name)
 {
@@ -29,13 +28,27 @@ static int environment_number(const char *name)
     return value ? atoi(value) : 0;
 }
 
+/* How many of these registers come before the unknown one */
+static uint32_t known_msrs(const struct kvm_msrs *msrs)
+{
+    const uint32_t unknown = environment_number("NO_MSR");
+    uint32_t n = 0;
+
+    while (n < msrs->nmsrs && (!unknown || msrs->entries[n].index != unknown)) {
+        n++;
+    }
+    return n;
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
     static int times;
     int (*next)(int, unsigned long, ...) =
         (int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
     const struct kvm_enable_cap *cap;
-    struct kvm_cpuid2 *cpuid;
+    struct kvm_msrs *msrs;
+    uint32_t n;
+    int r;
     va_list args;
     void *arg;
 
@@ -53,13 +66,13 @@ int ioctl(int fd, unsigned long request, ...)
 
         handover->flags |= UNKNOWN_FLAG;
     }
-    cpuid = arg;
-    if (request == KVM_SET_CPUID2 && environment_number("NO_DS")) {
-        for (unsigned i = 0; i < cpuid->nent; i++) {
-            if (cpuid->entries[i].function == 1) {
-                cpuid->entries[i].edx &= ~CPUID_DS;
-            }
-        }
+    if (request == KVM_SET_MSRS) {
+        msrs = arg;
+        n = msrs->nmsrs;
+        msrs->nmsrs = known_msrs(msrs);
+        r = msrs->nmsrs ? next(fd, request, msrs) : 0;
+        msrs->nmsrs = n;
+        return r;
     }
     return next(fd, request, arg);
 }
