@@ -59,6 +59,24 @@ static G_NORETURN void vmx_exit_insn(CPUX86State *env, uint32_t reason,
     vmx_exit_decoded(env, reason, &insn);
 }
 
+G_NORETURN void vmx_complete(CPUX86State *env, const VMXInsn *insn)
+{
+    CPUState *cs = env_cpu(env);
+
+    vmx_pmu_retire(env, insn);
+    env->eip += insn->length;
+    if (!(env->hflags & HF_CS64_MASK)) {
+        env->eip = (uint32_t)env->eip;
+    }
+    do_end_instruction(env);
+    helper_rechecking_single_step(env);
+    if (cs->singlestep_enabled) {
+        cs->exception_index = EXCP_DEBUG;
+        cpu_loop_exit(cs);
+    }
+    cpu_loop_exit_noexc(cs);
+}
+
 /* Control registers */
 
 enum {

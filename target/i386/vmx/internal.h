@@ -263,15 +263,6 @@ static inline int vmx_mmu_index(CPUX86State *env)
     return x86_mmu_index_pl(env, env->hflags & HF_CPL_MASK);
 }
 
-/* vmx.c */
-
-/**
- * vmx_complete: an instruction has been executed here instead of by TCG
- *
- * With all state up to date, RIP that of the instruction.
- */
-G_NORETURN void vmx_complete(CPUX86State *env, const VMXInsn *insn);
-
 /* check.c */
 
 /* Exit qualifications of a VM entry that the guest's state makes fail */
@@ -356,6 +347,13 @@ G_NORETURN void vmx_exit_decoded(CPUX86State *env, uint32_t reason,
  */
 void vmx_page_fault(CPUX86State *env, int error_code, uint64_t linear,
                     uintptr_t retaddr);
+
+/**
+ * vmx_complete: an instruction has been executed here instead of by TCG
+ *
+ * With all state up to date, RIP that of the instruction.
+ */
+G_NORETURN void vmx_complete(CPUX86State *env, const VMXInsn *insn);
 
 /* ept.c */
 
