@@ -55,6 +55,7 @@
 #define SECONDARY_DESC          (1u << 2)
 #define SECONDARY_RDTSCP        (1u << 3)
 #define SECONDARY_WBINVD        (1u << 6)
+#define SECONDARY_UNRESTRICTED  (1u << 7)
 #define ENTRY_DEBUG             (1u << 2)
 #define ENTRY_IA32E             (1u << 9)
 #define ENTRY_GLOBAL_CTRL       (1u << 13)
@@ -1157,6 +1158,110 @@ static void test_nonsense(void)
     result(entered > 500 && refused > 500, "nonsense: both outcomes");
 }
 
+/*
+ * Random instructions, one for each entry: with TF set, all exceptions exit, and
+ * so does every instruction that can.  The guest sees all memory, but cannot
+ * change it.
+ */
+
+static void random_insn(uint8_t *code)
+{
+    static const uint8_t prefixes[] = {
+        0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x2e, 0x36, 0x65, 0x41, 0x44, 0x48, 0x4f,
+    };
+    static const uint8_t one_byte[] = {
+        0x6c, 0x6d, 0x6e, 0x6f, 0xe4, 0xe5, 0xe6, 0xe7, 0xec, 0xed, 0xee, 0xef,
+        0x90, 0xcc, 0xcd, 0xf1, 0xf4, 0xea, 0xff,
+    };
+    static const uint8_t two_bytes[] = {
+        0x00, 0x01, 0x06, 0x08, 0x09, 0x0b, 0x20, 0x21, 0x22, 0x23, 0x30, 0x31,
+        0x32, 0x33, 0x38, 0x78, 0x79, 0xa2, 0xae, 0xc7,
+    };
+    uint64_t random[2] = { random64(), random64() };
+
+    memcpy(code, random, 16);
+    for (unsigned n = random64() % 4; n; n--) {
+        *code++ = prefixes[random64() % sizeof(prefixes)];
+    }
+    switch (random64() % 4) {
+    case 0:
+        *code = one_byte[random64() % sizeof(one_byte)];
+        break;
+    case 1:
+        break;
+    default:
+        *code++ = 0x0f;
+        *code++ = two_bytes[random64() % sizeof(two_bytes)];
+        if (code[-1] == 0x38) {
+            *code = 0x80 | random64() % 4;
+        }
+    }
+}
+
+/* 0: 64-bit mode, 1: protected mode without paging, 2: real mode */
+static void set_random(unsigned mode)
+{
+    const uintptr_t code = (uintptr_t)page_bitmap[1];
+    const uint32_t few = PRIMARY_WINDOW | PRIMARY_NMI_WINDOW |
+                         PRIMARY_IO_BITMAPS | PRIMARY_MSR_BITMAPS;
+    const uint64_t paging = 1ull << 31;
+
+    set_ept(guest_nothing, 6 << 3 | 5);
+    for (unsigned i = 0; i < 512; i++) {
+        ept[2][i] &= ~2ull;
+    }
+    ept[1][3] &= ~2ull;
+    vmwrite(VMCS_EPT_PTR, (uintptr_t)ept[0] | 3 << 3 | 6);
+    set_controls(VMCS_PRIMARY_CONTROLS, 0x48e, ~few);
+    set_controls(VMCS_SECONDARY_CONTROLS, 0x48b,
+                 SECONDARY_EPT | SECONDARY_DESC | SECONDARY_RDTSCP |
+                 SECONDARY_WBINVD | SECONDARY_UNRESTRICTED);
+    vmwrite(VMCS_EXCEPTION_BITMAP, -1u);
+    vmwrite(VMCS_CR0_MASK, -1ull);
+    vmwrite(VMCS_CR4_MASK, -1ull);
+    vmwrite(VMCS_GUEST_RFLAGS, 2 | FLAGS_TF);
+    vmwrite(VMCS_GUEST_RIP, code);
+    for (unsigned i = 0; i < ARRAY_SIZE(regs); i++) {
+        regs[i] = random_value(code);
+    }
+    memset(page_bitmap[1], 0xf4, sizeof(page_bitmap[1]));
+    random_insn(page_bitmap[1]);
+    if (mode) {
+        set_controls(VMCS_ENTRY_CONTROLS, 0x490, 0);
+        vmwrite(VMCS_GUEST_CR0, read_cr(0) & ~(paging | (mode == 2)));
+        vmwrite(VMCS_GUEST_ES_RIGHTS + 2, 0xc09b);
+    }
+    if (mode == 2) {
+        vmwrite(VMCS_GUEST_RIP, 0);
+        vmwrite(VMCS_GUEST_ES_BASE + 2, code);
+        vmwrite(VMCS_GUEST_ES_RIGHTS + 2, 0x809b);
+    }
+}
+
+static void test_random_insns(void)
+{
+    unsigned bad = 0, reasons = 0;
+    bool seen[64] = {};
+
+    for (unsigned turn = 0; turn < 6000; turn++) {
+        uint64_t reason;
+
+        set_random(turn % 3);
+        reason = enter();
+        if (reason >= ARRAY_SIZE(seen) || get(VMCS_EXIT_INSN_LENGTH) > 15) {
+            if (!bad++) {
+                check(reason, 0, "turn %u, length %u", turn,
+                      (unsigned)get(VMCS_EXIT_INSN_LENGTH));
+            }
+            continue;
+        }
+        reasons += !seen[reason];
+        seen[reason] = true;
+    }
+    check(bad, 0, "random instructions: each ends with a VM exit");
+    result(reasons > 20, "random instructions: %u reasons", reasons);
+}
+
 /* The APIC, the firmware's ROM, and an address where nothing is */
 static const uint64_t nowhere[] = { 0xfee00000, 0xfffff000, 1ull << 38 };
 
@@ -1194,8 +1299,44 @@ void ap_main(struct cpu *cpu)
 {
 }
 
+/* The command line, a number: where to begin with what is random.  0: none */
+static uint64_t get_seed(void)
+{
+    uint64_t seed = 0;
+    uint8_t c;
+
+    outw(0x510, 0x15); /* fw_cfg */
+    while ((c = inb(0x511)) >= '0' && c <= '9') {
+        seed = seed * 10 + c - '0';
+    }
+    return seed;
+}
+
+static void test_what_is_known(void)
+{
+    test_fields();
+    test_highest_index();
+    test_insns();
+    test_tsc_aux();
+    test_tsc_store();
+    test_masks();
+    test_bitmaps();
+    test_exceptions();
+    test_reserved_bit();
+    test_debug();
+    test_debug_pending();
+    test_injection();
+    test_ept();
+    test_ept_walk();
+    test_pae();
+    test_counting();
+    test_pebs();
+    test_bad_entries();
+}
+
 void main(void)
 {
+    const uint64_t seed = get_seed();
     uint32_t r[4];
 
     test_reserved_bits();
@@ -1224,25 +1365,13 @@ void main(void)
         };
     }
     test_instructions();
-    test_fields();
-    test_highest_index();
-    test_insns();
-    test_tsc_aux();
-    test_tsc_store();
-    test_masks();
-    test_bitmaps();
-    test_exceptions();
-    test_reserved_bit();
-    test_debug();
-    test_debug_pending();
-    test_injection();
-    test_ept();
-    test_ept_walk();
-    test_pae();
-    test_counting();
-    test_pebs();
-    test_bad_entries();
+    if (seed) {
+        random_state = seed * 0x9e3779b97f4a7c15 | 1;
+    } else {
+        test_what_is_known();
+    }
     test_nonsense();
+    test_random_insns();
     test_nowhere();
     asm volatile("vmxoff");
     write_cr4(read_cr(4) & ~(1ull << 13));
