@@ -12,6 +12,13 @@ void pebs_program(VM *vm, unsigned period)
     vm_write64(vm, GUEST_DS + DS_PEBS_MAX, GUEST_TABLE);
     vm_write64(vm, GUEST_DS + DS_PEBS_THRESHOLD, GUEST_TABLE);
     vm_write64(vm, GUEST_DS + DS_PEBS_RESET, period_start(period));
+    /*
+     * A record that waits until the host has found memory for it is lost if the
+     * host takes the counter meanwhile.
+     */
+    for (unsigned page = GUEST_DS; page < GUEST_TABLE; page += 0x1000) {
+        vm_op(vm, OP_STORE, page, 0);
+    }
     vm_op(vm, OP_WRMSR, MSR_DS_AREA, GUEST_DS);
     vm_op(vm, OP_WRMSR, MSR_PEBS_ENABLE, 1);
     guest_program(vm, 0, EVENT_INSTRUCTIONS, period_start(period));
