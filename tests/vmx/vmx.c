@@ -1347,6 +1347,8 @@ void main(void)
     }
     revision = rdmsr(0x480);
     check(rdmsr(0x480) >> 32 & 0x1fff, 4096, "size of a VMCS");
+    /* Four levels, write-back, 2 MiB, 1 GiB; all kinds of INVEPT and INVVPID */
+    check(rdmsr(0x48c) & 0xf0106334041, 0xf0106334041, "IA32_VMX_EPT_VPID_CAP");
     write_cr4(read_cr(4) | 1 << 13);
     /* The firmware may have done it. */
     if (!(rdmsr(0x3a) & 1)) {

@@ -10,15 +10,11 @@
 #include "system/tcg.h"
 #include "tcg/helper-tcg.h"
 
-
 #define VMX_BASIC_MEMORY_WB         (6ull << 50)
 #define VMX_MISC_CR3_TARGETS_SHIFT  16
 #define VMX_MISC_MAX_MSRS           (0ull << 25)    /* 512 */
 
-/*
- * All that is there, by feature word.  Bits of the EPT and VPID capabilities
- * that belong to no property are added to those that do.
- */
+/* All that is there, by feature word */
 static const uint64_t vmx_offered[FEATURE_WORDS] = {
     [FEAT_1_ECX] =
         CPUID_EXT_VMX,
@@ -100,6 +96,10 @@ bool vmx_expand_features(X86CPU *cpu, Error **errp)
     }
     for (int word = FEAT_VMX_PROCBASED_CTLS; word <= FEAT_VMX_VMFUNC; word++) {
         env->features[word] &= vmx_offered[word] | env->user_features[word];
+    }
+    /* No property has it, and "max" takes only what one has. */
+    if (env->features[FEAT_VMX_SECONDARY_CTLS] & VMX_SECONDARY_EXEC_ENABLE_EPT) {
+        env->features[FEAT_VMX_EPT_VPID_CAPS] |= MSR_VMX_EPT_WB;
     }
     return true;
 }
