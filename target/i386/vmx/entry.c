@@ -165,7 +165,7 @@ static void vmx_inject(CPUX86State *env, const VMXVmcs *vmcs, uint32_t event)
     env->vmx.event_error = error_code;
     env->vmx.event_length = length;
     if (env->vmx.exit_due) {
-        vmx_boundary_exit(env);
+        vmx_exit_due(env);
     }
     env->vmx.injecting = true;
     env->old_exception = -1;

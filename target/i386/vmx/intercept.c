@@ -10,6 +10,7 @@
 #include "exec/cpu_ldst.h"
 #include "exec/exec-all.h"
 #include "exec/helper-proto.h"
+#include "exec/replay-core.h"
 #include "internal.h"
 #include "tcg/helper-tcg.h"
 
@@ -482,11 +483,22 @@ int vmx_pending_interrupt(CPUX86State *env, int request)
     return 0;
 }
 
+void vmx_exit_due(CPUX86State *env)
+{
+    env->vmx.exit_due = false;
+    vmx_exit(env, &env->vmx.missed, false, 0);
+}
+
+/*
+ * What exits here does not return to cpu_handle_interrupt(), which tells
+ * record/replay of each interrupt.
+ */
+
 void vmx_boundary_exit(CPUX86State *env)
 {
+    replay_interrupt();
     if (env->vmx.exit_due) {
-        env->vmx.exit_due = false;
-        vmx_exit(env, &env->vmx.missed, false, 0);
+        vmx_exit_due(env);
     }
     if (vmx_is_debug_due(env)) {
         env->dr[6] = vmx_fresh_dr6(env);
@@ -504,6 +516,7 @@ static void vmx_external_interrupt(CPUX86State *env)
     if (!(env->vmx.pin & VMX_PIN_BASED_EXT_INTR_MASK)) {
         return;
     }
+    replay_interrupt();
     if (vmx_control(env, VMCS_EXIT_CONTROLS) & VMX_VM_EXIT_ACK_INTR_ON_EXIT) {
         int vector;
 
@@ -521,6 +534,7 @@ static void vmx_external_interrupt(CPUX86State *env)
 static void vmx_nmi(CPUX86State *env)
 {
     if (env->vmx.pin & VMX_PIN_BASED_NMI_EXITING) {
+        replay_interrupt();
         cpu_reset_interrupt(env_cpu(env), CPU_INTERRUPT_NMI);
         vmx_exit_event(env, VMX_EXIT_EXCEPTION_NMI,
                        EXCP02_NMI | VMX_TYPE_NMI << VMX_EVENT_TYPE_SHIFT |

@@ -349,6 +349,11 @@ void vmx_page_fault(CPUX86State *env, int error_code, uint64_t linear,
                     uintptr_t retaddr);
 
 /**
+ * vmx_exit_due: make the VM exit that env->vmx.exit_due announces
+ */
+G_NORETURN void vmx_exit_due(CPUX86State *env);
+
+/**
  * vmx_complete: an instruction has been executed here instead of by TCG
  *
  * With all state up to date, RIP that of the instruction.
