@@ -181,6 +181,13 @@ guest count
         cpuid
         vmcall
 
+/* It takes a second or so. */
+guest long
+        mov $0x10000000, %ecx
+1:      dec %ecx
+        jnz 1b
+        vmcall
+
 /* It exits at IN, in the middle of a block. */
 guest count_io
         nop

@@ -45,6 +45,7 @@ void guest_nothing(void);
 void guest_sti(void);
 void guest_triple(void);
 void guest_count(void);
+void guest_long(void);
 void guest_count_io(void);
 void guest_count_masked(void);
 

@@ -916,6 +916,15 @@ static void test_counting(void)
     wrmsr(MSR_FIXED_CTR_CTRL, 0);
 }
 
+/* Meanwhile tests/vmx/run migrates the machine. */
+static void test_long(void)
+{
+    set_counting(guest_long);
+    check(enter(), REASON_VMCALL, "long");
+    check(rdmsr(MSR_FIXED_CTR0), 1 + 2 * 0x10000000ull, "long: instructions");
+    wrmsr(MSR_FIXED_CTR_CTRL, 0);
+}
+
 /* The parts of struct ds that matter, in ept_page; the buffer follows. */
 #define DS_PEBS                 4
 #define DS_INDEX                (DS_PEBS + 1)
@@ -1368,6 +1377,7 @@ void main(void)
     }
     test_instructions();
     if (seed) {
+        test_long();
         random_state = seed * 0x9e3779b97f4a7c15 | 1;
     } else {
         test_what_is_known();
