@@ -85,11 +85,19 @@ sys.exit([int(n) for n in m.version("meson").split(".")[:2]] < [1, 5])
     export PYTHONPATH="$cache/meson/usr/lib/python3/dist-packages"
 }
 
+# archive DIR: its files as an archive of an initial file system
+archive() { (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc 2>/dev/null); }
+
+# kvm_include DIR: make it a folder of headers with that of the hand-over, which
+# QEMU and the kernel include from asm
+kvm_include() {
+    mkdir -p "$1/asm"
+    cp "$top/linux-headers/asm-x86/kvm_vpmu_handover.h" "$1/asm/"
+}
+
 # kvm_programs DIR: compile there what the tests of KVM's modules run
 kvm_programs() {
-    mkdir -p "$1/include/asm"
-    # QEMU and the kernel include it from asm
-    cp "$top/linux-headers/asm-x86/kvm_vpmu_handover.h" "$1/include/asm/"
+    kvm_include "$1/include"
     ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror \
         -Wno-missing-field-initializers -Wno-sign-compare -static \
         -idirafter "$1/include" -pthread -o "$1/kvm-handover" \
