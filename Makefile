@@ -5,7 +5,7 @@ export QEMU_SRC LIBVIRT_SRC DISTDIR JOBS
 MAKEFLAGS += --no-print-directory
 
 .PHONY: all deps check check-build series check-series pristine bench demo \
-	libvirt check-libvirt demo-libvirt kvm-modules check-nested \
+	libvirt check-libvirt demo-libvirt kvm-modules bench-kvm check-nested \
 	check-server clean help
 
 all: deps
@@ -40,6 +40,10 @@ bench: all pristine
 
 kvm-modules: deps
 	@scripts/kvm-modules $(KERNEL_VERSION)
+
+bench-kvm: all
+	@scripts/deps guest
+	@tests/kvm/bench $(if $(KERNEL_VERSION),--kernel $(KERNEL_VERSION))
 
 check-nested: all
 	@scripts/deps guest
