@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * kvm-handover: what the host's kernel executes for what the guest does
+ *
+ * A counter of the same PMU counts it, which perf switches off while it
+ * schedules events, so that part is missing.  bench.c has a meter without this
+ * fault, for the emulator only.
  */
 #include <stdio.h>
 #include <sys/ioctl.h>
