@@ -292,7 +292,7 @@ class Libvirt(unittest.TestCase):
     def test_save_and_restore(self):
         guest = self.boot()
         before = self.configuration(self.daemon)
-        want = self.start_marathons(guest, 3)
+        want = self.start_marathons(guest, 2)
         counters = self.suspend_while_counting(self.daemon)
         image = str(self.daemon.dir / 'saved')
         self.daemon.virsh('save', 'vpmu', image)
@@ -302,11 +302,7 @@ class Libvirt(unittest.TestCase):
         self.assertEqual(self.configuration(self.daemon), before)
         self.assertEqual(self.counters(self.daemon), counters)
         self.resume(self.daemon, guest)
-        # Of a running domain nothing but saving it reads the counters.
-        self.daemon.virsh('save', 'vpmu', image)
-        self.daemon.virsh('restore', image, '--paused')
-        self.resume(self.daemon, guest)
-        self.check_marathons(guest, 3, want)
+        self.check_marathons(guest, 2, want)
 
     def migrate(self, target, *options, source=None):
         (source or self.daemon).virsh(
