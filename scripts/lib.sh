@@ -85,8 +85,10 @@ sys.exit([int(n) for n in m.version("meson").split(".")[:2]] < [1, 5])
     export PYTHONPATH="$cache/meson/usr/lib/python3/dist-packages"
 }
 
-# archive DIR: its files as an archive of an initial file system
-archive() { (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc 2>/dev/null); }
+# initramfs DIR: its files as an archive of an initial file system
+initramfs() {
+    (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc 2>/dev/null)
+}
 
 # kvm_include DIR: make it a folder of headers with that of the hand-over, which
 # QEMU and the kernel include from asm
