@@ -106,8 +106,10 @@ kvm_programs() {
         "$top/tests/kvm/handover.c" "$top/tests/kvm/handover-abi.c" \
         "$top/tests/kvm/handover-check.c" "$top/tests/kvm/handover-counts.c" \
         "$top/tests/kvm/handover-events.c" "$top/tests/kvm/handover-figures.c" \
+        "$top/tests/kvm/handover-fixed.c" \
         "$top/tests/kvm/handover-guest.c" "$top/tests/kvm/handover-host.c" \
-        "$top/tests/kvm/handover-pebs.c" "$top/tests/kvm/handover-reserve.c" \
+        "$top/tests/kvm/handover-pebs.c" \
+        "$top/tests/kvm/handover-reserve.c" \
         "$top/tests/kvm/handover-together.c" "$top/tests/kvm/vm.c" \
         "$top/tests/kvm/guest.S"
     ${CC:-cc} -nostdlib -static -no-pie -Wl,--build-id=none -o "$1/loop" \

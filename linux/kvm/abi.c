@@ -131,9 +131,12 @@ static int vpmu_get_map(struct kvm_vcpu *vcpu, u64 address)
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	void __user *to = u64_to_user_ptr(address);
+	VPMUCounterMask reserved = READ_ONCE(vcpu->kvm->arch.vpmu.reserved);
 	struct kvm_vpmu_handover_map map = {
 		.nr_gp = pmu->nr_arch_gp_counters,
 		.nr_fixed = pmu->nr_arch_fixed_counters,
+		.host_gp = hweight32(reserved & VPMU_MASK_GP),
+		.host_fixed = reserved >> VPMU_NR_GP,
 	};
 	unsigned int i;
 
@@ -144,8 +147,6 @@ static int vpmu_get_map(struct kvm_vcpu *vcpu, u64 address)
 	if (map.size > PAGE_SIZE)
 		return -E2BIG;
 	scoped_guard(mutex, &vpmu->lock) {
-		map.host_gp = hweight32(vpmu->map.reserved & VPMU_MASK_GP);
-		map.host_fixed = vpmu->map.reserved >> VPMU_NR_GP;
 		for (i = 0; i < map.nr_gp; i++)
 			vpmu_describe_pmc(&map.gp[i], &pmu->gp_counters[i]);
 		for (i = 0; i < map.nr_fixed; i++)

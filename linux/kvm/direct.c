@@ -45,23 +45,23 @@ u64 kvm_vpmu_event_config(struct kvm_pmc *pmc)
 		config |= pmc->eventsel & (pmu->raw_event_mask |
 					   ARCH_PERFMON_EVENTSEL_USR |
 					   ARCH_PERFMON_EVENTSEL_OS);
-		/*
-		 * perf prefers the fixed counter for an event that has one.
-		 * With INV perf takes the event for a different event, which
-		 * has none.  The hardware ignores INV as long as the counter
-		 * mask is 0.
-		 */
-		if (!(config & ARCH_PERFMON_EVENTSEL_CMASK))
-			config |= VPMU_GP_ONLY;
-		return config;
+	} else {
+		control = fixed_ctrl_field(pmu->fixed_ctr_ctrl,
+					   pmc->idx - KVM_FIXED_PMC_BASE_IDX);
+		config |= pmc->eventsel & pmu->raw_event_mask;
+		if (control & INTEL_FIXED_0_KERNEL)
+			config |= ARCH_PERFMON_EVENTSEL_OS;
+		if (control & INTEL_FIXED_0_USER)
+			config |= ARCH_PERFMON_EVENTSEL_USR;
 	}
-	control = fixed_ctrl_field(pmu->fixed_ctr_ctrl,
-				   pmc->idx - KVM_FIXED_PMC_BASE_IDX);
-	config |= pmc->eventsel & pmu->raw_event_mask;
-	if (control & INTEL_FIXED_0_KERNEL)
-		config |= ARCH_PERFMON_EVENTSEL_OS;
-	if (control & INTEL_FIXED_0_USER)
-		config |= ARCH_PERFMON_EVENTSEL_USR;
+	/*
+	 * perf prefers the fixed counter for an event that has one.  With INV
+	 * perf takes the event for a different event, which has none.  The
+	 * hardware ignores INV as long as the counter mask is 0.
+	 */
+	if ((pmc_is_gp(pmc) || vpmu_is_reserved(pmc)) &&
+	    !(config & ARCH_PERFMON_EVENTSEL_CMASK))
+		config |= VPMU_GP_ONLY;
 	return config;
 }
 

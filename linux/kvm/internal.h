@@ -51,19 +51,34 @@ static inline bool vpmu_wants_precise(const struct kvm_pmc *pmc)
 	       !(pmc_to_vpmu(pmc)->plain & BIT_ULL(pmc->idx));
 }
 
+/* Is the fixed pPMC of this fixed vPMC's number reserved for the host? */
+static inline bool vpmu_is_reserved(const struct kvm_pmc *pmc)
+{
+	return READ_ONCE(pmc->vcpu->kvm->arch.vpmu.reserved) &
+	       VPMU_MASK_OF(vpmu_number(pmc));
+}
+
 /**
  * vpmu_is_misplaced - perf has the event on a counter that the vPMC cannot use
  *
- * That counter is of the other type, or the vPMC makes records and the counter
- * has another index: intel_guest_get_msrs() does not let such an event count.
+ * A vPMC that makes records needs the counter of its index, because
+ * intel_guest_get_msrs() lets no other one make records.  Else a
+ * general-purpose vPMC can use any general-purpose counter.  So can a fixed
+ * vPMC if the map has one for it, or it can use the fixed counter of its index,
+ * unless that is reserved.
  */
 static inline bool vpmu_is_misplaced(struct kvm_pmc *pmc)
 {
-	int idx = pmc->perf_event->hw.idx;
+	int idx = pmc->perf_event->hw.idx, own;
 
 	if (pmc->perf_event->attr.precise_ip)
 		return idx != pmc->idx;
-	return pmc_is_gp(pmc) != (idx < INTEL_PMC_IDX_FIXED);
+	if (pmc_is_gp(pmc))
+		return idx >= INTEL_PMC_IDX_FIXED;
+	if (idx == pmc->idx)
+		return vpmu_is_reserved(pmc);
+	own = pmc_to_vpmu(pmc)->map.phys[vpmu_number(pmc)];
+	return own < 0 || own >= VPMU_NR_GP;
 }
 
 /* What perf notes of an event that counts @config, an hw.config. */

@@ -21,6 +21,12 @@ static_assert(offsetof(struct kvm_pmu, host_cross_mapped_mask) ==
 DECLARE_STATIC_CALL(kvm_x86_pmu_cleanup,
 		    *(((struct kvm_pmu_ops *)0)->cleanup));
 
+/*
+ * Instructions and cycles.  Reference cycles are not among them: they have no
+ * event that perf would let a general-purpose counter count.
+ */
+#define VPMU_MOVABLE	(VPMU_MASK_OF(VPMU_FIXED(0)) | VPMU_MASK_OF(VPMU_FIXED(1)))
+
 /* The pPMCs that the hardware has. */
 static VPMUCounterMask vpmu_all_ppmcs(void)
 {
@@ -43,6 +49,8 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
 	guard(mutex)(&vpmu->lock);
 	/* kvm_vpmu_handle_event() will apply the reservation. */
 	handover_init(&vpmu->map, vpmu_all_ppmcs(), 0, READ_ONCE(vm->slice));
+	vpmu->map.movable = VPMU_MOVABLE;
+	vpmu->spilled = 0;
 	vpmu->events = 0;
 	vpmu->run = 0;
 	vpmu->unscheduled = 0;
@@ -98,6 +106,12 @@ static VPMUCounterMask vpmu_enabled_vpmcs(struct kvm_pmu *pmu)
 static VPMUCounterMask vpmu_assigned_vpmcs(const Handover *map)
 {
 	return handover_to_virtual(map, VPMU_MASK_ALL);
+}
+
+/* vPMCs that are enabled and have no pPMC in the map. */
+static VPMUCounterMask vpmu_starved_vpmcs(const Handover *map)
+{
+	return map->enabled & ~vpmu_assigned_vpmcs(map);
 }
 
 static bool vpmu_is_assigned(struct kvm_pmc *pmc)
@@ -184,6 +198,20 @@ static bool vpmu_is_scheduled(struct kvm_pmc *pmc)
 	return vpmu_is_live(pmc->perf_event) && !vpmu_is_misplaced(pmc);
 }
 
+/* Have perf forget the event's counter, too, in which it would put it again. */
+static void vpmu_disable_event(struct kvm_pmc *pmc)
+{
+	perf_event_disable(pmc->perf_event);
+	pmc->perf_event->hw.idx = -1;
+}
+
+/* Does perf count with this event on a general-purpose counter? */
+static bool vpmu_has_gp_counter(const struct perf_event *event)
+{
+	guard(irqsave)();
+	return vpmu_is_live(event) && event->hw.idx < INTEL_PMC_IDX_FIXED;
+}
+
 /*
  * Have perf schedule an event that fits again, because perf does not count with
  * it now, or because only perf can set its period.
@@ -194,10 +222,10 @@ static void vpmu_resume_event(struct kvm_pmc *pmc, u64 config)
 	u64 period;
 
 	trace_kvm_vpmu_resumed(pmc->vcpu->vcpu_id, pmc->idx);
-	perf_event_disable(event);
-	/* Otherwise perf would put it back on the counter that it had. */
 	if (vpmu_is_misplaced(pmc))
-		event->hw.idx = -1;
+		vpmu_disable_event(pmc);
+	else
+		perf_event_disable(event);
 	if (!event->attr.precise_ip)
 		vpmu_set_event_config(event, config);
 	period = kvm_vpmu_period(pmc, pmc_read_counter(pmc));
@@ -259,12 +287,31 @@ static void vpmu_note_unscheduled(struct kvm_pmc *pmc)
 {
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
 
-	/* Until the next try it must not take a counter of the other type. */
+	/* Until the next try it must not take a counter that it may not use. */
 	if (pmc->perf_event)
-		perf_event_disable(pmc->perf_event);
+		vpmu_disable_event(pmc);
 	if (!(vpmu->unscheduled & BIT_ULL(pmc->idx)))
 		trace_kvm_vpmu_starved(pmc->vcpu->vcpu_id, pmc->idx);
 	vpmu->unscheduled |= BIT_ULL(pmc->idx);
+}
+
+/*
+ * perf prefers the fixed counter for an event that has one.  Where it has given
+ * the event a general-purpose counter, see that the vPMC may have one.
+ */
+static bool vpmu_may_spill(struct kvm_pmc *pmc)
+{
+	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
+	VPMUCounterMask own = VPMU_MASK_OF(vpmu_number(pmc));
+	HandoverChange change;
+
+	if (!(own & VPMU_MOVABLE) || vpmu_wants_precise(pmc) ||
+	    !vpmu_has_gp_counter(pmc->perf_event) ||
+	    handover_reserve(&vpmu->map, vpmu->map.reserved | own, false,
+			     ktime_get_ns(), &change))
+		return false;
+	vpmu->spilled |= own;
+	return true;
 }
 
 /*
@@ -293,7 +340,7 @@ static bool vpmu_schedule_event(struct kvm_pmc *pmc, bool changed)
 		vpmu->plain |= BIT_ULL(pmc->idx);
 		vpmu_replace_event(pmc, config);
 	}
-	if (vpmu_is_scheduled(pmc)) {
+	if (vpmu_is_scheduled(pmc) || vpmu_may_spill(pmc)) {
 		/* Set the exact period; that of a record is in guest memory. */
 		kvm_vpmu_load(pmc);
 		vpmu->unscheduled &= ~BIT_ULL(pmc->idx);
@@ -352,22 +399,80 @@ static void vpmu_retry_records(struct kvm_vcpu *vcpu)
 	}
 }
 
-/* Bring the map up to date.  Returns: vPMCs that have another pPMC or none. */
-static VPMUCounterMask vpmu_update_map(struct kvm_vcpu *vcpu, u64 now)
+/*
+ * Bring the map up to date.
+ * @starved: set to the vPMCs that are starved and were not before
+ * Returns: vPMCs that have another pPMC or none.
+ */
+static VPMUCounterMask vpmu_update_map(struct kvm_vcpu *vcpu, u64 now,
+				       VPMUCounterMask *starved)
 {
 	const struct kvm_vpmu_vm *vm = &vcpu->kvm->arch.vpmu;
-	Handover *map = &vcpu_to_vpmu(vcpu)->map;
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	VPMUCounterMask reserved = READ_ONCE(vm->reserved) | vpmu->spilled;
+	Handover *map = &vpmu->map;
+	VPMUCounterMask moved = 0;
 	HandoverChange change;
 
 	map->slice = READ_ONCE(vm->slice);
-	/* The vCPU is new, or was created while the reservation changed. */
-	if (map->reserved != READ_ONCE(vm->reserved))
-		handover_reserve(map, READ_ONCE(vm->reserved), true, now,
-				 &change);
+	/*
+	 * The vCPU is new, was created while the reservation changed, or perf
+	 * gives another kind of counter to a fixed vPMC than before.
+	 */
+	if (map->reserved != reserved) {
+		handover_reserve(map, reserved, true, now, &change);
+		moved = change.vpmcs;
+	}
 	handover_enable(map, vpmu_enabled_vpmcs(vcpu_to_pmu(vcpu)), now,
 			&change);
 	vpmu_add_stats(vcpu);
-	return change.vpmcs;
+	*starved = change.starved;
+	return moved | change.vpmcs;
+}
+
+/*
+ * A vPMC starves.  Ask perf whether it has the fixed pPMCs of @spilled again,
+ * which leaves general-purpose ones for others.  Not otherwise, because perf
+ * may then move other events, too.  Returns: whether it has one.
+ */
+static bool vpmu_unspill(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	u64 todo = vpmu_mask_to_reg(vpmu->spilled) & vpmu->events;
+	VPMUCounterMask before = vpmu->spilled;
+	struct kvm_pmc *pmc;
+	int i;
+
+	kvm_for_each_pmc(vcpu_to_pmu(vcpu), pmc, i, (unsigned long *)&todo) {
+		vpmu_disable_event(pmc);
+		vpmu_resume_event(pmc, kvm_vpmu_event_config(pmc));
+		if (vpmu_is_scheduled(pmc) &&
+		    !vpmu_has_gp_counter(pmc->perf_event))
+			vpmu->spilled &= ~VPMU_MASK_OF(vpmu_number(pmc));
+	}
+	return vpmu->spilled != before;
+}
+
+/* Release the events of vPMCs that may not have one.  Returns: whether any. */
+static bool vpmu_release_unassigned(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	u64 todo = vpmu->events &
+		   ~vpmu_mask_to_reg(vpmu_assigned_vpmcs(&vpmu->map));
+	VPMUCounterMask own;
+	struct kvm_pmc *pmc;
+	int i;
+
+	kvm_for_each_pmc(vcpu_to_pmu(vcpu), pmc, i, (unsigned long *)&todo) {
+		vpmu_release_event(pmc);
+		own = VPMU_MASK_OF(vpmu_number(pmc));
+		if (!(vpmu->spilled & own))
+			continue;
+		/* When it is enabled again, perf may have its own pPMC. */
+		vpmu->spilled &= ~own;
+		kvm_make_request(KVM_REQ_PMU, vcpu);
+	}
+	return todo;
 }
 
 /*
@@ -380,22 +485,18 @@ static bool vpmu_update_events(struct kvm_vcpu *vcpu, u64 changed, bool retry)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	bool asked = false;
 	struct kvm_pmc *pmc;
+	bool asked;
 	u64 todo;
 	int i;
 
 	/* Another thread may have taken pPMCs from vPMCs that have an event. */
-	todo = vpmu->events &
-	       ~vpmu_mask_to_reg(vpmu_assigned_vpmcs(&vpmu->map));
-	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&todo) {
-		vpmu_release_event(pmc);
-		asked = true;
-	}
+	asked = vpmu_release_unassigned(vcpu);
 	todo = vpmu_mask_to_reg(vpmu->map.enabled) | vpmu->run | changed;
 	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&todo)
 		asked |= vpmu_update_pmc(pmc, changed & BIT_ULL(i), retry);
-	return asked;
+	/* A fixed vPMC may have taken the pPMC of one that is not enabled. */
+	return vpmu_release_unassigned(vcpu) || asked;
 }
 
 /* At most one of the writes is the reason why perf had to be asked. */
@@ -416,7 +517,7 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	u64 now = ktime_get_ns(), changed;
 	bool asked, retry_time, retry;
-	VPMUCounterMask moved;
+	VPMUCounterMask moved, starved;
 
 	if (!kvm_vpmu_on(vcpu))
 		return false;
@@ -424,12 +525,15 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	guard(mutex)(&vpmu->lock);
 	changed = atomic64_xchg(&vcpu_to_pmu(vcpu)->__reprogram_pmi, 0);
 	vpmu_account_unscheduled(vcpu, now);
-	moved = vpmu_update_map(vcpu, now);
+	moved = vpmu_update_map(vcpu, now, &starved);
 
 	retry_time = time_after_eq(jiffies, vpmu->retry_at);
+	if ((starved || (retry_time && vpmu_starved_vpmcs(&vpmu->map))) &&
+	    vpmu_unspill(vcpu))
+		moved |= vpmu_update_map(vcpu, now, &starved);
 	if (retry_time)
 		vpmu_retry_records(vcpu);
-	retry = retry_time || moved || vpmu->control_writes;
+	retry = retry_time || moved;
 	asked = vpmu_update_events(vcpu, changed, retry);
 	vpmu_cleanup(vcpu);
 	vpmu_account_control_writes(vcpu, asked);
@@ -460,10 +564,12 @@ static void vpmu_revoke_ppmcs(struct kvm_vcpu *vcpu, VPMUCounterMask reserved)
 	int i;
 
 	guard(mutex)(&vpmu->lock);
-	handover_reserve(&vpmu->map, reserved, true, ktime_get_ns(), &change);
+	handover_reserve(&vpmu->map, reserved | vpmu->spilled, true,
+			 ktime_get_ns(), &change);
 	kvm_for_each_pmc(pmu, pmc, i, pmu->all_valid_pmc_idx) {
-		if (pmc->perf_event && !vpmu_is_assigned(pmc))
-			perf_event_disable(pmc->perf_event);
+		if (pmc->perf_event &&
+		    (!vpmu_is_assigned(pmc) || vpmu_is_misplaced(pmc)))
+			vpmu_disable_event(pmc);
 	}
 }
 
@@ -476,7 +582,8 @@ static bool vpmu_would_starve(struct kvm_vcpu *vcpu, VPMUCounterMask reserved)
 
 	guard(mutex)(&vpmu->lock);
 	map = vpmu->map;
-	return handover_reserve(&map, reserved, false, ktime_get_ns(), &change);
+	return handover_reserve(&map, reserved | vpmu->spilled, false,
+				ktime_get_ns(), &change);
 }
 
 int kvm_vpmu_reserve(struct kvm *kvm, VPMUCounterMask reserved, bool force)

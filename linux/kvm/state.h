@@ -29,10 +29,14 @@ struct kvm_vpmu_vm {
 
 /**
  * struct kvm_vpmu_vcpu - state of a vCPU
- * @lock: protects @map.  The vCPU's thread also holds it while it creates and
- *	releases events; another thread may disable events while it holds it
+ * @lock: protects @map and @spilled.  The vCPU's thread also holds it while it
+ *	creates and releases events; another thread may disable events while it
+ *	holds it.  Nobody accesses guest memory while holding it
  * @map: which vPMCs may have an event: those that have a pPMC in it.  Which
  *	pPMC an event really has is perf's choice, and is in the event
+ * @spilled: fixed pPMCs that perf did not have for the vPMC of that number, and
+ *	gave a general-purpose one instead.  In @map they are reserved, so that
+ *	it counts that one
  * @events: vPMCs that have an event, as bits of GLOBAL_CTRL.  This field and
  *	all below belong to the vCPU's thread
  * @run: vPMCs that are enabled and may have an event
@@ -54,6 +58,7 @@ struct kvm_vpmu_vm {
 struct kvm_vpmu_vcpu {
 	struct mutex lock;	/* see above */
 	Handover map;
+	VPMUCounterMask spilled;
 	u64 events;
 	u64 run;
 	u64 unscheduled;

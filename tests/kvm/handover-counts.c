@@ -3,9 +3,7 @@
  * kvm-handover: what a guest counts, and when perf is asked
  */
 #include <stdio.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-#include <linux/perf_event.h>
 #include "handover.h"
 
 void test_counts(void)
@@ -223,23 +221,6 @@ void test_overflow(void)
     check_overflows();
 }
 
-/* A counter of how often this thread asks perf to go on with an event */
-static int resumed_counter(void)
-{
-    struct perf_event_attr attr = {
-        .size = sizeof(attr), .type = PERF_TYPE_TRACEPOINT,
-        .config = host_read_number("/sys/kernel/debug/tracing/events/kvm_vpmu/"
-                                   "kvm_vpmu_resumed/id"),
-    };
-    int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1,
-                     PERF_FLAG_FD_CLOEXEC);
-
-    if (fd < 0) {
-        die("counter of kvm_vpmu_resumed");
-    }
-    return fd;
-}
-
 /*
  * perf stops an event that overflows more than once in a tick, until the next
  * tick.
@@ -251,8 +232,8 @@ void test_throttled(void)
     unsigned percent = host_set_limit("perf_cpu_time_max_percent", 25);
     unsigned rate = host_set_limit("perf_event_max_sample_rate", 1);
     unsigned sampled, counted;
-    uint64_t resumed = 0;
-    int fd = resumed_counter();
+    int fd = host_trace_counter("kvm_vpmu_resumed");
+    uint64_t resumed;
     VM vm;
 
     guest_create(&vm);
@@ -273,7 +254,7 @@ void test_throttled(void)
                   vm_result(&vm, sampled));
     COUNT(&vm, vm_result(&vm, counted), USER_INSNS(turns));
     EQUAL(vm_stat(&vm, "hand-overs"), 2);
-    TRUE(read(fd, &resumed, sizeof(resumed)) == sizeof(resumed));
+    resumed = host_trace_count(fd);
     printf("# %u overflows, resumed %lld times\n",
            vm_read32(&vm, GUEST_NMIS), (long long)resumed);
     TRUE(resumed > 1);

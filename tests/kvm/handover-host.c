@@ -81,6 +81,34 @@ int host_records(int cpu)
     return host_open_event(&attr, -1, cpu);
 }
 
+int host_trace_counter(const char *name)
+{
+    struct perf_event_attr attr = {
+        .size = sizeof(attr), .type = PERF_TYPE_TRACEPOINT,
+    };
+    char path[128];
+    int fd;
+
+    snprintf(path, sizeof(path),
+             "/sys/kernel/debug/tracing/events/kvm_vpmu/%s/id", name);
+    attr.config = host_read_number(path);
+    fd = host_open_event(&attr, 0, -1);
+    if (fd < 0) {
+        die(name);
+    }
+    return fd;
+}
+
+uint64_t host_trace_count(int fd)
+{
+    uint64_t count;
+
+    if (read(fd, &count, sizeof(count)) != sizeof(count)) {
+        die("trace counter");
+    }
+    return count;
+}
+
 bool host_counts(int fd)
 {
     uint64_t value[3];

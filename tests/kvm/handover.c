@@ -4,6 +4,8 @@
  * usage: kvm-handover [-s] [NUMBER]  all tests, or one
  *        kvm-handover [-s] off       the module's parameter is off: exit
  *                                    status 0
+ *        kvm-handover [-s] watchdog  the host's NMI watchdog runs: exit
+ *                                    status 0
  *        kvm-handover guest          a guest that counts, until it is killed
  *        kvm-handover [-s] figures   what it costs, with and without hand-over
  *        kvm-handover cpu            what the CPU has and what KVM offers
@@ -38,7 +40,11 @@ static const struct {
     { "what is not used goes back", test_lazy_release },
     { "the host takes counters and gives them back", test_reserve },
     { "the host has counters from the start", test_reserved_at_start },
-    { "a fixed counter does not become another one", test_fixed },
+    { "a fixed counter is reserved, another counts in its place",
+      test_fixed_reserved },
+    { "the host counts on a fixed counter", test_fixed_in_use },
+    { "what counts in place of a fixed counter is counted", test_fixed_budget },
+    { "reference cycles starve", test_fixed_starved },
     { "events of the host come and go", test_host_events },
     { "a counter that is about to overflow is moved", test_one_left },
     { "the vCPU goes to another CPU", test_migration },
@@ -142,6 +148,9 @@ int main(int argc, char **argv)
     }
     if (!strcmp(what, "off")) {
         return check_off();
+    }
+    if (!strcmp(what, "watchdog")) {
+        return fixed_check_watchdog();
     }
     if (!strcmp(what, "figures")) {
         figures_print();

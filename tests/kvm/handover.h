@@ -155,6 +155,10 @@ bool host_counts(int fd);
 /* How many pinned general-purpose counters this CPU still has for perf */
 unsigned host_free(void);
 
+/* A counter of how often this thread passes a trace event of hand-over */
+int host_trace_counter(const char *name);
+uint64_t host_trace_count(int fd);
+
 unsigned host_read_number(const char *path);
 /* Set perf's limit /proc/sys/kernel/NAME; returns its value before. */
 unsigned host_set_limit(const char *name, unsigned value);
@@ -178,7 +182,11 @@ void test_version_1(void);
 
 void test_reserve(void);
 void test_reserved_at_start(void);
-void test_fixed(void);
+
+void test_fixed_reserved(void);
+void test_fixed_in_use(void);
+void test_fixed_budget(void);
+void test_fixed_starved(void);
 
 void test_host_events(void);
 void test_one_left(void);
@@ -202,6 +210,11 @@ void test_pebs_midway(void);
 void pebs_program(VM *vm, unsigned period);
 /* How many records there are since the last call */
 unsigned pebs_take_records(VM *vm);
+
+/* --- handover-fixed.c: with the host's NMI watchdog --- */
+
+/* Returns the exit status. */
+int fixed_check_watchdog(void);
 
 /* --- handover-figures.c --- */
 

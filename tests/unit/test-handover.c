@@ -274,6 +274,33 @@ static void test_fixed(void)
     assert_path(m, 0, HANDOVER_STARVED);
 }
 
+/* Fixed 0 and 1 are movable; the model knows no such vPMC. */
+static void test_movable(void)
+{
+    HandoverChange change;
+    Handover h;
+
+    handover_init(&h, M(0) | M(1) | VPMU_MASK_FIXED, F(1) | F(2), SLICE);
+    h.movable = F(0) | F(1);
+    handover_enable(&h, VPMU_MASK_FIXED, 0, &change);
+    g_assert_cmpint(handover_path(&h, VPMU_FIXED(0)), ==, HANDOVER_FAST);
+    g_assert_cmpint(handover_path(&h, VPMU_FIXED(1)), ==, HANDOVER_SLOW);
+    g_assert_cmpint(h.phys[VPMU_FIXED(1)], ==, 1);
+    g_assert_cmpint(handover_path(&h, VPMU_FIXED(2)), ==, HANDOVER_STARVED);
+
+    /* It has one of the general-purpose pPMCs, so one vPMC less can have one. */
+    handover_enable(&h, F(1) | M(0) | M(1), 1, &change);
+    g_assert_cmphex(change.starved, ==, M(1));
+    g_assert_cmphex(handover_reserve(&h, F(0) | F(1) | M(1), false, 2, &change),
+                    ==, F(1));
+
+    /* When its own pPMC is available, it leaves the other. */
+    handover_reserve(&h, 0, false, 3, &change);
+    g_assert_cmphex(change.vpmcs, ==, F(1) | M(1));
+    g_assert_cmpint(handover_path(&h, VPMU_FIXED(1)), ==, HANDOVER_FAST);
+    g_assert_cmpint(handover_path(&h, 1), ==, HANDOVER_FAST);
+}
+
 static void test_forever(void)
 {
     g_autofree HandoverModel *m = new_pmu(ALL, 0, HANDOVER_FOREVER);
@@ -923,6 +950,7 @@ int main(int argc, char **argv)
     g_test_add_func("/handover/enabled-stays", test_enabled_stays);
     g_test_add_func("/handover/home", test_home);
     g_test_add_func("/handover/fixed", test_fixed);
+    g_test_add_func("/handover/movable", test_movable);
     g_test_add_func("/handover/forever", test_forever);
     g_test_add_func("/handover/reuse", test_reuse);
     g_test_add_func("/handover/no-reuse", test_no_reuse);

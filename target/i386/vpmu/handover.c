@@ -100,7 +100,7 @@ static int handover_find_other(const Handover *h, unsigned v)
 {
     int idle = HANDOVER_NONE;
 
-    if (v >= VPMU_NR_GP) {
+    if (v >= VPMU_NR_GP && !handover_has(h->movable, v)) {
         return HANDOVER_NONE;
     }
     for (int p = VPMU_NR_GP - 1; p >= 0; p--) {

@@ -15,9 +15,10 @@
  * A vPMC is bound to a pPMC when it is first enabled, and keeps it until it was
  * disabled for a whole slice.  It prefers the pPMC of its own index.  A
  * general-purpose vPMC makes do with another pPMC, the highest that is free.
- * A fixed counter counts an event of its own, so a fixed vPMC can only have
- * the pPMC of its index.  A vPMC that is disabled yields its pPMC at once to a
- * vPMC that is enabled.  A vPMC that is enabled yields to the host only.
+ * A fixed counter counts an event of its own, so a fixed vPMC can only have the
+ * pPMC of its index or, if it is movable, a general-purpose one like any other
+ * vPMC.  A vPMC that is disabled yields its pPMC at once to a vPMC that is
+ * enabled.  A vPMC that is enabled yields to the host only.
  * Without a pPMC it is starved until a pPMC becomes available.
  *
  * Invariants, which tests/unit/test-handover.c checks:
@@ -53,6 +54,11 @@ typedef struct Handover {
     VPMUCounterMask reserved;
     /* vPMCs that the guest has enabled. */
     VPMUCounterMask enabled;
+    /*
+     * Fixed vPMCs that a general-purpose pPMC can back, too.  handover_init()
+     * leaves none; the caller may set it before the first vPMC is enabled.
+     */
+    VPMUCounterMask movable;
     /* The map: pPMC of a vPMC, vPMC of a pPMC, or HANDOVER_NONE. */
     int8_t phys[VPMU_NR];
     int8_t virt[VPMU_NR];
