@@ -39,27 +39,6 @@ void kvm_vpmu_init(struct kvm_vcpu *vcpu)
 	mutex_init(&vcpu_to_vpmu(vcpu)->lock);
 }
 
-void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
-{
-	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
-	const struct kvm_vpmu_vm *vm = &vcpu->kvm->arch.vpmu;
-
-	if (!kvm_vpmu_on(vcpu))
-		return;
-	guard(mutex)(&vpmu->lock);
-	/* kvm_vpmu_handle_event() will apply the reservation. */
-	handover_init(&vpmu->map, vpmu_all_ppmcs(), 0, READ_ONCE(vm->slice));
-	vpmu->map.movable = VPMU_MOVABLE;
-	vpmu->spilled = 0;
-	vpmu->events = 0;
-	vpmu->run = 0;
-	vpmu->unscheduled = 0;
-	vpmu->lost = 0;
-	vpmu->plain = 0;
-	vpmu->dropped = 0;
-	memset(vpmu->index, -1, sizeof(vpmu->index));
-}
-
 /*
  * Add the core's statistics since the last call.  Not its moves: perf decides
  * which events move, see vpmu_note_index().
@@ -147,6 +126,32 @@ static void vpmu_release_event(struct kvm_pmc *pmc)
 	pmc_stop_counter(pmc);
 	pmc_to_vpmu(pmc)->events &= ~BIT_ULL(pmc->idx);
 	pmc_to_vpmu(pmc)->index[vpmu_number(pmc)] = -1;
+}
+
+void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	const struct kvm_vpmu_vm *vm = &vcpu->kvm->arch.vpmu;
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+	struct kvm_pmc *pmc;
+	int i;
+
+	if (!kvm_vpmu_on(vcpu))
+		return;
+	guard(mutex)(&vpmu->lock);
+	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&vpmu->events)
+		pmc_stop_counter(pmc);
+	/* kvm_vpmu_handle_event() will apply the reservation. */
+	handover_init(&vpmu->map, vpmu_all_ppmcs(), 0, READ_ONCE(vm->slice));
+	vpmu->map.movable = VPMU_MOVABLE;
+	vpmu->spilled = 0;
+	vpmu->events = 0;
+	vpmu->run = 0;
+	vpmu->unscheduled = 0;
+	vpmu->lost = 0;
+	vpmu->plain = 0;
+	vpmu->dropped = 0;
+	memset(vpmu->index, -1, sizeof(vpmu->index));
 }
 
 /*

@@ -61,7 +61,11 @@ int kvm_vpmu_device_attr(struct kvm_vcpu *vcpu, unsigned int ioctl,
 void kvm_vpmu_init(struct kvm_vcpu *vcpu);
 
 /**
- * kvm_vpmu_reset - forget all events of the vCPU, which KVM has released
+ * kvm_vpmu_reset - release all events of the vCPU, and forget them
+ *
+ * Called before KVM resets the vCPU's PMU.  Another thread may be reserving
+ * pPMCs, so nobody may release an event of a VM that has enabled hand-over
+ * without the lock that this function takes.
  */
 void kvm_vpmu_reset(struct kvm_vcpu *vcpu);
 

@@ -55,6 +55,7 @@ static const struct {
     { "no record is lost meanwhile without being counted", test_pebs_at_once,
       true },
     { "a counter is lost in the middle of a loop", test_pebs_midway, true },
+    { "a PMU is reset while the host takes counters", test_reset_race },
     { "a process that is killed leaves no counter behind", test_killed },
     { "a PMU of version 1", test_version_1 },
     { "a VM that has not asked is as it was", test_not_asked },

@@ -194,6 +194,8 @@ void test_migration(void);
 void test_beside(void);
 void test_killed(void);
 
+void test_reset_race(void);
+
 void test_pebs(void);
 void test_pebs_dropped(void);
 

@@ -108,7 +108,7 @@ static struct kvm_cpuid_entry2 *vm_get_cpuid(int kvm, CPUID *cpuid)
     exit(1);
 }
 
-static void vm_set_cpuid(VM *vm)
+void vm_set_cpuid(VM *vm)
 {
     struct kvm_cpuid_entry2 *pmu;
     CPUID cpuid;
@@ -219,7 +219,7 @@ static int vm_enable_handover(VM *vm, const struct kvm_vpmu_handover *args)
     return ioctl(vm->vm, KVM_ENABLE_CAP, &cap);
 }
 
-void vm_create(VM *vm, const struct kvm_vpmu_handover *args)
+void vm_create_idle(VM *vm, const struct kvm_vpmu_handover *args)
 {
     struct kvm_userspace_memory_region region = {
         .memory_size = GUEST_MEMORY,
@@ -252,6 +252,11 @@ void vm_create(VM *vm, const struct kvm_vpmu_handover *args)
     vm_write_memory(vm);
     vm_set_cpuid(vm);
     vm_set_sregs(vm);
+}
+
+void vm_create(VM *vm, const struct kvm_vpmu_handover *args)
+{
+    vm_create_idle(vm, args);
     vm_op(vm, OP_STORE, APIC_SVR, 0x1ff);
     vm_op(vm, OP_STORE, APIC_LVTPC, LVT_NMI);
     /*
@@ -333,6 +338,18 @@ uint64_t vm_do(VM *vm, unsigned op, uint32_t reg, uint64_t value)
 
     vm_execute(vm);
     return vm_result(vm, entry);
+}
+
+void vm_set_msr(VM *vm, uint32_t reg, uint64_t value)
+{
+    struct {
+        struct kvm_msrs head;
+        struct kvm_msr_entry entry;
+    } msr = { { .nmsrs = 1 }, { .index = reg, .data = value } };
+
+    if (ioctl(vm->vcpu, KVM_SET_MSRS, &msr) != 1) {
+        die("KVM_SET_MSRS");
+    }
 }
 
 void vm_map(VM *vm, struct kvm_vpmu_handover_map *map)

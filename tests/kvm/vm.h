@@ -39,6 +39,10 @@ void vm_probe(bool print);
  * KVM offers.
  */
 void vm_create(VM *vm, const struct kvm_vpmu_handover *args);
+/* The same, but its vCPU has not run yet. */
+void vm_create_idle(VM *vm, const struct kvm_vpmu_handover *args);
+/* Set CPUID as it is; if the vCPU has not run, this resets its PMU. */
+void vm_set_cpuid(VM *vm);
 void vm_destroy(VM *vm);
 
 /* Change the reservation; returns 0 or the error of KVM_ENABLE_CAP. */
@@ -53,6 +57,9 @@ uint64_t vm_result(VM *vm, unsigned entry);
 
 /* Execute a table of one entry; returns its result. */
 uint64_t vm_do(VM *vm, unsigned op, uint32_t reg, uint64_t value);
+
+/* User space writes an MSR. */
+void vm_set_msr(VM *vm, uint32_t reg, uint64_t value);
 
 uint32_t vm_read32(VM *vm, unsigned address);
 void vm_write64(VM *vm, unsigned address, uint64_t value);
