@@ -153,6 +153,22 @@ static void vpmu_correct_period(struct perf_event *event)
 		vpmu_write_period(event, 1);
 }
 
+/* The vPMC's value as of when perf last read or stopped the pPMC. */
+static u64 vpmu_noted_value(struct kvm_pmc *pmc)
+{
+	return (pmc->counter + local64_read(&pmc->perf_event->count)) &
+	       pmc_bitmask(pmc);
+}
+
+/* Has perf set the pPMC anew after an overflow, before the record was made? */
+static bool vpmu_has_lost_record(struct kvm_pmc *pmc)
+{
+	s64 loaded = local64_read(&pmc->perf_event->hw.prev_count);
+
+	return sign_extend64(loaded, kvm_pmu_cap.bit_width_gp - 1) < 0 &&
+	       vpmu_lacks_record(pmc, vpmu_noted_value(pmc));
+}
+
 bool kvm_vpmu_load(struct kvm_pmc *pmc)
 {
 	struct perf_event *event = pmc->perf_event;
@@ -168,7 +184,7 @@ bool kvm_vpmu_load(struct kvm_pmc *pmc)
 	if (!vpmu_is_live(event) || vpmu_is_misplaced(pmc))
 		return false;
 	event->pmu->read(event);
-	value = (pmc->counter + local64_read(&event->count)) & pmc_bitmask(pmc);
+	value = vpmu_noted_value(pmc);
 	if (event->hw.config != config)
 		vpmu_write_config(event, config);
 	left = kvm_vpmu_period(pmc, value);
@@ -239,6 +255,10 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 		if (pmc->perf_event->attr.precise_ip &&
 		    !(msrs[0].guest & bit)) {
 			vpmu->plain |= BIT_ULL(i);
+			continue;
+		}
+		if (vpmu_has_lost_record(pmc)) {
+			vpmu_drop_record(pmc);
 			continue;
 		}
 		running |= bit;

@@ -81,6 +81,29 @@ static inline bool vpmu_is_misplaced(struct kvm_pmc *pmc)
 	return own < 0 || own >= VPMU_NR_GP;
 }
 
+/**
+ * vpmu_lacks_record - has a vPMC that makes records overflowed without one?
+ * @value: its value
+ *
+ * The counter of such a vPMC was below 0 when perf set it, and each record sets
+ * it below 0 again.  The record is made after the next instruction, or when
+ * there is memory for it, unless perf stops the event before that.
+ */
+static inline bool vpmu_lacks_record(const struct kvm_pmc *pmc, u64 value)
+{
+	const u64 sign = BIT_ULL(kvm_pmu_cap.bit_width_gp - 1);
+
+	return pmc->perf_event->attr.precise_ip && !(value & sign) &&
+	       pmc->perf_event->hw.sample_period <= sign;
+}
+
+/** vpmu_drop_record - the vPMC's overflow gets no record, so reload the counter */
+static inline void vpmu_drop_record(struct kvm_pmc *pmc)
+{
+	set_bit(pmc->idx, &pmc_to_vpmu(pmc)->dropped);
+	kvm_pmu_request_counter_reprogram(pmc);
+}
+
 /* What perf notes of an event that counts @config, an hw.config. */
 static inline void vpmu_set_event_config(struct perf_event *event, u64 config)
 {

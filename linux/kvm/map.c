@@ -123,6 +123,8 @@ static void vpmu_release_event(struct kvm_pmc *pmc)
 	if (!pmc->perf_event)
 		return;
 	trace_kvm_vpmu_released(pmc->vcpu->vcpu_id, pmc->idx);
+	if (vpmu_lacks_record(pmc, pmc_read_counter(pmc)))
+		vpmu_drop_record(pmc);
 	pmc_stop_counter(pmc);
 	pmc_to_vpmu(pmc)->events &= ~BIT_ULL(pmc->idx);
 	pmc_to_vpmu(pmc)->index[vpmu_number(pmc)] = -1;
@@ -233,6 +235,8 @@ static void vpmu_resume_event(struct kvm_pmc *pmc, u64 config)
 		perf_event_disable(event);
 	if (!event->attr.precise_ip)
 		vpmu_set_event_config(event, config);
+	else if (vpmu_lacks_record(pmc, pmc_read_counter(pmc)))
+		vpmu_drop_record(pmc);
 	period = kvm_vpmu_period(pmc, pmc_read_counter(pmc));
 	if (is_sampling_event(event))
 		perf_event_period(event, max(period, 2ULL));

@@ -81,6 +81,13 @@ void check_count(VM *vm, uint64_t a, uint64_t b, const char *what,
                  const char *where, int line);
 
 /*
+ * @counted of @insns instructions are in the vPMC's value and in the @periods
+ * periods of @period that are over.
+ */
+void check_counted(VM *vm, uint64_t counted, uint64_t insns, unsigned period,
+                   unsigned periods);
+
+/*
  * Of @insns instructions @periods periods of @period are over, and @counter has
  * counted part of another period.
  */
