@@ -106,7 +106,7 @@ kvm_programs() {
         "$top/tests/kvm/handover.c" "$top/tests/kvm/handover-abi.c" \
         "$top/tests/kvm/handover-check.c" "$top/tests/kvm/handover-counts.c" \
         "$top/tests/kvm/handover-events.c" "$top/tests/kvm/handover-figures.c" \
-        "$top/tests/kvm/handover-fixed.c" \
+        "$top/tests/kvm/handover-fault.c" "$top/tests/kvm/handover-fixed.c" \
         "$top/tests/kvm/handover-guest.c" "$top/tests/kvm/handover-host.c" \
         "$top/tests/kvm/handover-pebs.c" "$top/tests/kvm/handover-race.c" \
         "$top/tests/kvm/handover-reserve.c" \

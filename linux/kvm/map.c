@@ -198,6 +198,25 @@ static void vpmu_reload_counter(struct kvm_pmc *pmc)
 	trace_kvm_vpmu_dropped(vcpu->vcpu_id, pmc->idx);
 }
 
+/*
+ * Add what KVM has counted itself, and drop the records of vPMCs that have
+ * overflowed.  This reads the guest's memory, so it may take as long as user
+ * space needs to supply that, and the lock is not held.
+ */
+static void vpmu_handle_overflows(struct kvm_vcpu *vcpu, u64 vpmcs)
+{
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	struct kvm_pmc *pmc;
+	int i;
+
+	kvm_for_each_pmc(vcpu_to_pmu(vcpu), pmc, i, (unsigned long *)&vpmcs) {
+		if (vpmu_add_emulated(pmc) && pmc_event_is_allowed(pmc))
+			__kvm_perf_overflow(pmc, false);
+		if (test_and_clear_bit(i, &vpmu->dropped))
+			vpmu_reload_counter(pmc);
+	}
+}
+
 /* Does perf count with the vPMC's event, on a counter that the vPMC can use? */
 static bool vpmu_is_scheduled(struct kvm_pmc *pmc)
 {
@@ -363,12 +382,7 @@ static bool vpmu_schedule_event(struct kvm_pmc *pmc, bool changed)
 static bool vpmu_update_pmc(struct kvm_pmc *pmc, bool changed, bool retry)
 {
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
-	bool overflows = vpmu_add_emulated(pmc);
 
-	if (overflows && vpmu_is_enabled(pmc))
-		__kvm_perf_overflow(pmc, false);
-	if (test_and_clear_bit(pmc->idx, &vpmu->dropped))
-		vpmu_reload_counter(pmc);
 	if (!vpmu_is_enabled(pmc) || !vpmu_is_assigned(pmc)) {
 		vpmu->run &= ~BIT_ULL(pmc->idx);
 		vpmu->unscheduled &= ~BIT_ULL(pmc->idx);
@@ -524,15 +538,18 @@ static void vpmu_account_control_writes(struct kvm_vcpu *vcpu, bool asked)
 bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
-	u64 now = ktime_get_ns(), changed;
-	bool asked, retry_time, retry;
 	VPMUCounterMask moved, starved;
+	bool asked, retry_time, retry;
+	u64 now, changed;
 
 	if (!kvm_vpmu_on(vcpu))
 		return false;
 
-	guard(mutex)(&vpmu->lock);
 	changed = atomic64_xchg(&vcpu_to_pmu(vcpu)->__reprogram_pmi, 0);
+	vpmu_handle_overflows(vcpu, changed);
+
+	guard(mutex)(&vpmu->lock);
+	now = ktime_get_ns();
 	vpmu_account_unscheduled(vcpu, now);
 	moved = vpmu_update_map(vcpu, now, &starved);
 

@@ -222,6 +222,27 @@ void test_overflow(void)
 }
 
 /*
+ * The guest has left with an instruction that KVM has executed.  Before it
+ * enters again, the host takes the counter.
+ */
+void test_emulated(void)
+{
+    uint64_t value;
+    VM vm;
+
+    guest_create(&vm);
+    vm_op(&vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_OS |
+          EVTSEL_EN);
+    guest_enable(&vm, 1);
+    vm_execute(&vm);
+    value = vm_get_msr(&vm, MSR_PMC(0));
+    TRUE(value);
+    EQUAL(vm_handover(&vm, KVM_VPMU_HANDOVER_FORCE, NR_GP, 0), 0);
+    EQUAL(guest_value(&vm, 0), value);
+    vm_destroy(&vm);
+}
+
+/*
  * perf stops an event that overflows more than once in a tick, until the next
  * tick.
  */

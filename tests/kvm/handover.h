@@ -187,6 +187,8 @@ void test_throttled(void);
 void test_lazy_release(void);
 void test_version_1(void);
 
+void test_emulated(void);
+
 void test_reserve(void);
 void test_reserved_at_start(void);
 
@@ -205,6 +207,7 @@ void test_reset_race(void);
 
 void test_pebs(void);
 void test_pebs_dropped(void);
+void test_late_page(void);
 
 void test_all_at_once(void);
 void test_pebs_at_once(void);

@@ -340,6 +340,19 @@ uint64_t vm_do(VM *vm, unsigned op, uint32_t reg, uint64_t value)
     return vm_result(vm, entry);
 }
 
+uint64_t vm_get_msr(VM *vm, uint32_t reg)
+{
+    struct {
+        struct kvm_msrs head;
+        struct kvm_msr_entry entry;
+    } msr = { { .nmsrs = 1 }, { .index = reg } };
+
+    if (ioctl(vm->vcpu, KVM_GET_MSRS, &msr) != 1) {
+        die("KVM_GET_MSRS");
+    }
+    return msr.entry.data;
+}
+
 void vm_set_msr(VM *vm, uint32_t reg, uint64_t value)
 {
     struct {

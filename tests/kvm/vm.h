@@ -58,7 +58,8 @@ uint64_t vm_result(VM *vm, unsigned entry);
 /* Execute a table of one entry; returns its result. */
 uint64_t vm_do(VM *vm, unsigned op, uint32_t reg, uint64_t value);
 
-/* User space writes an MSR. */
+/* User space reads or writes an MSR. */
+uint64_t vm_get_msr(VM *vm, uint32_t reg);
 void vm_set_msr(VM *vm, uint32_t reg, uint64_t value);
 
 uint32_t vm_read32(VM *vm, unsigned address);
