@@ -80,6 +80,9 @@ bool kvm_vpmu_event_fits(struct kvm_pmc *pmc, u64 config)
 	u64 changed = (event->attr.config ^ config) &
 		      pmc_to_pmu(pmc)->raw_event_mask;
 
+	/* Another thread runs the vCPU now. */
+	if (event->hw.target != current)
+		return false;
 	if (vpmu_wants_precise(pmc) != !!event->attr.precise_ip)
 		return false;
 	if (!vpmu_is_plain(event))

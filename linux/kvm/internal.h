@@ -121,8 +121,8 @@ u64 kvm_vpmu_event_config(struct kvm_pmc *pmc);
 /**
  * kvm_vpmu_event_fits - the event that the vPMC has can count @config
  *
- * Either its hardware event is the same, or perf would allow both events on any
- * general-purpose counter.
+ * It belongs to this thread, and either its hardware event is the same, or perf
+ * would allow both events on any general-purpose counter.
  */
 bool kvm_vpmu_event_fits(struct kvm_pmc *pmc, u64 config);
 

@@ -2,6 +2,7 @@
 /*
  * kvm-handover: the host's perf events and its scheduler
  */
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -108,6 +109,38 @@ void test_migration(void)
     COUNT(&vm, guest_value(&vm, 0), n * USER_INSNS(TURNS));
     COUNT(&vm, guest_value(&vm, 5), n * USER_BRANCHES(TURNS));
     EQUAL(vm_stat(&vm, "hand-overs"), 2);
+    vm_destroy(&vm);
+}
+
+static void *run_in_thread(void *opaque)
+{
+    guest_run(opaque, TURNS);
+    return NULL;
+}
+
+/* The VM's threads change places, as they do when one of them ends. */
+void test_other_thread(void)
+{
+    struct kvm_vpmu_handover_map map;
+    pthread_t thread;
+    VM vm;
+
+    guest_create(&vm);
+    guest_program_insns(&vm, 2);
+    guest_enable(&vm, 3);
+    guest_run(&vm, TURNS);
+    for (unsigned i = 0; i < 3; i++) {
+        if (pthread_create(&thread, NULL, run_in_thread, &vm)) {
+            die("pthread_create");
+        }
+        pthread_join(thread, NULL);
+    }
+    vm_map(&vm, &map);
+    EQUAL(map_starved(&map), 0);
+    guest_run(&vm, TURNS);
+    COUNT(&vm, guest_value(&vm, 0), 5 * USER_INSNS(TURNS));
+    COUNT(&vm, guest_value(&vm, 1), 5 * USER_INSNS(TURNS));
+    EQUAL(vm_stat(&vm, "starved-ns"), 0);
     vm_destroy(&vm);
 }
 

@@ -49,6 +49,7 @@ static const struct {
     { "events of the host come and go", test_host_events },
     { "a counter that is about to overflow is moved", test_one_left },
     { "the vCPU goes to another CPU", test_migration },
+    { "another thread runs the vCPU", test_other_thread },
     { "the host counts beside the guest", test_beside },
     { "a counter makes records", test_pebs, true },
     { "records of other counters are dropped", test_pebs_dropped, true },
