@@ -10,8 +10,11 @@
 #include "internal.h"
 #include "kvm_vpmu_handover.h"
 
-static_assert(sizeof(struct kvm_vpmu_handover) == 64);
-static_assert(sizeof(struct kvm_vpmu_handover_map) == 24 + 48 * 4);
+/* The structures of the first callers, which stay the shortest allowed. */
+#define VPMU_ARGS_SIZE_MIN	64
+#define VPMU_MAP_SIZE_MIN	(24 + 48 * 4)
+static_assert(sizeof(struct kvm_vpmu_handover) >= VPMU_ARGS_SIZE_MIN);
+static_assert(sizeof(struct kvm_vpmu_handover_map) >= VPMU_MAP_SIZE_MIN);
 static_assert((int)HANDOVER_IDLE == KVM_VPMU_PATH_IDLE);
 static_assert((int)HANDOVER_FAST == KVM_VPMU_PATH_FAST);
 static_assert((int)HANDOVER_SLOW == KVM_VPMU_PATH_SLOW);
@@ -48,7 +51,10 @@ int kvm_vpmu_features(void)
 	       KVM_VPMU_HANDOVER_HAS_DIRECT;
 }
 
-/* The caller may know a longer structure; what follows this one must be 0. */
+/*
+ * The caller may know a shorter structure, what that lacks is 0; or a longer
+ * one, what follows this one must be 0.
+ */
 static int vpmu_get_args(struct kvm_vpmu_handover *args, u64 address)
 {
 	void __user *from = u64_to_user_ptr(address);
@@ -57,7 +63,7 @@ static int vpmu_get_args(struct kvm_vpmu_handover *args, u64 address)
 
 	if (get_user(size, (u32 __user *)from))
 		return -EFAULT;
-	if (size < sizeof(*args))
+	if (size < VPMU_ARGS_SIZE_MIN)
 		return -EINVAL;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
@@ -139,10 +145,11 @@ static int vpmu_get_map(struct kvm_vcpu *vcpu, u64 address)
 		.host_fixed = reserved >> VPMU_NR_GP,
 	};
 	unsigned int i;
+	u32 size;
 
 	if (get_user(map.size, (u32 __user *)to))
 		return -EFAULT;
-	if (map.size < sizeof(map))
+	if (map.size < VPMU_MAP_SIZE_MIN)
 		return -EINVAL;
 	if (map.size > PAGE_SIZE)
 		return -E2BIG;
@@ -152,8 +159,9 @@ static int vpmu_get_map(struct kvm_vcpu *vcpu, u64 address)
 		for (i = 0; i < map.nr_fixed; i++)
 			vpmu_describe_pmc(&map.fixed[i], &pmu->fixed_counters[i]);
 	}
-	if (copy_to_user(to, &map, sizeof(map)) ||
-	    clear_user(to + sizeof(map), map.size - sizeof(map)))
+	size = min_t(u32, map.size, sizeof(map));
+	if (copy_to_user(to, &map, size) ||
+	    clear_user(to + size, map.size - size))
 		return -EFAULT;
 	return 0;
 }
