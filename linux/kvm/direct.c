@@ -12,6 +12,9 @@
 #include "internal.h"
 #include "vpmu_trace.h"
 
+/* How often in a row the guest is made to exit at once, see kvm_vpmu_enter(). */
+#define VPMU_FORCED_EXITS	10
+
 /*
  * perf's rules for which event may be on which counter are not known here, so
  * in general a counter can only be given another event if perf has put that
@@ -273,12 +276,13 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 
 	/*
 	 * What the guest did until its next exit would not be counted, so make
-	 * it exit at once.  Only once: if that has not helped, the guest must
-	 * get on all the same.
+	 * it exit at once.  perf may change something again meanwhile, but at
+	 * last the guest must get on all the same.
 	 */
-	if (lost & ~(vpmu->unscheduled | vpmu->lost))
+	if (!(lost & ~vpmu->unscheduled))
+		vpmu->forced_exits = 0;
+	else if (vpmu->forced_exits++ < VPMU_FORCED_EXITS)
 		smp_send_reschedule(smp_processor_id());
-	vpmu->lost = lost;
 	if ((lost != vpmu->unscheduled ||
 	     ((lost | (vpmu->plain & vpmu->run)) &&
 	      time_after_eq(jiffies, vpmu->retry_at))) ||

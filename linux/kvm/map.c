@@ -150,7 +150,7 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
 	vpmu->events = 0;
 	vpmu->run = 0;
 	vpmu->unscheduled = 0;
-	vpmu->lost = 0;
+	vpmu->forced_exits = 0;
 	vpmu->plain = 0;
 	vpmu->dropped = 0;
 	memset(vpmu->index, -1, sizeof(vpmu->index));
@@ -262,6 +262,29 @@ static void vpmu_resume_event(struct kvm_pmc *pmc, u64 config)
 	perf_event_enable(event);
 }
 
+/*
+ * Does perf make records of the host on this CPU?  Then it lets no guest make
+ * any, see intel_guest_get_msrs(), and an event for that would be in vain.
+ */
+static bool vpmu_host_makes_records(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	struct kvm_pmc *pmc;
+	u64 ppmcs;
+	int i;
+
+	guard(irqsave)();
+	rdmsrl(MSR_IA32_PEBS_ENABLE, ppmcs);
+	ppmcs &= vpmu_mask_to_reg(vpmu_all_ppmcs());
+	kvm_for_each_pmc(vcpu_to_pmu(vcpu), pmc, i,
+			 (unsigned long *)&vpmu->events) {
+		if (vpmu_is_live(pmc->perf_event) &&
+		    pmc->perf_event->attr.precise_ip)
+			ppmcs &= ~BIT_ULL(pmc->perf_event->hw.idx);
+	}
+	return ppmcs;
+}
+
 /* Create an event for a vPMC that has none; perf may refuse. */
 static void vpmu_create_event(struct kvm_pmc *pmc, u64 config)
 {
@@ -353,6 +376,8 @@ static bool vpmu_schedule_event(struct kvm_pmc *pmc, bool changed)
 	u64 config = kvm_vpmu_event_config(pmc);
 
 	pmc->intr = vpmu_wants_overflow(pmc);
+	if (vpmu_wants_precise(pmc) && vpmu_host_makes_records(pmc->vcpu))
+		vpmu->plain |= BIT_ULL(pmc->idx);
 	if (kvm_vpmu_load(pmc)) {
 		vpmu->unscheduled &= ~BIT_ULL(pmc->idx);
 		return false;

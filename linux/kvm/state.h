@@ -43,7 +43,8 @@ struct kvm_vpmu_vm {
  * @unscheduled: those of @run for which perf has no counter at present
  * @unscheduled_since: time up to which @unscheduled was added to the
  *	statistics, ns
- * @lost: those of @run that could not count when the guest was last entered
+ * @forced_exits: how often in a row the guest was made to exit at once because
+ *	those of @run could not count
  * @plain: vPMCs that should make records, but count with an event that makes
  *	none: perf did not have the counter of their own index when it was last
  *	asked, or lets no guest make records
@@ -63,7 +64,7 @@ struct kvm_vpmu_vcpu {
 	u64 run;
 	u64 unscheduled;
 	u64 unscheduled_since;
-	u64 lost;
+	unsigned int forced_exits;
 	u64 plain;
 	unsigned long dropped;
 	s8 index[VPMU_NR];

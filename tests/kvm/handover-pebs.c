@@ -134,3 +134,41 @@ void test_pebs_dropped(void)
     vm_destroy(&vm);
     host_run_anywhere();
 }
+
+/*
+ * The host makes records.  KVM does not have an event made for the guest's again
+ * and again, which would be in vain.
+ */
+void test_pebs_host(void)
+{
+    unsigned records, loops;
+    int created, fd;
+    VM vm;
+
+    host_run_on(0, 0);
+    guest_create_slice(&vm, 10);
+    pebs_program(&vm, PEBS_PERIOD);
+    guest_enable(&vm, 1);
+    guest_run(&vm, TURNS);
+    records = pebs_take_records(&vm);
+
+    /* The guest's event has moved, and could not make records at its place. */
+    close(host_counter_cpu0());
+    fd = host_records(0);
+    TRUE(fd >= 0);
+    created = host_trace_counter("kvm_vpmu_created");
+    for (loops = 1; loops < 10; loops++) {
+        guest_run(&vm, TURNS);
+        host_sleep_ms(20);
+    }
+    EQUAL(host_trace_count(created), 1);
+    EQUAL(pebs_take_records(&vm), 0);
+    close(created);
+    close(fd);
+    check_periods(&vm, loops * USER_INSNS(TURNS), PEBS_PERIOD,
+                  records + vm_stat(&vm, "pebs-records-dropped"),
+                  guest_value(&vm, 0));
+    EQUAL(vm_stat(&vm, "starved-ns"), 0);
+    vm_destroy(&vm);
+    host_run_anywhere();
+}

@@ -53,6 +53,7 @@ static const struct {
     { "the host counts beside the guest", test_beside },
     { "a counter makes records", test_pebs, true },
     { "records of other counters are dropped", test_pebs_dropped, true },
+    { "no events are made in vain for records", test_pebs_host, true },
     { "a page of the guest's comes late", test_late_page, true },
     { "all that the host can do at once", test_all_at_once },
     { "no record is lost meanwhile without being counted", test_pebs_at_once,

@@ -208,6 +208,7 @@ void test_reset_race(void);
 
 void test_pebs(void);
 void test_pebs_dropped(void);
+void test_pebs_host(void);
 void test_late_page(void);
 
 void test_all_at_once(void);
