@@ -20,12 +20,13 @@
  * in general a counter can only be given another event if perf has put that
  * event on it.  The events of this list may be on any general-purpose counter:
  * they are architectural, SDM volume 3, "Pre-defined Architectural Performance
- * Events".
+ * Events".  Of what happens in transactions none is in it: with IN_TXCP only
+ * counter 2 counts.
  */
 static bool vpmu_is_unconstrained(u64 config)
 {
 	switch (config & (ARCH_PERFMON_EVENTSEL_EVENT |
-			  ARCH_PERFMON_EVENTSEL_UMASK)) {
+			  ARCH_PERFMON_EVENTSEL_UMASK | VPMU_IN_TX)) {
 	case 0x003c: /* core cycles */
 	case 0x00c0: /* instructions */
 	case 0x4f2e: /* LLC references */
@@ -146,17 +147,28 @@ static void vpmu_write_period(struct perf_event *event, u64 left)
 	wrmsrl(event->hw.event_base, -loaded & mask);
 }
 
-/*
- * For the sake of some old processors perf starts a counter with at least 2
- * events left.  When perf moves a counter that has 1 left, the overflow would
- * be an event late.
- */
-static void vpmu_correct_period(struct perf_event *event)
+u64 kvm_vpmu_allowed_period(struct perf_event *event, u64 period)
 {
-	if (unlikely(local64_read(&event->hw.period_left) == 1) &&
-	    !((local64_read(&event->hw.prev_count) + 2) & vpmu_ppmc_mask()) &&
-	    vpmu_is_plain(event))
-		vpmu_write_period(event, 1);
+	/* For the sake of Nehalem, Haswell and Broadwell, and of BTS */
+	static const u64 least[] = { 2, 32, VPMU_PERIOD_MIN };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(least); i++) {
+		if (!event->pmu->check_period(event, max(period, least[i])))
+			return max(period, least[i]);
+	}
+	return period;
+}
+
+/*
+ * Can the counter be set to overflow after @left events?  On some processors
+ * perf allows no short periods.  On Broadwell it also rounds those of one event,
+ * for which 128 is the shortest.
+ */
+static bool vpmu_is_allowed_period(struct perf_event *event, u64 left)
+{
+	return kvm_vpmu_allowed_period(event, left) == max(left, 2ULL) &&
+	       !event->pmu->check_period(event, VPMU_PERIOD_MIN - 1);
 }
 
 /* The vPMC's value as of when perf last read or stopped the pPMC. */
@@ -164,6 +176,25 @@ static u64 vpmu_noted_value(struct kvm_pmc *pmc)
 {
 	return (pmc->counter + local64_read(&pmc->perf_event->count)) &
 	       pmc_bitmask(pmc);
+}
+
+/*
+ * For the sake of some old processors perf starts a counter with at least 2
+ * events left.  When perf moves a counter that has 1 left, the overflow would
+ * be an event late; a record would be lost if the event was released before.
+ */
+static void vpmu_correct_period(struct kvm_pmc *pmc)
+{
+	struct perf_event *event = pmc->perf_event;
+	u64 value;
+
+	if (likely((local64_read(&event->hw.prev_count) + 2) &
+		   vpmu_ppmc_mask()) || !is_sampling_event(event))
+		return;
+	value = vpmu_noted_value(pmc);
+	if (kvm_vpmu_period(pmc, value) == 1 &&
+	    vpmu_is_allowed_period(event, 1))
+		vpmu_write_period(event, 1);
 }
 
 /* Has perf set the pPMC anew after an overflow, before the record was made? */
@@ -179,6 +210,7 @@ bool kvm_vpmu_load(struct kvm_pmc *pmc)
 {
 	struct perf_event *event = pmc->perf_event;
 	u64 config, value, left;
+	bool moved;
 
 	if (!kvm_vpmu_on(pmc->vcpu) || !event)
 		return false;
@@ -191,11 +223,29 @@ bool kvm_vpmu_load(struct kvm_pmc *pmc)
 		return false;
 	event->pmu->read(event);
 	value = vpmu_noted_value(pmc);
+	left = kvm_vpmu_period(pmc, value);
+	moved = local64_read(&event->hw.period_left) != left;
+	if (moved && !vpmu_is_allowed_period(event, left))
+		return false;
 	if (event->hw.config != config)
 		vpmu_write_config(event, config);
-	left = kvm_vpmu_period(pmc, value);
-	if (local64_read(&event->hw.period_left) != left)
+	if (moved)
 		vpmu_write_period(event, left);
+	return true;
+}
+
+bool kvm_vpmu_write_counter(struct kvm_pmc *pmc)
+{
+	struct perf_event *event = pmc->perf_event;
+	u64 period;
+
+	if (!kvm_vpmu_on(pmc->vcpu))
+		return false;
+	if (kvm_vpmu_load(pmc) || !event || !is_sampling_event(event))
+		return true;
+	/* Not of pmc->counter, which lacks what the event has counted. */
+	period = kvm_vpmu_period(pmc, pmc_read_counter(pmc));
+	perf_event_period(event, kvm_vpmu_allowed_period(event, period));
 	return true;
 }
 
@@ -269,7 +319,7 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 		}
 		running |= bit;
 		lost &= ~BIT_ULL(i);
-		vpmu_correct_period(pmc->perf_event);
+		vpmu_correct_period(pmc);
 		vpmu_note_index(pmc);
 	}
 	msrs[0].guest &= ~(held & ~running);

@@ -16,6 +16,12 @@
 /* A bit that the hardware ignores, see kvm_vpmu_event_config(). */
 #define VPMU_GP_ONLY	ARCH_PERFMON_EVENTSEL_INV
 
+/* The bits of an event select for transactions; only some processors have any. */
+#define VPMU_IN_TX	(HSW_IN_TX | HSW_IN_TX_CHECKPOINTED)
+
+/* perf allows this period on any processor. */
+#define VPMU_PERIOD_MIN	128
+
 #define vcpu_to_vpmu(vcpu)	(&vcpu_to_pmu(vcpu)->handover)
 #define pmc_to_vpmu(pmc)	(&pmc_to_pmu(pmc)->handover)
 
@@ -108,7 +114,7 @@ static inline void vpmu_drop_record(struct kvm_pmc *pmc)
 static inline void vpmu_set_event_config(struct perf_event *event, u64 config)
 {
 	event->hw.config = config;
-	event->attr.config = config & X86_RAW_EVENT_MASK;
+	event->attr.config = config & (X86_RAW_EVENT_MASK | VPMU_IN_TX);
 	event->attr.exclude_user = !(config & ARCH_PERFMON_EVENTSEL_USR);
 	event->attr.exclude_kernel = !(config & ARCH_PERFMON_EVENTSEL_OS);
 }
@@ -131,6 +137,24 @@ bool kvm_vpmu_event_fits(struct kvm_pmc *pmc, u64 config);
  *	overflows
  */
 u64 kvm_vpmu_period(struct kvm_pmc *pmc, u64 value);
+
+/**
+ * kvm_vpmu_load - let the pPMC overflow when the vPMC does
+ *
+ * To be called after the vPMC's value or event select has changed.  Writes to
+ * the pPMC, its event select and the event's fields, as perf would.
+ *
+ * Returns: false, with nothing done, if perf has to do it: perf does not have
+ * the event scheduled on this CPU, the event was created for something else
+ * than the vPMC counts now, perf does not allow the period, or the event makes
+ * records.
+ */
+bool kvm_vpmu_load(struct kvm_pmc *pmc);
+
+/**
+ * kvm_vpmu_allowed_period - the shortest period from @period on that perf allows
+ */
+u64 kvm_vpmu_allowed_period(struct perf_event *event, u64 period);
 
 /**
  * kvm_vpmu_path - how a vPMC is backed

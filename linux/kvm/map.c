@@ -258,7 +258,8 @@ static void vpmu_resume_event(struct kvm_pmc *pmc, u64 config)
 		vpmu_drop_record(pmc);
 	period = kvm_vpmu_period(pmc, pmc_read_counter(pmc));
 	if (is_sampling_event(event))
-		perf_event_period(event, max(period, 2ULL));
+		perf_event_period(event,
+				  kvm_vpmu_allowed_period(event, period));
 	perf_event_enable(event);
 }
 
@@ -301,12 +302,21 @@ static void vpmu_create_event(struct kvm_pmc *pmc, u64 config)
 		.sample_period = max(kvm_vpmu_period(pmc, pmc->counter), 2ULL),
 	};
 	struct perf_event *event;
+	bool is_short;
 
 	/* perf refuses a sampling period for these, see pmu.c. */
 	if (attr.config & HSW_IN_TX_CHECKPOINTED)
 		attr.sample_period = 0;
+	is_short = attr.sample_period && attr.sample_period < VPMU_PERIOD_MIN;
 	event = perf_event_create_kernel_counter(&attr, -1, current,
 						 kvm_perf_overflow, pmc);
+	if (IS_ERR(event) && is_short) {
+		/* kvm_vpmu_allowed_period() needs an event. */
+		attr.sample_period = VPMU_PERIOD_MIN;
+		event = perf_event_create_kernel_counter(&attr, -1, current,
+							 kvm_perf_overflow,
+							 pmc);
+	}
 	if (IS_ERR(event))
 		return;
 	trace_kvm_vpmu_created(pmc->vcpu->vcpu_id, pmc->idx);

@@ -116,16 +116,13 @@ void kvm_vpmu_pmi(struct kvm_vcpu *vcpu);
 bool kvm_vpmu_read(struct kvm_pmc *pmc, u64 *counter);
 
 /**
- * kvm_vpmu_load - let the pPMC overflow when the vPMC does
+ * kvm_vpmu_write_counter - let the pPMC overflow when the vPMC does, whose value
+ *	was written
  *
- * To be called after the vPMC's value or event select has changed.  Writes to
- * the pPMC, its event select and the event's fields, as perf would.
- *
- * Returns: false, with nothing done, if perf has to do it: perf does not have
- * the event scheduled on this CPU, the event was created for something else
- * than the vPMC counts now, or it makes records.
+ * Called with vcpu->mutex held; may sleep.  Returns: false, with nothing done,
+ * if the VM has not enabled hand-over.
  */
-bool kvm_vpmu_load(struct kvm_pmc *pmc);
+bool kvm_vpmu_write_counter(struct kvm_pmc *pmc);
 
 /**
  * kvm_vpmu_drop_record - a vPMC has overflowed: drop its record

@@ -135,6 +135,50 @@ void test_pebs_dropped(void)
     host_run_anywhere();
 }
 
+/* One event is left until the first record. */
+void test_pebs_one_left(void)
+{
+    unsigned result, records;
+    VM vm;
+
+    guest_create(&vm);
+    pebs_program(&vm, PEBS_PERIOD);
+    vm_op(&vm, OP_WRMSR, MSR_PMC(0), period_start(1));
+    guest_enable(&vm, 1);
+    guest_loop(&vm, TURNS);
+    result = guest_read(&vm, 0);
+    vm_execute(&vm);
+    records = pebs_take_records(&vm);
+    RECORDS(records, 1 + (USER_INSNS(TURNS) - 1) / PEBS_PERIOD);
+    check_periods(&vm, USER_INSNS(TURNS) + PEBS_PERIOD - 1, PEBS_PERIOD,
+                  records, vm_result(&vm, result));
+    vm_destroy(&vm);
+}
+
+/* The guest writes the counter in the middle of a period. */
+void test_pebs_written(void)
+{
+    const unsigned turns = TURNS + 30, first = 50;
+    unsigned result, records;
+    VM vm;
+
+    guest_create(&vm);
+    pebs_program(&vm, PEBS_PERIOD);
+    guest_enable(&vm, 1);
+    guest_run(&vm, turns);
+    records = pebs_take_records(&vm);
+    RECORDS(records, USER_INSNS(turns) / PEBS_PERIOD);
+    vm_op(&vm, OP_WRMSR, MSR_PMC(0), period_start(first));
+    guest_loop(&vm, turns);
+    result = guest_read(&vm, 0);
+    vm_execute(&vm);
+    records = pebs_take_records(&vm);
+    RECORDS(records, 1 + (USER_INSNS(turns) - first) / PEBS_PERIOD);
+    check_periods(&vm, USER_INSNS(turns) + PEBS_PERIOD - first, PEBS_PERIOD,
+                  records, vm_result(&vm, result));
+    vm_destroy(&vm);
+}
+
 /*
  * The host makes records.  KVM does not have an event made for the guest's again
  * and again, which would be in vain.

@@ -52,6 +52,8 @@ static const struct {
     { "another thread runs the vCPU", test_other_thread },
     { "the host counts beside the guest", test_beside },
     { "a counter makes records", test_pebs, true },
+    { "a record is one event away", test_pebs_one_left, true },
+    { "a counter that makes records is written", test_pebs_written, true },
     { "records of other counters are dropped", test_pebs_dropped, true },
     { "no events are made in vain for records", test_pebs_host, true },
     { "a page of the guest's comes late", test_late_page, true },

@@ -207,6 +207,8 @@ void test_killed(void);
 void test_reset_race(void);
 
 void test_pebs(void);
+void test_pebs_one_left(void);
+void test_pebs_written(void);
 void test_pebs_dropped(void);
 void test_pebs_host(void);
 void test_late_page(void);
