@@ -16,12 +16,9 @@
 #define VPMU_FORCED_EXITS	10
 
 /*
- * perf's rules for which event may be on which counter are not known here, so
- * in general a counter can only be given another event if perf has put that
- * event on it.  The events of this list may be on any general-purpose counter:
- * they are architectural, SDM volume 3, "Pre-defined Architectural Performance
- * Events".  Of what happens in transactions none is in it: with IN_TXCP only
- * counter 2 counts.
+ * These events may be on any general-purpose counter: they are architectural,
+ * SDM volume 3, "Pre-defined Architectural Performance Events".  Of what happens
+ * in transactions none is among them: with IN_TXCP only counter 2 counts.
  */
 static bool vpmu_is_unconstrained(u64 config)
 {
@@ -37,6 +34,46 @@ static bool vpmu_is_unconstrained(u64 config)
 	default:
 		return false;
 	}
+}
+
+/*
+ * Does an event need more than a counter on some processor?  See extra_regs and
+ * INTEL_EXCLEVT_CONSTRAINT in perf's arch/x86/events/intel/core.c.
+ */
+static bool vpmu_needs_more(u64 config)
+{
+	if (config & VPMU_IN_TX)
+		return true;
+	switch (config & ARCH_PERFMON_EVENTSEL_EVENT) {
+	case 0x00: /* perf's own names of the events of fixed counters */
+	case 0x0b: /* load latency */
+	case 0x2a: /* off-core responses */
+	case 0x2b:
+	case 0xad: /* front end */
+	case 0xb7: /* off-core responses */
+	case 0xbb:
+	case 0xc2: /* front end */
+	case 0xc6:
+	case 0xcd: /* load latency */
+	case 0xd0: /* the other hyperthread must not use this counter, either */
+	case 0xd1:
+	case 0xd2:
+	case 0xd3:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Can the counter that perf has chosen for the event count @config, too?  Which
+ * event may be on which counter is not known here.  But on the pPMC of the
+ * vPMC's own index it is the guest that has chosen, as it would without KVM.
+ */
+static bool vpmu_can_count(const struct kvm_pmc *pmc, u64 config)
+{
+	return vpmu_is_unconstrained(config) ||
+	       (pmc->perf_event->hw.idx == pmc->idx && !vpmu_needs_more(config));
 }
 
 u64 kvm_vpmu_event_config(struct kvm_pmc *pmc)
@@ -78,11 +115,16 @@ static bool vpmu_is_plain(struct perf_event *event)
 	return !event->attr.precise_ip && is_sampling_event(event);
 }
 
+static bool vpmu_changes_event(struct kvm_pmc *pmc, u64 config)
+{
+	return (pmc->perf_event->attr.config ^ config) &
+	       pmc_to_pmu(pmc)->raw_event_mask;
+}
+
 bool kvm_vpmu_event_fits(struct kvm_pmc *pmc, u64 config)
 {
 	struct perf_event *event = pmc->perf_event;
-	u64 changed = (event->attr.config ^ config) &
-		      pmc_to_pmu(pmc)->raw_event_mask;
+	bool changed = vpmu_changes_event(pmc, config);
 
 	/* Another thread runs the vCPU now. */
 	if (event->hw.target != current)
@@ -95,8 +137,8 @@ bool kvm_vpmu_event_fits(struct kvm_pmc *pmc, u64 config)
 		       !(config & ARCH_PERFMON_EVENTSEL_USR) &&
 		       event->attr.exclude_kernel ==
 		       !(config & ARCH_PERFMON_EVENTSEL_OS);
-	return !changed || (pmc_is_gp(pmc) && vpmu_is_unconstrained(config) &&
-			    vpmu_is_unconstrained(event->attr.config));
+	return !changed || (pmc_is_gp(pmc) && vpmu_can_count(pmc, config) &&
+			    vpmu_can_count(pmc, event->attr.config));
 }
 
 u64 kvm_vpmu_period(struct kvm_pmc *pmc, u64 value)
@@ -105,10 +147,15 @@ u64 kvm_vpmu_period(struct kvm_pmc *pmc, u64 value)
 }
 
 /* Have the event count in other rings, or count another hardware event. */
-static void vpmu_write_config(struct perf_event *event, u64 config)
+static void vpmu_write_config(struct kvm_pmc *pmc, u64 config)
 {
+	struct perf_event *event = pmc->perf_event;
 	bool is_gp = event->hw.idx < INTEL_PMC_IDX_FIXED;
 
+	if (vpmu_changes_event(pmc, config) &&
+	    !(vpmu_is_unconstrained(config) &&
+	      vpmu_is_unconstrained(event->attr.config)))
+		pmc_to_vpmu(pmc)->bound |= BIT_ULL(pmc->idx);
 	/* Fixed counters share FIXED_CTR_CTRL; perf writes it from a copy. */
 	if (!is_gp) {
 		event->pmu->pmu_disable(event->pmu);
@@ -228,7 +275,7 @@ bool kvm_vpmu_load(struct kvm_pmc *pmc)
 	if (moved && !vpmu_is_allowed_period(event, left))
 		return false;
 	if (event->hw.config != config)
-		vpmu_write_config(event, config);
+		vpmu_write_config(pmc, config);
 	if (moved)
 		vpmu_write_period(event, left);
 	return true;

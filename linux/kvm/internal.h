@@ -68,7 +68,8 @@ static inline bool vpmu_is_reserved(const struct kvm_pmc *pmc)
  * vpmu_is_misplaced - perf has the event on a counter that the vPMC cannot use
  *
  * A vPMC that makes records needs the counter of its index, because
- * intel_guest_get_msrs() lets no other one make records.  Else a
+ * intel_guest_get_msrs() lets no other one make records.  So does one whose
+ * event counts something else than perf has chosen the counter for.  Else a
  * general-purpose vPMC can use any general-purpose counter.  So can a fixed
  * vPMC if the map has one for it, or it can use the fixed counter of its index,
  * unless that is reserved.
@@ -78,6 +79,8 @@ static inline bool vpmu_is_misplaced(struct kvm_pmc *pmc)
 	int idx = pmc->perf_event->hw.idx, own;
 
 	if (pmc->perf_event->attr.precise_ip)
+		return idx != pmc->idx;
+	if (pmc_to_vpmu(pmc)->bound & BIT_ULL(pmc->idx))
 		return idx != pmc->idx;
 	if (pmc_is_gp(pmc))
 		return idx >= INTEL_PMC_IDX_FIXED;
@@ -127,8 +130,8 @@ u64 kvm_vpmu_event_config(struct kvm_pmc *pmc);
 /**
  * kvm_vpmu_event_fits - the event that the vPMC has can count @config
  *
- * It belongs to this thread, and either its hardware event is the same, or perf
- * would allow both events on any general-purpose counter.
+ * It belongs to this thread, and either its hardware event is the same, or its
+ * counter can count both events.
  */
 bool kvm_vpmu_event_fits(struct kvm_pmc *pmc, u64 config);
 

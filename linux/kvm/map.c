@@ -151,6 +151,7 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
 	vpmu->run = 0;
 	vpmu->unscheduled = 0;
 	vpmu->forced_exits = 0;
+	vpmu->bound = 0;
 	vpmu->plain = 0;
 	vpmu->dropped = 0;
 	memset(vpmu->index, -1, sizeof(vpmu->index));
@@ -256,6 +257,7 @@ static void vpmu_resume_event(struct kvm_pmc *pmc, u64 config)
 		vpmu_set_event_config(event, config);
 	else if (vpmu_lacks_record(pmc, pmc_read_counter(pmc)))
 		vpmu_drop_record(pmc);
+	pmc_to_vpmu(pmc)->bound &= ~BIT_ULL(pmc->idx);
 	period = kvm_vpmu_period(pmc, pmc_read_counter(pmc));
 	if (is_sampling_event(event))
 		perf_event_period(event,
@@ -324,6 +326,7 @@ static void vpmu_create_event(struct kvm_pmc *pmc, u64 config)
 	pmc->is_paused = false;
 	pmc_to_pmu(pmc)->event_count++;
 	pmc_to_vpmu(pmc)->events |= BIT_ULL(pmc->idx);
+	pmc_to_vpmu(pmc)->bound &= ~BIT_ULL(pmc->idx);
 }
 
 static void vpmu_replace_event(struct kvm_pmc *pmc, u64 config)

@@ -45,6 +45,8 @@ struct kvm_vpmu_vm {
  *	statistics, ns
  * @forced_exits: how often in a row the guest was made to exit at once because
  *	those of @run could not count
+ * @bound: vPMCs whose pPMC was set to count another event than perf has chosen
+ *	it for, which may be wrong on any other pPMC than that of the same index
  * @plain: vPMCs that should make records, but count with an event that makes
  *	none: perf did not have the counter of their own index when it was last
  *	asked, or lets no guest make records
@@ -65,6 +67,7 @@ struct kvm_vpmu_vcpu {
 	u64 unscheduled;
 	u64 unscheduled_since;
 	unsigned int forced_exits;
+	u64 bound;
 	u64 plain;
 	unsigned long dropped;
 	s8 index[VPMU_NR];

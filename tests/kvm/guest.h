@@ -68,6 +68,7 @@
 #define EVENT_CYCLES        0x003c
 #define EVENT_INSTRUCTIONS  0x00c0
 #define EVENT_BRANCHES      0x00c4
+#define EVENT_NEAR_TAKEN    0x20c4
 #define EVENT_LOADS         0x81d0
 #define EVTSEL_USR          (1 << 16)
 #define EVTSEL_OS           (1 << 17)

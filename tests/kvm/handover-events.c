@@ -89,6 +89,52 @@ void test_one_left(void)
     host_run_anywhere();
 }
 
+/*
+ * The guest has its counter count something else.  As long as that is the one of
+ * the same index, perf is not asked; on another one, perf has to choose it.
+ */
+void test_same_index(void)
+{
+    struct kvm_vpmu_handover_map map;
+    int created, fd;
+    VM vm;
+
+    host_run_on(0, 0);
+    guest_create(&vm);
+    guest_program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    guest_enable(&vm, 1);
+    guest_run(&vm, TURNS);
+    vm_map(&vm, &map);
+    EQUAL(map.gp[0].ppmc, 0);
+    created = host_trace_counter("kvm_vpmu_created");
+    for (unsigned i = 0; i < 10; i++) {
+        guest_program(&vm, 0, EVENT_NEAR_TAKEN, 0);
+        guest_run(&vm, TURNS);
+        EQUAL(guest_value(&vm, 0), TURNS - 1);
+        guest_program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+        guest_run(&vm, TURNS);
+        COUNT(&vm, guest_value(&vm, 0), USER_INSNS(TURNS));
+    }
+    guest_program(&vm, 0, EVENT_NEAR_TAKEN, 0);
+    guest_run(&vm, TURNS);
+    EQUAL(host_trace_count(created), 0);
+
+    fd = host_counter_cpu0();
+    guest_run(&vm, TURNS);
+    vm_map(&vm, &map);
+    TRUE(map.gp[0].ppmc > 0);
+    EQUAL(guest_value(&vm, 0), 2 * (TURNS - 1));
+    guest_program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    guest_run(&vm, TURNS);
+    COUNT(&vm, guest_value(&vm, 0), USER_INSNS(TURNS));
+    EQUAL(host_trace_count(created), 1);
+    EQUAL(vm_stat(&vm, "starved-ns"), 0);
+    close(created);
+    close(fd);
+    vm_destroy(&vm);
+    host_run_anywhere();
+}
+
 /* The vCPU's thread goes from CPU to CPU. */
 void test_migration(void)
 {
@@ -157,7 +203,7 @@ void test_beside(void)
     guest_program(&vm, 0, EVENT_INSTRUCTIONS, 0);
     guest_enable(&vm, 1);
     vm_execute(&vm);
-    fd = host_counter(0, -1, true, EVENT_BRANCHES | 0x2000); /* taken */
+    fd = host_counter(0, -1, true, EVENT_NEAR_TAKEN);
     for (unsigned i = 0; i < 10; i++) {
         guest_run(&vm, TURNS);
     }

@@ -48,6 +48,7 @@ static const struct {
     { "reference cycles starve", test_fixed_starved },
     { "events of the host come and go", test_host_events },
     { "a counter that is about to overflow is moved", test_one_left },
+    { "a counter of the same index counts any event", test_same_index },
     { "the vCPU goes to another CPU", test_migration },
     { "another thread runs the vCPU", test_other_thread },
     { "the host counts beside the guest", test_beside },

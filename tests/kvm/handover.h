@@ -199,6 +199,7 @@ void test_fixed_starved(void);
 
 void test_host_events(void);
 void test_one_left(void);
+void test_same_index(void);
 void test_migration(void);
 void test_other_thread(void);
 void test_beside(void);
