@@ -232,6 +232,24 @@ static void vpmu_disable_event(struct kvm_pmc *pmc)
 	pmc->perf_event->hw.idx = -1;
 }
 
+/*
+ * Enable an event.  perf first tries the counter that the event had last; have
+ * it try the pPMC of the vPMC's own index, unless that is a fixed one of the
+ * host's.
+ */
+static void vpmu_enable_event(struct kvm_pmc *pmc)
+{
+	struct hw_perf_event *hw = &pmc->perf_event->hw;
+
+	if (hw->idx != pmc->idx &&
+	    (pmc_is_gp(pmc) || !vpmu_is_reserved(pmc))) {
+		hw->idx = pmc->idx;
+		/* It was not on this counter, so have perf set it up for that. */
+		hw->last_cpu = -1;
+	}
+	perf_event_enable(pmc->perf_event);
+}
+
 /* Does perf count with this event on a general-purpose counter? */
 static bool vpmu_has_gp_counter(const struct perf_event *event)
 {
@@ -262,7 +280,7 @@ static void vpmu_resume_event(struct kvm_pmc *pmc, u64 config)
 	if (is_sampling_event(event))
 		perf_event_period(event,
 				  kvm_vpmu_allowed_period(event, period));
-	perf_event_enable(event);
+	vpmu_enable_event(pmc);
 }
 
 /*
@@ -296,6 +314,7 @@ static void vpmu_create_event(struct kvm_pmc *pmc, u64 config)
 		.type = PERF_TYPE_RAW,
 		.size = sizeof(attr),
 		.config = config & pmc_to_pmu(pmc)->raw_event_mask,
+		.disabled = 1,
 		.pinned = 1,
 		.exclude_host = 1,
 		.exclude_user = !(config & ARCH_PERFMON_EVENTSEL_USR),
@@ -327,6 +346,7 @@ static void vpmu_create_event(struct kvm_pmc *pmc, u64 config)
 	pmc_to_pmu(pmc)->event_count++;
 	pmc_to_vpmu(pmc)->events |= BIT_ULL(pmc->idx);
 	pmc_to_vpmu(pmc)->bound &= ~BIT_ULL(pmc->idx);
+	vpmu_enable_event(pmc);
 }
 
 static void vpmu_replace_event(struct kvm_pmc *pmc, u64 config)

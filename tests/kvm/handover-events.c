@@ -89,6 +89,31 @@ void test_one_left(void)
     host_run_anywhere();
 }
 
+/* Each vPMC has the pPMC of its own index while that is free. */
+void test_own_index(void)
+{
+    static const unsigned vpmcs[] = { 6, 2, 5 };
+    struct kvm_vpmu_handover_map map;
+    uint64_t enabled = 0;
+    VM vm;
+
+    guest_create(&vm);
+    for (unsigned i = 0; i < 3; i++) {
+        guest_program(&vm, vpmcs[i], EVENT_INSTRUCTIONS, 0);
+        enabled |= 1 << vpmcs[i];
+        guest_enable(&vm, enabled);
+        guest_run(&vm, TURNS);
+    }
+    vm_map(&vm, &map);
+    for (unsigned i = 0; i < 3; i++) {
+        EQUAL(map.gp[vpmcs[i]].ppmc, vpmcs[i]);
+        EQUAL(map.gp[vpmcs[i]].path, KVM_VPMU_PATH_FAST);
+        COUNT(&vm, guest_value(&vm, vpmcs[i]), (3 - i) * USER_INSNS(TURNS));
+    }
+    EQUAL(vm_stat(&vm, "moves"), 0);
+    vm_destroy(&vm);
+}
+
 /*
  * The guest has its counter count something else.  As long as that is the one of
  * the same index, perf is not asked; on another one, perf has to choose it.

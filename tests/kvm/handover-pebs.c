@@ -57,6 +57,29 @@ void test_pebs(void)
     vm_destroy(&vm);
 }
 
+/* Another vPMC than the first makes records, and is the only one. */
+void test_pebs_other(void)
+{
+    const unsigned vpmc = 3;
+    unsigned records;
+    VM vm;
+
+    guest_create(&vm);
+    pebs_program(&vm, PEBS_PERIOD);
+    vm_write64(&vm, GUEST_DS + DS_PEBS_RESET + 8 * vpmc,
+               period_start(PEBS_PERIOD));
+    vm_op(&vm, OP_WRMSR, MSR_PEBS_ENABLE, 1 << vpmc);
+    guest_program(&vm, vpmc, EVENT_INSTRUCTIONS, period_start(PEBS_PERIOD));
+    guest_enable(&vm, 1 << vpmc);
+    guest_run(&vm, TURNS);
+    records = pebs_take_records(&vm);
+    RECORDS(records, USER_INSNS(TURNS) / PEBS_PERIOD);
+    check_periods(&vm, USER_INSNS(TURNS), PEBS_PERIOD, records,
+                  guest_value(&vm, vpmc));
+    EQUAL(vm_stat(&vm, "pebs-records-dropped"), 0);
+    vm_destroy(&vm);
+}
+
 /* Go on counting for one loop, and compare the path of vPMC 0. */
 static void pebs_run_on_path(VM *vm, unsigned path)
 {

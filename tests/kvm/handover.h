@@ -199,6 +199,7 @@ void test_fixed_starved(void);
 
 void test_host_events(void);
 void test_one_left(void);
+void test_own_index(void);
 void test_same_index(void);
 void test_migration(void);
 void test_other_thread(void);
@@ -208,6 +209,7 @@ void test_killed(void);
 void test_reset_race(void);
 
 void test_pebs(void);
+void test_pebs_other(void);
 void test_pebs_one_left(void);
 void test_pebs_written(void);
 void test_pebs_dropped(void);
