@@ -115,8 +115,8 @@ void test_own_index(void)
 }
 
 /*
- * The guest has its counter count something else.  As long as that is the one of
- * the same index, perf is not asked; on another one, perf has to choose it.
+ * The guest has its counter count something else.  As long as that is the one
+ * of the same index, perf is not asked; on another one, perf has to choose it.
  */
 void test_same_index(void)
 {

@@ -203,8 +203,8 @@ void test_pebs_written(void)
 }
 
 /*
- * The host makes records.  KVM does not have an event made for the guest's again
- * and again, which would be in vain.
+ * The host makes records.  KVM does not have an event made for the guest's
+ * again and again, which would be in vain.
  */
 void test_pebs_host(void)
 {
