@@ -210,10 +210,12 @@ u64 kvm_vpmu_allowed_period(struct perf_event *event, u64 period)
 /*
  * Can the counter be set to overflow after @left events?  On some processors
  * perf allows no short periods.  On Broadwell it also rounds those of one event,
- * for which 128 is the shortest.
+ * for which 128 is the shortest.  Where perf allows 2 it allows all.
  */
 static bool vpmu_is_allowed_period(struct perf_event *event, u64 left)
 {
+	if (likely(!event->pmu->check_period(event, 2)))
+		return true;
 	return kvm_vpmu_allowed_period(event, left) == max(left, 2ULL) &&
 	       !event->pmu->check_period(event, VPMU_PERIOD_MIN - 1);
 }
@@ -247,8 +249,11 @@ static void vpmu_correct_period(struct kvm_pmc *pmc)
 /* Has perf set the pPMC anew after an overflow, before the record was made? */
 static bool vpmu_has_lost_record(struct kvm_pmc *pmc)
 {
-	s64 loaded = local64_read(&pmc->perf_event->hw.prev_count);
+	s64 loaded;
 
+	if (likely(!pmc->perf_event->attr.precise_ip))
+		return false;
+	loaded = local64_read(&pmc->perf_event->hw.prev_count);
 	return sign_extend64(loaded, kvm_pmu_cap.bit_width_gp - 1) < 0 &&
 	       vpmu_lacks_record(pmc, vpmu_noted_value(pmc));
 }

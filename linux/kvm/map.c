@@ -577,7 +577,9 @@ static bool vpmu_update_events(struct kvm_vcpu *vcpu, u64 changed, bool retry)
 	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&todo)
 		asked |= vpmu_update_pmc(pmc, changed & BIT_ULL(i), retry);
 	/* A fixed vPMC may have taken the pPMC of one that is not enabled. */
-	return vpmu_release_unassigned(vcpu) || asked;
+	if (asked)
+		vpmu_release_unassigned(vcpu);
+	return asked;
 }
 
 /* At most one of the writes is the reason why perf had to be asked. */
