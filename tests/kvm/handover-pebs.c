@@ -5,7 +5,7 @@
 #include <unistd.h>
 #include "handover.h"
 
-void pebs_program(VM *vm, unsigned period)
+void pebs_program_without_memory(VM *vm, unsigned period)
 {
     vm_write64(vm, GUEST_DS + DS_PEBS_BASE, GUEST_RECORDS);
     vm_write64(vm, GUEST_DS + DS_PEBS_INDEX, GUEST_RECORDS);
@@ -15,6 +15,14 @@ void pebs_program(VM *vm, unsigned period)
     vm_op(vm, OP_WRMSR, MSR_DS_AREA, GUEST_DS);
     vm_op(vm, OP_WRMSR, MSR_PEBS_ENABLE, 1);
     guest_program(vm, 0, EVENT_INSTRUCTIONS, period_start(period));
+}
+
+void pebs_program(VM *vm, unsigned period)
+{
+    for (unsigned page = GUEST_DS; page < GUEST_TABLE; page += 0x1000) {
+        vm_op(vm, OP_STORE, page, 0);
+    }
+    pebs_program_without_memory(vm, period);
 }
 
 unsigned pebs_take_records(VM *vm)

@@ -112,7 +112,7 @@ void test_pebs_at_once(void)
     VM vm;
 
     guest_create_slice(&vm, 10);
-    pebs_program(&vm, PEBS_PERIOD);
+    pebs_program_without_memory(&vm, PEBS_PERIOD);
     guest_program(&vm, 1, EVENT_INSTRUCTIONS, 0);
     guest_enable(&vm, 3);
     guest_run(&vm, LONG);

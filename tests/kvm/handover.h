@@ -225,8 +225,13 @@ void test_pebs_midway(void);
 /* A record is made every so many instructions of user mode. */
 #define PEBS_PERIOD     100
 
-/* Have vPMC 0 make records; it is not enabled.  There is never a PMI. */
+/*
+ * Have vPMC 0 make records; it is not enabled.  There is never a PMI.  Without
+ * memory, the first record waits until the host has found some, and is dropped
+ * if perf stops the event meanwhile.
+ */
 void pebs_program(VM *vm, unsigned period);
+void pebs_program_without_memory(VM *vm, unsigned period);
 /* How many records there are since the last call */
 unsigned pebs_take_records(VM *vm);
 
