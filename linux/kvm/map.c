@@ -127,6 +127,7 @@ static void vpmu_release_event(struct kvm_pmc *pmc)
 		vpmu_drop_record(pmc);
 	pmc_stop_counter(pmc);
 	pmc_to_vpmu(pmc)->events &= ~BIT_ULL(pmc->idx);
+	pmc_to_vpmu(pmc)->ready &= ~BIT_ULL(pmc->idx);
 	pmc_to_vpmu(pmc)->index[vpmu_number(pmc)] = -1;
 }
 
@@ -147,6 +148,7 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
 	handover_init(&vpmu->map, vpmu_all_ppmcs(), 0, READ_ONCE(vm->slice));
 	vpmu->map.movable = VPMU_MOVABLE;
 	vpmu->spilled = 0;
+	vpmu->ready = 0;
 	vpmu->events = 0;
 	vpmu->run = 0;
 	vpmu->unscheduled = 0;
@@ -440,15 +442,20 @@ static bool vpmu_schedule_event(struct kvm_pmc *pmc, bool changed)
 static bool vpmu_update_pmc(struct kvm_pmc *pmc, bool changed, bool retry)
 {
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
+	u64 bit = BIT_ULL(pmc->idx);
+	bool asked = false;
 
+	vpmu->ready &= ~bit;
 	if (!vpmu_is_enabled(pmc) || !vpmu_is_assigned(pmc)) {
-		vpmu->run &= ~BIT_ULL(pmc->idx);
-		vpmu->unscheduled &= ~BIT_ULL(pmc->idx);
+		vpmu->run &= ~bit;
+		vpmu->unscheduled &= ~bit;
 		return false;
 	}
-	vpmu->run |= BIT_ULL(pmc->idx);
-	return (!(vpmu->unscheduled & BIT_ULL(pmc->idx)) || retry) &&
-	       vpmu_schedule_event(pmc, changed);
+	vpmu->run |= bit;
+	if (!(vpmu->unscheduled & bit) || retry)
+		asked = vpmu_schedule_event(pmc, changed);
+	vpmu->ready |= bit & ~vpmu->unscheduled;
+	return asked;
 }
 
 /* What kvm_pmu_cleanup() does for other things than counters. */
@@ -631,6 +638,30 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	return true;
 }
 
+u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
+{
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+	VPMUCounterMask enabled, toggled;
+	HandoverChange change;
+
+	if (!kvm_vpmu_on(vcpu))
+		return changed;
+	guard(mutex)(&vpmu->lock);
+	if ((changed & ~vpmu->ready) || atomic64_read(&pmu->__reprogram_pmi))
+		return changed;
+	toggled = vpmu_mask_from_reg(changed);
+	enabled = vpmu_mask_from_reg(changed & pmu->global_ctrl);
+	handover_enable(&vpmu->map, (vpmu->map.enabled & ~toggled) | enabled,
+			ktime_get_ns(), &change);
+	vpmu_add_stats(vcpu);
+	if (change.vpmcs || change.starved)
+		return changed;
+	vpmu->run = (vpmu->run & ~changed) | (pmu->global_ctrl & changed);
+	vpmu_account_control_writes(vcpu, false);
+	return 0;
+}
+
 void kvm_vpmu_halt(struct kvm_vcpu *vcpu)
 {
 	if (kvm_vpmu_on(vcpu) && kvm_check_request(KVM_REQ_PMU, vcpu))
@@ -654,8 +685,10 @@ static void vpmu_revoke_ppmcs(struct kvm_vcpu *vcpu, VPMUCounterMask reserved)
 			 ktime_get_ns(), &change);
 	kvm_for_each_pmc(pmu, pmc, i, pmu->all_valid_pmc_idx) {
 		if (pmc->perf_event &&
-		    (!vpmu_is_assigned(pmc) || vpmu_is_misplaced(pmc)))
+		    (!vpmu_is_assigned(pmc) || vpmu_is_misplaced(pmc))) {
 			vpmu_disable_event(pmc);
+			vpmu->ready &= ~BIT_ULL(i);
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ struct kvm_vpmu_vm {
 
 /**
  * struct kvm_vpmu_vcpu - state of a vCPU
- * @lock: protects @map and @spilled.  The vCPU's thread also holds it while it
+ * @lock: protects @map, @spilled and @ready.  The vCPU's thread also holds it while it
  *	creates and releases events; another thread may disable events while it
  *	holds it.  Nobody accesses guest memory while holding it
  * @map: which vPMCs may have an event: those that have a pPMC in it.  Which
@@ -37,6 +37,8 @@ struct kvm_vpmu_vm {
  * @spilled: fixed pPMCs that perf did not have for the vPMC of that number, and
  *	gave a general-purpose one instead.  In @map they are reserved, so that
  *	it counts that one
+ * @ready: vPMCs for which nothing is to be done when GLOBAL_CTRL enables or
+ *	disables them: they may have an event, and that counts what they count
  * @events: vPMCs that have an event, as bits of GLOBAL_CTRL.  This field and
  *	all below belong to the vCPU's thread
  * @run: vPMCs that are enabled and may have an event
@@ -62,6 +64,7 @@ struct kvm_vpmu_vcpu {
 	struct mutex lock;	/* see above */
 	Handover map;
 	VPMUCounterMask spilled;
+	u64 ready;
 	u64 events;
 	u64 run;
 	u64 unscheduled;

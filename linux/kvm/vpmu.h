@@ -78,6 +78,15 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu);
 bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu);
 
 /**
+ * kvm_vpmu_write_global_ctrl - the guest's GLOBAL_CTRL was written
+ * @changed: the bits that it has changed
+ *
+ * Called with vcpu->mutex held; may sleep.  Returns: those of @changed for which
+ * KVM_REQ_PMU has to be made.  For the others the next VM entry does the rest.
+ */
+u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed);
+
+/**
  * kvm_vpmu_halt - the vCPU is not running, and is about to wait for an event
  *
  * KVM executes HLT and counts it, and otherwise looks at the counters when it
