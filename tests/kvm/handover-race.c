@@ -23,8 +23,9 @@
 /*
  * Three threads on one CPU.  The vCPU's has events made and released.  The
  * taker has the lowest priority, so the vCPU's thread interrupts it while it
- * takes the counters.  The hog has the highest: when the timer expires, it interrupts the
- * vCPU's thread while that releases the events, for as long as a burst.
+ * takes the counters.  The hog has the highest: when the timer expires, it
+ * interrupts the vCPU's thread while that releases the events, for as long as a
+ * burst.
  */
 static struct {
     VM *vm;
