@@ -662,10 +662,14 @@ u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
 	return 0;
 }
 
-void kvm_vpmu_halt(struct kvm_vcpu *vcpu)
+void kvm_vpmu_settle(struct kvm_vcpu *vcpu)
 {
-	if (kvm_vpmu_on(vcpu) && kvm_check_request(KVM_REQ_PMU, vcpu))
+	if (!kvm_vpmu_on(vcpu))
+		return;
+	if (kvm_check_request(KVM_REQ_PMU, vcpu))
 		kvm_pmu_handle_event(vcpu);
+	if (kvm_check_request(KVM_REQ_PMI, vcpu))
+		kvm_pmu_deliver_pmi(vcpu);
 }
 
 /*

@@ -87,13 +87,15 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu);
 u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed);
 
 /**
- * kvm_vpmu_halt - the vCPU is not running, and is about to wait for an event
+ * kvm_vpmu_settle - do what would be done before the guest is entered next
  *
- * KVM executes HLT and counts it, and otherwise looks at the counters when it
- * enters the guest next.  If the HLT itself made a counter overflow, its PMI is
- * the event.  Called in the vCPU's thread; may sleep.
+ * The vCPU is about to wait for an event: KVM executes HLT and counts it, and if
+ * that made a counter overflow, its PMI is the event.  Or KVM_RUN is about to
+ * return: user space may save the vCPU, and does not see KVM's requests, so a
+ * PMI or a record that is still one would be lost.  Called in the vCPU's thread
+ * with kvm->srcu held for reading; may sleep.
  */
-void kvm_vpmu_halt(struct kvm_vcpu *vcpu);
+void kvm_vpmu_settle(struct kvm_vcpu *vcpu);
 
 /**
  * kvm_vpmu_reserve - reserve these pPMCs, and no others, for the host

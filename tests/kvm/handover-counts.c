@@ -270,6 +270,66 @@ void test_emulated(void)
     vm_destroy(&vm);
 }
 
+/* Does user space see that vPMC 0 has overflowed, and the PMI? */
+static bool sees_overflow(VM *vm)
+{
+    bool overflowed = vm_get_msr(vm, MSR_GLOBAL_STATUS) & 1;
+
+    EQUAL(vm_has_nmi(vm), overflowed);
+    return overflowed;
+}
+
+/* Count all but user mode in vPMC 0, with a PMI, until KVM has finished OUT. */
+static void count_until_out(VM *vm, uint64_t from)
+{
+    vm_op(vm, OP_WRMSR, MSR_PMC(0), from);
+    vm_op(vm, OP_WRMSR, MSR_EVNTSEL(0), EVENT_INSTRUCTIONS | EVTSEL_OS |
+          EVTSEL_INT | EVTSEL_EN);
+    guest_enable(vm, 1);
+    vm_execute(vm);
+    EQUAL(vm_get_msr(vm, MSR_GLOBAL_STATUS), 0);
+    vm->run->immediate_exit = 1;
+    EQUAL(ioctl(vm->vcpu, KVM_RUN, 0), -1);
+    vm->run->immediate_exit = 0;
+}
+
+/*
+ * When KVM_RUN returns, user space may save the vCPU.  So it must see what has
+ * happened: with the OUT that KVM has executed, and with each instruction of
+ * the guest's.
+ */
+void test_overflow_seen(void)
+{
+    unsigned insns, steps = 0;
+    VM vm;
+
+    guest_create(&vm);
+    count_until_out(&vm, 0);
+    insns = vm_get_msr(&vm, MSR_PMC(0));
+    guest_enable(&vm, 0);
+    vm_execute(&vm);
+    count_until_out(&vm, period_start(insns));
+    TRUE(sees_overflow(&vm));
+    guest_enable(&vm, 0);
+    vm_execute(&vm);
+    EQUAL(vm_read32(&vm, GUEST_NMIS), 1);
+
+    vm_op(&vm, OP_WRMSR, MSR_PMC(0), period_start(50));
+    guest_enable(&vm, 1);
+    for (unsigned i = 0; i < 20; i++) {
+        vm_op(&vm, OP_STORE, GUEST_DS, 0);
+    }
+    vm_start(&vm);
+    while (vm_step(&vm) && !sees_overflow(&vm)) {
+        steps++;
+    }
+    TRUE(steps > 50);
+    TRUE(sees_overflow(&vm));
+    vm_finish(&vm);
+    EQUAL(vm_read32(&vm, GUEST_NMIS), 2);
+    vm_destroy(&vm);
+}
+
 /*
  * perf stops an event that overflows more than once in a tick, until the next
  * tick.

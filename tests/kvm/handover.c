@@ -37,6 +37,7 @@ static const struct {
     { "another event takes the same counter", test_other_event },
     { "a counter overflows", test_overflow },
     { "what KVM executes is counted once", test_emulated },
+    { "user space sees each overflow", test_overflow_seen },
     { "perf throttles a counter", test_throttled },
     { "what is not used goes back", test_lazy_release },
     { "the host takes counters and gives them back", test_reserve },

@@ -50,10 +50,11 @@ extern Edges edges;
 #define USER_BRANCHES(turns)    ((uint64_t)(turns) + edges.branches)
 
 /*
- * What ring 0 counts, see guest.S: from the WRMSR that starts the counters, for an
- * entry OP_RDMSR, for an entry OP_USER, and up to the WRMSR that stops them.  KVM
- * executes RDMSR and WRMSR in the guest's place and counts each as an
- * instruction; the last WRMSR is not counted, because the counters are off then.
+ * What ring 0 counts, see guest.S: from the WRMSR that starts the counters, for
+ * an entry OP_RDMSR, for an entry OP_USER, and up to the WRMSR that stops them.
+ * KVM executes RDMSR and WRMSR in the guest's place and counts each as an
+ * instruction; the last WRMSR is not counted, because the counters are off
+ * then.
  */
 #define START_INSNS             4
 #define START_BRANCHES          2
@@ -183,6 +184,7 @@ void test_all_counters(void);
 void test_reuse(void);
 void test_other_event(void);
 void test_overflow(void);
+void test_overflow_seen(void);
 void test_throttled(void);
 void test_lazy_release(void);
 void test_version_1(void);

@@ -308,7 +308,7 @@ uint64_t vm_result(VM *vm, unsigned entry)
     return value;
 }
 
-void vm_execute(VM *vm)
+void vm_start(VM *vm)
 {
     struct kvm_regs regs = {
         .rip = vm_code_address(guest_entry), .rsp = GUEST_STACK0, .rflags = 2,
@@ -317,11 +317,38 @@ void vm_execute(VM *vm)
     vm_op(vm, OP_END, 0, 0);
     vm->used = 0;
     vm_must(ioctl(vm->vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+}
+
+static void vm_run(VM *vm)
+{
     while (ioctl(vm->vcpu, KVM_RUN, 0) < 0) {
         if (errno != EINTR) {
             die("KVM_RUN");
         }
     }
+}
+
+static void vm_debug(VM *vm, unsigned control)
+{
+    struct kvm_guest_debug debug = { .control = control };
+
+    vm_must(ioctl(vm->vcpu, KVM_SET_GUEST_DEBUG, &debug),
+            "KVM_SET_GUEST_DEBUG");
+}
+
+bool vm_step(VM *vm)
+{
+    vm_debug(vm, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP);
+    vm_run(vm);
+    vm_debug(vm, 0);
+    return vm->run->exit_reason == KVM_EXIT_DEBUG;
+}
+
+void vm_finish(VM *vm)
+{
+    struct kvm_regs regs;
+
+    vm_run(vm);
     if (vm->run->exit_reason != KVM_EXIT_IO ||
         vm->run->io.port != GUEST_PORT ||
         ((uint8_t *)vm->run)[vm->run->io.data_offset]) {
@@ -330,6 +357,12 @@ void vm_execute(VM *vm)
                vm->run->exit_reason, regs.rip);
         exit(1);
     }
+}
+
+void vm_execute(VM *vm)
+{
+    vm_start(vm);
+    vm_finish(vm);
 }
 
 uint64_t vm_do(VM *vm, unsigned op, uint32_t reg, uint64_t value)
@@ -351,6 +384,15 @@ uint64_t vm_get_msr(VM *vm, uint32_t reg)
         die("KVM_GET_MSRS");
     }
     return msr.entry.data;
+}
+
+bool vm_has_nmi(VM *vm)
+{
+    struct kvm_vcpu_events events;
+
+    vm_must(ioctl(vm->vcpu, KVM_GET_VCPU_EVENTS, &events),
+            "KVM_GET_VCPU_EVENTS");
+    return events.nmi.pending || events.nmi.injected;
 }
 
 void vm_set_msr(VM *vm, uint32_t reg, uint64_t value)

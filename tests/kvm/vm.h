@@ -52,6 +52,13 @@ int vm_handover(VM *vm, unsigned flags, unsigned gp, unsigned fixed);
 unsigned vm_op(VM *vm, unsigned op, uint32_t reg, uint64_t value);
 /* Execute the table, and empty it. */
 void vm_execute(VM *vm);
+/*
+ * The same in three parts, of which the second is one instruction.  It returns
+ * false when the table has been executed.
+ */
+void vm_start(VM *vm);
+bool vm_step(VM *vm);
+void vm_finish(VM *vm);
 /* What an entry of the last table has read */
 uint64_t vm_result(VM *vm, unsigned entry);
 
@@ -60,6 +67,8 @@ uint64_t vm_do(VM *vm, unsigned op, uint32_t reg, uint64_t value);
 
 /* User space reads or writes an MSR. */
 uint64_t vm_get_msr(VM *vm, uint32_t reg);
+/* Will the guest get an NMI when it goes on? */
+bool vm_has_nmi(VM *vm);
 void vm_set_msr(VM *vm, uint32_t reg, uint64_t value);
 
 uint32_t vm_read32(VM *vm, unsigned address);
