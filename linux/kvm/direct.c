@@ -317,6 +317,20 @@ bool kvm_vpmu_read(struct kvm_pmc *pmc, u64 *counter)
 }
 EXPORT_SYMBOL_GPL(kvm_vpmu_read);
 
+bool kvm_vpmu_incr_counter(struct kvm_pmc *pmc)
+{
+	u64 value = pmc->counter + 1;
+
+	if (pmc->emulated_counter || !kvm_vpmu_read(pmc, &value) ||
+	    !(value & pmc_bitmask(pmc)))
+		return false;
+	pmc->counter++;
+	if (kvm_vpmu_load(pmc))
+		return true;
+	pmc->counter--;
+	return false;
+}
+
 bool kvm_vpmu_drop_record(struct kvm_pmc *pmc)
 {
 	if (!kvm_vpmu_on(pmc->vcpu) || !vpmu_makes_records(pmc) ||

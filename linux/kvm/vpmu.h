@@ -136,6 +136,15 @@ bool kvm_vpmu_read(struct kvm_pmc *pmc, u64 *counter);
 bool kvm_vpmu_write_counter(struct kvm_pmc *pmc);
 
 /**
+ * kvm_vpmu_incr_counter - count what KVM has executed in the guest's place
+ *
+ * Called in the vCPU's thread.  Returns: false, with
+ * nothing done, if KVM_REQ_PMU has to do it: the vPMC overflows, or perf has to
+ * be asked.
+ */
+bool kvm_vpmu_incr_counter(struct kvm_pmc *pmc);
+
+/**
  * kvm_vpmu_drop_record - a vPMC has overflowed: drop its record
  *
  * May be called from an NMI.  Returns: false, with nothing done, if the vPMC
