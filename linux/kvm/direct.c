@@ -293,7 +293,14 @@ bool kvm_vpmu_write_counter(struct kvm_pmc *pmc)
 
 	if (!kvm_vpmu_on(pmc->vcpu))
 		return false;
-	if (kvm_vpmu_load(pmc) || !event || !is_sampling_event(event))
+	if (!event)
+		return true;
+	/* Whether a record is missing is seen by the period that was set. */
+	if (kvm_vpmu_can_wait(pmc) && !event->attr.precise_ip) {
+		set_bit(pmc->idx, pmc_to_pmu(pmc)->reprogram_pmi);
+		return true;
+	}
+	if (kvm_vpmu_load(pmc) || !is_sampling_event(event))
 		return true;
 	/* Not of pmc->counter, which lacks what the event has counted. */
 	period = kvm_vpmu_period(pmc, pmc_read_counter(pmc));

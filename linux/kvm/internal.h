@@ -110,7 +110,8 @@ static inline bool vpmu_lacks_record(const struct kvm_pmc *pmc, u64 value)
 static inline void vpmu_drop_record(struct kvm_pmc *pmc)
 {
 	set_bit(pmc->idx, &pmc_to_vpmu(pmc)->dropped);
-	kvm_pmu_request_counter_reprogram(pmc);
+	/* Even if the guest has disabled the vPMC since */
+	reprogram_counters(pmc_to_pmu(pmc), BIT_ULL(pmc->idx));
 }
 
 /* What perf notes of an event that counts @config, an hw.config. */

@@ -638,28 +638,71 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	return true;
 }
 
-u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
+/*
+ * GLOBAL_CTRL enables a vPMC that can count without KVM_REQ_PMU: let the pPMC
+ * count what was written meanwhile.  Returns: false if KVM_REQ_PMU is needed.
+ */
+static bool vpmu_resume_at_once(struct kvm_pmc *pmc)
+{
+	unsigned long *waiting = pmc_to_pmu(pmc)->reprogram_pmi;
+
+	if (!(pmc_to_vpmu(pmc)->ready & BIT_ULL(pmc->idx)))
+		return false;
+	if (likely(!test_bit(pmc->idx, waiting)))
+		return true;
+	if (!pmc_event_is_allowed(pmc) || !kvm_vpmu_load(pmc))
+		return false;
+	pmc->intr = vpmu_wants_overflow(pmc);
+	clear_bit(pmc->idx, waiting);
+	return true;
+}
+
+/* The vPMCs of @changed that are enabled now, if all of them can be at once. */
+static bool vpmu_enable_at_once(struct kvm_vcpu *vcpu, u64 changed, u64 *enabled)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	VPMUCounterMask enabled, toggled;
-	HandoverChange change;
+	u64 todo = changed & pmu->global_ctrl;
+	struct kvm_pmc *pmc;
+	int i;
 
-	if (!kvm_vpmu_on(vcpu))
+	*enabled = 0;
+	if (vpmu->run & changed & ~pmu->global_ctrl & ~vpmu->ready)
+		return false;
+	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&todo) {
+		if (!pmc_speculative_in_use(pmc))
+			continue;
+		if (!vpmu_resume_at_once(pmc))
+			return false;
+		*enabled |= BIT_ULL(i);
+	}
+	return true;
+}
+
+u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
+{
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	VPMUCounterMask enabled;
+	HandoverChange change;
+	u64 bits, left = changed;
+
+	/* Interrupts may be disabled, so there is no waiting for the lock. */
+	if (!kvm_vpmu_on(vcpu) || kvm_test_request(KVM_REQ_PMU, vcpu) ||
+	    !mutex_trylock(&vpmu->lock))
 		return changed;
-	guard(mutex)(&vpmu->lock);
-	if ((changed & ~vpmu->ready) || atomic64_read(&pmu->__reprogram_pmi))
-		return changed;
-	toggled = vpmu_mask_from_reg(changed);
-	enabled = vpmu_mask_from_reg(changed & pmu->global_ctrl);
-	handover_enable(&vpmu->map, (vpmu->map.enabled & ~toggled) | enabled,
-			ktime_get_ns(), &change);
-	vpmu_add_stats(vcpu);
-	if (change.vpmcs || change.starved)
-		return changed;
-	vpmu->run = (vpmu->run & ~changed) | (pmu->global_ctrl & changed);
-	vpmu_account_control_writes(vcpu, false);
-	return 0;
+	if (vpmu_enable_at_once(vcpu, changed, &bits)) {
+		enabled = vpmu->map.enabled & ~vpmu_mask_from_reg(changed);
+		handover_enable(&vpmu->map, enabled | vpmu_mask_from_reg(bits),
+				ktime_get_ns(), &change);
+		vpmu_add_stats(vcpu);
+		if (!change.vpmcs && !change.starved) {
+			vpmu->run = (vpmu->run & ~changed) | bits;
+			vpmu_account_control_writes(vcpu, false);
+			left = 0;
+		}
+	}
+	mutex_unlock(&vpmu->lock);
+	return left;
 }
 
 void kvm_vpmu_settle(struct kvm_vcpu *vcpu)

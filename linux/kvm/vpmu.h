@@ -78,11 +78,24 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu);
 bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu);
 
 /**
+ * kvm_vpmu_can_wait - GLOBAL_CTRL has a vPMC disabled, so what its registers say
+ *	matters only when GLOBAL_CTRL enables it
+ */
+static inline bool kvm_vpmu_can_wait(const struct kvm_pmc *pmc)
+{
+	const struct kvm_pmu *pmu = &pmc->vcpu->arch.pmu;
+
+	return kvm_vpmu_on(pmc->vcpu) && pmu->version > 1 &&
+	       !(pmu->global_ctrl & BIT_ULL(pmc->idx));
+}
+
+/**
  * kvm_vpmu_write_global_ctrl - the guest's GLOBAL_CTRL was written
  * @changed: the bits that it has changed
  *
- * Called with vcpu->mutex held; may sleep.  Returns: those of @changed for which
- * KVM_REQ_PMU has to be made.  For the others the next VM entry does the rest.
+ * Called with vcpu->mutex held; interrupts may be disabled.  Returns: those of
+ * @changed for which KVM_REQ_PMU has to be made.  For the others the next VM
+ * entry does the rest.
  */
 u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed);
 
@@ -138,7 +151,7 @@ bool kvm_vpmu_write_counter(struct kvm_pmc *pmc);
 /**
  * kvm_vpmu_incr_counter - count what KVM has executed in the guest's place
  *
- * Called in the vCPU's thread.  Returns: false, with
+ * Called in the vCPU's thread; interrupts may be disabled.  Returns: false, with
  * nothing done, if KVM_REQ_PMU has to do it: the vPMC overflows, or perf has to
  * be asked.
  */

@@ -210,6 +210,9 @@ void test_killed(void);
 
 void test_reset_race(void);
 
+void test_switches(void);
+void test_written_while_disabled(void);
+
 void test_pebs(void);
 void test_pebs_other(void);
 void test_pebs_one_left(void);
