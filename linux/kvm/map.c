@@ -705,6 +705,39 @@ u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
 	return left;
 }
 
+/* Can the vPMC be written without asking perf? */
+static bool vpmu_can_wait_for_value(struct kvm_pmc *pmc)
+{
+	u64 counter = 0;
+
+	return kvm_vpmu_can_wait(pmc) &&
+	       (!pmc->perf_event || kvm_vpmu_read(pmc, &counter));
+}
+
+bool kvm_vpmu_allows_fastpath(struct kvm_vcpu *vcpu, u32 msr, u64 data)
+{
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+	struct kvm_pmc *pmc;
+
+	if (!kvm_vpmu_on(vcpu) || !kvm_pmu_is_valid_msr(vcpu, msr))
+		return false;
+	switch (msr) {
+	case MSR_CORE_PERF_GLOBAL_CTRL:
+		return kvm_valid_perf_global_ctrl(pmu, data);
+	case MSR_CORE_PERF_GLOBAL_OVF_CTRL:
+		return true;
+	case MSR_CORE_PERF_FIXED_CTR_CTRL:
+		return !(data & pmu->fixed_ctr_ctrl_rsvd) &&
+		       !(pmu->global_ctrl >> KVM_FIXED_PMC_BASE_IDX);
+	}
+	pmc = get_gp_pmc(pmu, msr, MSR_P6_EVNTSEL0);
+	if (pmc)
+		return !(data & pmu->reserved_bits) && kvm_vpmu_can_wait(pmc);
+	pmc = get_gp_pmc(pmu, msr, MSR_IA32_PMC0) ?:
+	      get_gp_pmc(pmu, msr, MSR_IA32_PERFCTR0) ?: get_fixed_pmc(pmu, msr);
+	return pmc && vpmu_can_wait_for_value(pmc);
+}
+
 void kvm_vpmu_settle(struct kvm_vcpu *vcpu)
 {
 	if (!kvm_vpmu_on(vcpu))

@@ -100,6 +100,15 @@ static inline bool kvm_vpmu_can_wait(const struct kvm_pmc *pmc)
 u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed);
 
 /**
+ * kvm_vpmu_allows_fastpath - may the guest's write to an MSR be executed with
+ *	interrupts disabled?
+ *
+ * Called in the vCPU's thread.  Returns: true if the write is valid, is one to
+ * the PMU of a VM with hand-over, and neither sleeps nor asks perf.
+ */
+bool kvm_vpmu_allows_fastpath(struct kvm_vcpu *vcpu, u32 msr, u64 data);
+
+/**
  * kvm_vpmu_settle - do what would be done before the guest is entered next
  *
  * The vCPU is about to wait for an event: KVM executes HLT and counts it, and if
