@@ -29,16 +29,17 @@ struct kvm_vpmu_vm {
 
 /**
  * struct kvm_vpmu_vcpu - state of a vCPU
- * @lock: protects @map, @spilled and @ready.  The vCPU's thread also holds it while it
- *	creates and releases events; another thread may disable events while it
- *	holds it.  Nobody accesses guest memory while holding it
+ * @lock: protects @map, @spilled and @ready.  The vCPU's thread also holds it
+ *	while it creates and releases events; another thread may disable events
+ *	while it holds it.  Nobody accesses guest memory while holding it
  * @map: which vPMCs may have an event: those that have a pPMC in it.  Which
  *	pPMC an event really has is perf's choice, and is in the event
  * @spilled: fixed pPMCs that perf did not have for the vPMC of that number, and
  *	gave a general-purpose one instead.  In @map they are reserved, so that
  *	it counts that one
- * @ready: vPMCs for which nothing is to be done when GLOBAL_CTRL enables or
- *	disables them: they may have an event, and that counts what they count
+ * @ready: vPMCs that GLOBAL_CTRL can enable and disable without KVM_REQ_PMU.
+ *	They may have an event; what was written to them since the last
+ *	KVM_REQ_PMU is loaded when GLOBAL_CTRL enables them
  * @events: vPMCs that have an event, as bits of GLOBAL_CTRL.  This field and
  *	all below belong to the vCPU's thread
  * @run: vPMCs that are enabled and may have an event
