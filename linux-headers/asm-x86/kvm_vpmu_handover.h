@@ -65,7 +65,7 @@ struct kvm_vpmu_handover {
 /* How a vPMC is backed */
 #define KVM_VPMU_PATH_IDLE			0 /* not enabled */
 #define KVM_VPMU_PATH_FAST			1 /* by the pPMC of its number */
-#define KVM_VPMU_PATH_SLOW			2 /* by another, or no records */
+#define KVM_VPMU_PATH_SLOW			2 /* by another */
 #define KVM_VPMU_PATH_STARVED			3 /* enabled, backed by none */
 
 /**

@@ -338,15 +338,6 @@ bool kvm_vpmu_incr_counter(struct kvm_pmc *pmc)
 	return false;
 }
 
-bool kvm_vpmu_drop_record(struct kvm_pmc *pmc)
-{
-	if (!kvm_vpmu_on(pmc->vcpu) || !vpmu_makes_records(pmc) ||
-	    (pmc->perf_event && pmc->perf_event->attr.precise_ip))
-		return false;
-	set_bit(pmc->idx, &pmc_to_vpmu(pmc)->dropped);
-	return true;
-}
-
 /* Note on which pPMC perf has the event, and whether it has moved. */
 static void vpmu_note_index(struct kvm_pmc *pmc)
 {
@@ -362,7 +353,9 @@ static void vpmu_note_index(struct kvm_pmc *pmc)
 	*index = idx;
 }
 
-void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
+/* See kvm_vpmu_enter(); @msrs is the answer of perf_guest_get_msrs(). */
+static void vpmu_enter(struct kvm_vcpu *vcpu,
+		       struct perf_guest_switch_msr *msrs)
 {
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
@@ -370,7 +363,7 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 	struct kvm_pmc *pmc;
 	int i;
 
-	if (!kvm_vpmu_on(vcpu) || !(vpmu->events | lost))
+	if (!(vpmu->events | lost))
 		return;
 
 	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&vpmu->events) {
@@ -378,7 +371,8 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 			continue;
 		bit = BIT_ULL(pmc->perf_event->hw.idx);
 		held |= bit;
-		if (!(vpmu->run & BIT_ULL(i)) || vpmu_is_misplaced(pmc))
+		if (!(vpmu->run & BIT_ULL(i)) || vpmu_is_misplaced(pmc) ||
+		    !vpmu_is_prepared(pmc))
 			continue;
 		/* perf lets no guest make records while the host makes some. */
 		if (pmc->perf_event->attr.precise_ip &&
@@ -411,5 +405,47 @@ void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs)
 	      time_after_eq(jiffies, vpmu->retry_at))) ||
 	    (vpmu->events && time_after_eq(jiffies, vpmu->release_at)))
 		kvm_make_request(KVM_REQ_PMU, vcpu);
+}
+
+/*
+ * What intel_guest_get_msrs() reads of a struct kvm_pmu; it is built in.  It
+ * takes the bits of PEBS_ENABLE for those of pPMCs.
+ */
+struct vpmu_told {
+	u64 ds_area;
+	u64 pebs_enable;
+	u64 pebs_enable_rsvd;
+	u64 pebs_data_cfg;
+	u64 pebs_data_cfg_rsvd;
+	u64 host_cross_mapped_mask;
+};
+
+#define VPMU_OFFSET_DS_AREA	736
+static_assert(offsetof(struct kvm_pmu, ds_area) == VPMU_OFFSET_DS_AREA);
+static_assert(offsetof(struct kvm_pmu, pebs_enable) == VPMU_OFFSET_DS_AREA +
+	      offsetof(struct vpmu_told, pebs_enable));
+static_assert(offsetof(struct kvm_pmu, pebs_data_cfg) == VPMU_OFFSET_DS_AREA +
+	      offsetof(struct vpmu_told, pebs_data_cfg));
+static_assert(offsetof(struct kvm_pmu, host_cross_mapped_mask) ==
+	      VPMU_OFFSET_DS_AREA +
+	      offsetof(struct vpmu_told, host_cross_mapped_mask));
+
+struct perf_guest_switch_msr *kvm_vpmu_enter(struct kvm_vcpu *vcpu, int *nr)
+{
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+	struct perf_guest_switch_msr *msrs;
+	struct vpmu_told told = {
+		.ds_area = pmu->ds_area,
+		.pebs_data_cfg = pmu->pebs_data_cfg,
+	};
+
+	if (!kvm_vpmu_on(vcpu))
+		return perf_guest_get_msrs(nr, pmu);
+	told.pebs_enable = vcpu_to_vpmu(vcpu)->pebs.enable;
+	msrs = perf_guest_get_msrs(nr, container_of(&told.ds_area,
+						    struct kvm_pmu, ds_area));
+	if (msrs)
+		vpmu_enter(vcpu, msrs);
+	return msrs;
 }
 EXPORT_SYMBOL_GPL(kvm_vpmu_enter);

@@ -25,11 +25,16 @@
 #define vcpu_to_vpmu(vcpu)	(&vcpu_to_pmu(vcpu)->handover)
 #define pmc_to_vpmu(pmc)	(&pmc_to_pmu(pmc)->handover)
 
-/* The number of this vPMC in handover.h. */
+/* The number in handover.h of the counter whose bit of GLOBAL_CTRL is @idx. */
+static inline unsigned int vpmu_number_of(unsigned int idx)
+{
+	return idx < INTEL_PMC_IDX_FIXED ? idx :
+	       VPMU_FIXED(idx - INTEL_PMC_IDX_FIXED);
+}
+
 static inline unsigned int vpmu_number(const struct kvm_pmc *pmc)
 {
-	return pmc->idx < KVM_FIXED_PMC_BASE_IDX ? pmc->idx :
-	       VPMU_FIXED(pmc->idx - KVM_FIXED_PMC_BASE_IDX);
+	return vpmu_number_of(pmc->idx);
 }
 
 /**
@@ -67,19 +72,19 @@ static inline bool vpmu_is_reserved(const struct kvm_pmc *pmc)
 /**
  * vpmu_is_misplaced - perf has the event on a counter that the vPMC cannot use
  *
- * A vPMC that makes records needs the counter of its index, because
- * intel_guest_get_msrs() lets no other one make records.  So does one whose
- * event counts something else than perf has chosen the counter for.  Else a
- * general-purpose vPMC can use any general-purpose counter.  So can a fixed
- * vPMC if the map has one for it, or it can use the fixed counter of its index,
- * unless that is reserved.
+ * A vPMC whose event counts something else than perf has chosen the counter for
+ * needs the counter of its index.  Else a general-purpose vPMC can use any
+ * general-purpose counter, but one that makes records only those which the core
+ * can translate.  So can a fixed vPMC if the map has one for it, unless it makes
+ * records, or it can use the fixed counter of its index, unless that is
+ * reserved.
  */
 static inline bool vpmu_is_misplaced(struct kvm_pmc *pmc)
 {
 	int idx = pmc->perf_event->hw.idx, own;
 
 	if (pmc->perf_event->attr.precise_ip)
-		return idx != pmc->idx;
+		return idx != pmc->idx && (!pmc_is_gp(pmc) || idx >= VPMU_NR_GP);
 	if (pmc_to_vpmu(pmc)->bound & BIT_ULL(pmc->idx))
 		return idx != pmc->idx;
 	if (pmc_is_gp(pmc))
@@ -112,6 +117,16 @@ static inline void vpmu_drop_record(struct kvm_pmc *pmc)
 	set_bit(pmc->idx, &pmc_to_vpmu(pmc)->dropped);
 	/* Even if the guest has disabled the vPMC since */
 	reprogram_counters(pmc_to_pmu(pmc), BIT_ULL(pmc->idx));
+}
+
+/* Is everything there for the records of this vPMC, if it makes any? */
+static inline bool vpmu_is_prepared(const struct kvm_pmc *pmc)
+{
+	const struct perf_event *event = pmc->perf_event;
+
+	return !event->attr.precise_ip ||
+	       pmc_to_vpmu(pmc)->pebs.map.phys[vpmu_number(pmc)] ==
+	       vpmu_number_of(event->hw.idx);
 }
 
 /* What perf notes of an event that counts @config, an hw.config. */
@@ -166,5 +181,49 @@ u64 kvm_vpmu_allowed_period(struct perf_event *event, u64 period);
  * Returns: KVM_VPMU_PATH_*
  */
 int kvm_vpmu_path(struct kvm_pmc *pmc);
+
+/* --- pebs.c: called in the vCPU's thread; the guest's memory may make it wait --- */
+
+/**
+ * kvm_vpmu_finish_records - let the guest use the records that were made
+ *
+ * Translates them as kvm_vpmu_prepare_records() has noted, and puts the slots of
+ * the DS area back.  May sleep, and must be called without a lock.
+ */
+void kvm_vpmu_finish_records(struct kvm_vcpu *vcpu);
+
+/**
+ * kvm_vpmu_prepare_records - have the hardware make records where perf has the
+ *	events
+ *
+ * Called after kvm_vpmu_finish_records(), and like that.  vPMCs for which it is
+ * not possible become plain.
+ */
+void kvm_vpmu_prepare_records(struct kvm_vcpu *vcpu);
+
+/**
+ * kvm_vpmu_reload_counter - reload a vPMC that has overflowed without a record
+ *
+ * Takes the value from the DS area, as the hardware does when it writes a
+ * record; 0 if that cannot be read.  May sleep, and must be called without a
+ * lock.
+ */
+void kvm_vpmu_reload_counter(struct kvm_pmc *pmc);
+
+/**
+ * kvm_vpmu_host_makes_records - does perf make records of the host on this CPU?
+ *
+ * Then it lets no guest make any, see intel_guest_get_msrs(), and an event for
+ * that would be in vain.
+ */
+bool kvm_vpmu_host_makes_records(struct kvm_vcpu *vcpu);
+
+/**
+ * kvm_vpmu_retry_records - let perf be asked again for events that make records
+ *
+ * Not for a vPMC that still has such an event: perf has just refused to let that
+ * one make records.
+ */
+void kvm_vpmu_retry_records(struct kvm_vcpu *vcpu);
 
 #endif /* __KVM_VPMU_INTERNAL_H */

@@ -4,19 +4,9 @@
  */
 #include <linux/jiffies.h>
 #include <linux/timekeeping.h>
-#include <asm/intel_ds.h>
 #include "internal.h"
 #define CREATE_TRACE_POINTS
 #include "vpmu_trace.h"
-
-/* intel_guest_get_msrs() is built in and reads these; they must not move. */
-#define VPMU_OFFSET_DS_AREA	736
-static_assert(offsetof(struct kvm_pmu, ds_area) == VPMU_OFFSET_DS_AREA);
-static_assert(offsetof(struct kvm_pmu, pebs_enable) == VPMU_OFFSET_DS_AREA + 8);
-static_assert(offsetof(struct kvm_pmu, pebs_data_cfg) ==
-	      VPMU_OFFSET_DS_AREA + 24);
-static_assert(offsetof(struct kvm_pmu, host_cross_mapped_mask) ==
-	      VPMU_OFFSET_DS_AREA + 40);
 
 DECLARE_STATIC_CALL(kvm_x86_pmu_cleanup,
 		    *(((struct kvm_pmu_ops *)0)->cleanup));
@@ -113,8 +103,6 @@ int kvm_vpmu_path(struct kvm_pmc *pmc)
 	if (!vpmu_is_assigned(pmc) || index < 0 ||
 	    vpmu->unscheduled & BIT_ULL(pmc->idx))
 		return HANDOVER_STARVED;
-	if (vpmu_makes_records(pmc) && !vpmu_wants_precise(pmc))
-		return HANDOVER_SLOW;
 	return index == pmc->idx ? HANDOVER_FAST : HANDOVER_SLOW;
 }
 
@@ -156,6 +144,7 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
 	vpmu->bound = 0;
 	vpmu->plain = 0;
 	vpmu->dropped = 0;
+	vpmu->pebs = (struct kvm_vpmu_pebs) { 0 };
 	memset(vpmu->index, -1, sizeof(vpmu->index));
 }
 
@@ -176,32 +165,6 @@ static bool vpmu_add_emulated(struct kvm_pmc *pmc)
 }
 
 /*
- * A vPMC has overflowed and its record was dropped: reload the counter from the
- * DS area, as the hardware does when it writes a record.  SDM volume 3,
- * "Processor Event Based Sampling (PEBS) Facility".  The guest chooses the
- * address of the DS area; a slot that cannot be read reloads the value 0.
- */
-static void vpmu_reload_counter(struct kvm_pmc *pmc)
-{
-	struct kvm_vcpu *vcpu = pmc->vcpu;
-	struct x86_emulate_ctxt *ctxt = vcpu->arch.emulate_ctxt;
-	unsigned long slot = vcpu_to_pmu(vcpu)->ds_area +
-			     offsetof(struct debug_store, pebs_event_reset) +
-			     pmc->idx * sizeof(u64);
-	struct x86_exception fault;
-	u64 value, n;
-
-	if (ctxt->ops->read_std(ctxt, slot, &value, sizeof(value), &fault,
-				true) != X86EMUL_CONTINUE)
-		value = 0;
-	/* The counter has gone on since, perhaps by more than a period. */
-	n = 1 + div64_u64(pmc_read_counter(pmc), kvm_vpmu_period(pmc, value));
-	pmc->counter += n * value;
-	vcpu->stat.vpmu.pebs_records_dropped += n;
-	trace_kvm_vpmu_dropped(vcpu->vcpu_id, pmc->idx);
-}
-
-/*
  * Add what KVM has counted itself, and drop the records of vPMCs that have
  * overflowed.  This reads the guest's memory, so it may take as long as user
  * space needs to supply that, and the lock is not held.
@@ -216,7 +179,7 @@ static void vpmu_handle_overflows(struct kvm_vcpu *vcpu, u64 vpmcs)
 		if (vpmu_add_emulated(pmc) && pmc_event_is_allowed(pmc))
 			__kvm_perf_overflow(pmc, false);
 		if (test_and_clear_bit(i, &vpmu->dropped))
-			vpmu_reload_counter(pmc);
+			kvm_vpmu_reload_counter(pmc);
 	}
 }
 
@@ -286,32 +249,11 @@ static void vpmu_resume_event(struct kvm_pmc *pmc, u64 config)
 }
 
 /*
- * Does perf make records of the host on this CPU?  Then it lets no guest make
- * any, see intel_guest_get_msrs(), and an event for that would be in vain.
+ * Create an event for a vPMC that has none; perf may refuse.
+ * @precise: its precise_ip, not 0 if it shall make records
  */
-static bool vpmu_host_makes_records(struct kvm_vcpu *vcpu)
+static void vpmu_create_event(struct kvm_pmc *pmc, u64 config, u64 precise)
 {
-	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
-	struct kvm_pmc *pmc;
-	u64 ppmcs;
-	int i;
-
-	guard(irqsave)();
-	rdmsrl(MSR_IA32_PEBS_ENABLE, ppmcs);
-	ppmcs &= vpmu_mask_to_reg(vpmu_all_ppmcs());
-	kvm_for_each_pmc(vcpu_to_pmu(vcpu), pmc, i,
-			 (unsigned long *)&vpmu->events) {
-		if (vpmu_is_live(pmc->perf_event) &&
-		    pmc->perf_event->attr.precise_ip)
-			ppmcs &= ~BIT_ULL(pmc->perf_event->hw.idx);
-	}
-	return ppmcs;
-}
-
-/* Create an event for a vPMC that has none; perf may refuse. */
-static void vpmu_create_event(struct kvm_pmc *pmc, u64 config)
-{
-	bool precise = vpmu_wants_precise(pmc);
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_RAW,
 		.size = sizeof(attr),
@@ -321,7 +263,7 @@ static void vpmu_create_event(struct kvm_pmc *pmc, u64 config)
 		.exclude_host = 1,
 		.exclude_user = !(config & ARCH_PERFMON_EVENTSEL_USR),
 		.exclude_kernel = !(config & ARCH_PERFMON_EVENTSEL_OS),
-		.precise_ip = precise ? pmc_get_pebs_precise_level(pmc) : 0,
+		.precise_ip = precise,
 		.sample_period = max(kvm_vpmu_period(pmc, pmc->counter), 2ULL),
 	};
 	struct perf_event *event;
@@ -351,10 +293,10 @@ static void vpmu_create_event(struct kvm_pmc *pmc, u64 config)
 	vpmu_enable_event(pmc);
 }
 
-static void vpmu_replace_event(struct kvm_pmc *pmc, u64 config)
+static void vpmu_replace_event(struct kvm_pmc *pmc, u64 config, u64 precise)
 {
 	vpmu_release_event(pmc);
-	vpmu_create_event(pmc, config);
+	vpmu_create_event(pmc, config, precise);
 }
 
 /* Does KVM have to know of an overflow of this vPMC? */
@@ -408,25 +350,29 @@ static bool vpmu_may_spill(struct kvm_pmc *pmc)
 static bool vpmu_schedule_event(struct kvm_pmc *pmc, bool changed)
 {
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
-	u64 config = kvm_vpmu_event_config(pmc);
+	u64 config = kvm_vpmu_event_config(pmc), precise;
 
 	pmc->intr = vpmu_wants_overflow(pmc);
-	if (vpmu_wants_precise(pmc) && vpmu_host_makes_records(pmc->vcpu))
+	if (vpmu_wants_precise(pmc) && kvm_vpmu_host_makes_records(pmc->vcpu))
 		vpmu->plain |= BIT_ULL(pmc->idx);
+	precise = vpmu_wants_precise(pmc) ? pmc_get_pebs_precise_level(pmc) : 0;
 	if (kvm_vpmu_load(pmc)) {
 		vpmu->unscheduled &= ~BIT_ULL(pmc->idx);
 		return false;
 	}
 	if (!pmc->perf_event || !kvm_vpmu_event_fits(pmc, config))
-		vpmu_replace_event(pmc, config);
+		vpmu_replace_event(pmc, config, precise);
 	else if (changed || !vpmu_is_scheduled(pmc))
 		vpmu_resume_event(pmc, config);
 	else
 		return false;
-	/* On another pPMC it counts, and its records are dropped. */
-	if (vpmu_wants_precise(pmc) && !vpmu_is_scheduled(pmc)) {
+	/* With a higher level than 1 perf may insist on one pPMC. */
+	if (precise > 1 && !vpmu_is_scheduled(pmc))
+		vpmu_replace_event(pmc, config, 1);
+	/* Without records it may be on other pPMCs. */
+	if (precise && !vpmu_is_scheduled(pmc)) {
 		vpmu->plain |= BIT_ULL(pmc->idx);
-		vpmu_replace_event(pmc, config);
+		vpmu_replace_event(pmc, config, 0);
 	}
 	if (vpmu_is_scheduled(pmc) || vpmu_may_spill(pmc)) {
 		/* Set the exact period; that of a record is in guest memory. */
@@ -468,23 +414,6 @@ static void vpmu_cleanup(struct kvm_vcpu *vcpu)
 	pmu->need_cleanup = false;
 	static_call_cond(kvm_x86_pmu_cleanup)(vcpu);
 	bitmap_zero(pmu->pmc_in_use, X86_PMC_IDX_MAX);
-}
-
-/*
- * Let perf be asked again for events that make records.  Not for a vPMC that
- * still has such an event: perf has just refused to let that one make records.
- */
-static void vpmu_retry_records(struct kvm_vcpu *vcpu)
-{
-	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
-	u64 todo = vpmu->plain;
-	struct kvm_pmc *pmc;
-	int i;
-
-	kvm_for_each_pmc(vcpu_to_pmu(vcpu), pmc, i, (unsigned long *)&todo) {
-		if (!pmc->perf_event || !pmc->perf_event->attr.precise_ip)
-			vpmu->plain &= ~BIT_ULL(i);
-	}
 }
 
 /*
@@ -602,18 +531,16 @@ static void vpmu_account_control_writes(struct kvm_vcpu *vcpu, bool asked)
 	vpmu->control_writes = 0;
 }
 
-bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
+/*
+ * Bring map and events up to date.
+ * @changed: vPMCs whose registers were written, or that have overflowed
+ */
+static void vpmu_update(struct kvm_vcpu *vcpu, u64 changed)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	VPMUCounterMask moved, starved;
 	bool asked, retry_time, retry;
-	u64 now, changed;
-
-	if (!kvm_vpmu_on(vcpu))
-		return false;
-
-	changed = atomic64_xchg(&vcpu_to_pmu(vcpu)->__reprogram_pmi, 0);
-	vpmu_handle_overflows(vcpu, changed);
+	u64 now;
 
 	guard(mutex)(&vpmu->lock);
 	now = ktime_get_ns();
@@ -625,7 +552,7 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	    vpmu_unspill(vcpu))
 		moved |= vpmu_update_map(vcpu, now, &starved);
 	if (retry_time)
-		vpmu_retry_records(vcpu);
+		kvm_vpmu_retry_records(vcpu);
 	retry = retry_time || moved;
 	asked = vpmu_update_events(vcpu, changed, retry);
 	vpmu_cleanup(vcpu);
@@ -635,6 +562,20 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 			   READ_ONCE(vcpu->kvm->arch.vpmu.slice_jiffies);
 	if (retry_time)
 		vpmu->retry_at = vpmu->release_at;
+}
+
+bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
+{
+	u64 changed;
+
+	if (!kvm_vpmu_on(vcpu))
+		return false;
+
+	changed = atomic64_xchg(&vcpu_to_pmu(vcpu)->__reprogram_pmi, 0);
+	kvm_vpmu_finish_records(vcpu);
+	vpmu_handle_overflows(vcpu, changed);
+	vpmu_update(vcpu, changed);
+	kvm_vpmu_prepare_records(vcpu);
 	return true;
 }
 
@@ -746,6 +687,11 @@ void kvm_vpmu_settle(struct kvm_vcpu *vcpu)
 		kvm_pmu_handle_event(vcpu);
 	if (kvm_check_request(KVM_REQ_PMI, vcpu))
 		kvm_pmu_deliver_pmi(vcpu);
+	if (!vcpu_to_vpmu(vcpu)->pebs.rearranged)
+		return;
+	kvm_vpmu_finish_records(vcpu);
+	/* Prepare the next ones before the guest is entered. */
+	kvm_make_request(KVM_REQ_PMU, vcpu);
 }
 
 /*
@@ -814,6 +760,9 @@ void kvm_vpmu_wrmsr(struct kvm_vcpu *vcpu, u32 msr)
 
 	if (!kvm_vpmu_on(vcpu))
 		return;
+	/* The write may be what starts or ends records. */
+	if (vcpu_to_vpmu(vcpu)->pebs.crossed)
+		kvm_make_request(KVM_REQ_PMU, vcpu);
 	if (msr == MSR_CORE_PERF_GLOBAL_CTRL ||
 	    msr == MSR_CORE_PERF_FIXED_CTR_CTRL ||
 	    get_gp_pmc(pmu, msr, MSR_P6_EVNTSEL0))

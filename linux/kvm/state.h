@@ -28,6 +28,34 @@ struct kvm_vpmu_vm {
 };
 
 /**
+ * struct kvm_vpmu_pebs - how the records of a vCPU are made
+ * @map: on which pPMC a vPMC may make records; one that is on another, or not
+ *	in it, must not count
+ * @enable: the pPMCs that may make records, as bits of PEBS_ENABLE
+ * @crossed: vPMCs whose event makes records on another pPMC than their own
+ * @rearranged: the slots of the guest's DS area are as the hardware needs them,
+ *	and the fields below are valid
+ * @ds: where the DS area's part for records begins, linear address in the guest
+ * @next: where the next record was to come, likewise
+ * @maximum: where the guest's buffer ends, likewise
+ * @moved: pPMCs whose slot has another value than the guest has written
+ * @vslots: the slots as the guest has filled them
+ * @pslots: the slots as the hardware needs them
+ */
+struct kvm_vpmu_pebs {
+	Handover map;
+	u64 enable;
+	u64 crossed;
+	bool rearranged;
+	u64 ds;
+	u64 next;
+	u64 maximum;
+	VPMUCounterMask moved;
+	u64 vslots[VPMU_NR];
+	u64 pslots[VPMU_NR];
+};
+
+/**
  * struct kvm_vpmu_vcpu - state of a vCPU
  * @lock: protects @map, @spilled and @ready.  The vCPU's thread also holds it
  *	while it creates and releases events; another thread may disable events
@@ -51,10 +79,11 @@ struct kvm_vpmu_vm {
  * @bound: vPMCs whose pPMC was set to count another event than perf has chosen
  *	it for, which may be wrong on any other pPMC than that of the same index
  * @plain: vPMCs that should make records, but count with an event that makes
- *	none: perf did not have the counter of their own index when it was last
- *	asked, or lets no guest make records
- * @dropped: those of @plain that have overflowed and were not reloaded yet; an
- *	NMI may set these bits
+ *	none: perf did not have a counter that can when it was last asked, lets
+ *	no guest make records, or the guest's DS area cannot be accessed
+ * @dropped: vPMCs that have overflowed without a record and were not reloaded
+ *	yet; an NMI may set these bits
+ * @pebs: the records of the others
  * @index: pPMC that the event of a vPMC had when the guest last ran, or -1
  * @retry_at: time before which perf is not asked again to schedule
  *	@unscheduled, or to let @plain make records, jiffies
@@ -74,6 +103,7 @@ struct kvm_vpmu_vcpu {
 	u64 bound;
 	u64 plain;
 	unsigned long dropped;
+	struct kvm_vpmu_pebs pebs;
 	s8 index[VPMU_NR];
 	unsigned long retry_at;
 	unsigned long release_at;

@@ -114,7 +114,8 @@ bool kvm_vpmu_allows_fastpath(struct kvm_vcpu *vcpu, u32 msr, u64 data);
  * The vCPU is about to wait for an event: KVM executes HLT and counts it, and if
  * that made a counter overflow, its PMI is the event.  Or KVM_RUN is about to
  * return: user space may save the vCPU, and does not see KVM's requests, so a
- * PMI or a record that is still one would be lost.  Called in the vCPU's thread
+ * PMI or a record that is still one would be lost.  Records and DS area are then
+ * in the guest's memory as the guest may see them.  Called in the vCPU's thread
  * with kvm->srcu held for reading; may sleep.
  */
 void kvm_vpmu_settle(struct kvm_vcpu *vcpu);
@@ -167,6 +168,30 @@ bool kvm_vpmu_write_counter(struct kvm_pmc *pmc);
 bool kvm_vpmu_incr_counter(struct kvm_pmc *pmc);
 
 /**
+ * kvm_vpmu_enter - prepare the counters for a VM entry that is about to happen
+ * @nr: set to the number of MSRs
+ *
+ * Called with interrupts disabled.  Asks perf for the MSRs of the guest, on
+ * behalf of which it lets only those pPMCs make records that are prepared for
+ * that.  Checks whether perf still has all events scheduled, and removes from
+ * GLOBAL_CTRL those whose vPMC is not enabled.  If an enabled vPMC cannot count,
+ * makes the guest exit at once, so that KVM_REQ_PMU is handled.  SDM volume 3,
+ * "Architectural Performance Monitoring Version 2".
+ *
+ * Returns: the answer of perf_guest_get_msrs(); the first is GLOBAL_CTRL.
+ */
+struct perf_guest_switch_msr *kvm_vpmu_enter(struct kvm_vcpu *vcpu, int *nr);
+
+/* --- pebs.c: PEBS records --- */
+
+/**
+ * kvm_vpmu_rdmsr - the guest itself, not user space, reads an MSR of the PMU
+ *
+ * After that it may look for records, see kvm_vpmu_settle().
+ */
+void kvm_vpmu_rdmsr(struct kvm_vcpu *vcpu);
+
+/**
  * kvm_vpmu_drop_record - a vPMC has overflowed: drop its record
  *
  * May be called from an NMI.  Returns: false, with nothing done, if the vPMC
@@ -175,18 +200,6 @@ bool kvm_vpmu_incr_counter(struct kvm_pmc *pmc);
  * reloads the vPMC from the DS area.
  */
 bool kvm_vpmu_drop_record(struct kvm_pmc *pmc);
-
-/**
- * kvm_vpmu_enter - prepare the counters for a VM entry that is about to happen
- * @msrs: the answer of perf_guest_get_msrs(); the first is GLOBAL_CTRL
- *
- * Called with interrupts disabled.  Checks whether perf still has all events
- * scheduled, and removes from GLOBAL_CTRL those whose vPMC is not enabled.  If
- * an enabled vPMC cannot count, makes the guest exit at once, so that
- * KVM_REQ_PMU is handled.  SDM volume 3, "Architectural Performance Monitoring
- * Version 2".
- */
-void kvm_vpmu_enter(struct kvm_vcpu *vcpu, struct perf_guest_switch_msr *msrs);
 
 /* --- debugfs.c --- */
 

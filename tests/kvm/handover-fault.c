@@ -65,13 +65,15 @@ static void remove_page(VM *vm)
 }
 
 /*
- * KVM needs the DS area for a record that is dropped, and waits for its page.
- * Nobody else waits for that: not who changes the reservation meanwhile.
+ * KVM needs the DS area, and waits for its page.  Nobody else waits for that:
+ * not who changes the reservation meanwhile.
+ * @slow: records are made, of another counter; otherwise they are dropped
  */
-void test_late_page(void)
+static void check_late_page(bool slow)
 {
     pthread_t vcpu, supplier;
     struct pollfd ready;
+    unsigned made;
     int host;
     VM vm;
 
@@ -79,8 +81,7 @@ void test_late_page(void)
     guest_create_slice(&vm, 10);
     pebs_program(&vm, PEBS_PERIOD);
     guest_enable(&vm, 1);
-    /* The records are dropped. */
-    host = host_records(0);
+    host = slow ? host_counter_cpu0() : host_records(0);
     guest_enter_twice(&vm);
     remove_page(&vm);
     if (pthread_create(&vcpu, NULL, run_guest, NULL)) {
@@ -97,9 +98,25 @@ void test_late_page(void)
     pthread_join(vcpu, NULL);
     pthread_join(supplier, NULL);
     close(fault.fd);
+    made = pebs_take_records(&vm);
+    EQUAL(!made, !slow);
+    EQUAL(vm_stat(&vm, "pebs-records-slow"), made);
     check_periods(&vm, USER_INSNS(TURNS), PEBS_PERIOD,
-                  vm_stat(&vm, "pebs-records-dropped"), guest_value(&vm, 0));
+                  made + vm_stat(&vm, "pebs-records-dropped"),
+                  guest_value(&vm, 0));
     close(host);
     vm_destroy(&vm);
     host_run_anywhere();
+}
+
+/* All records are dropped, and each time the counter is reloaded. */
+void test_late_page(void)
+{
+    check_late_page(false);
+}
+
+/* Slots are rearranged, and records rewritten. */
+void test_late_page_slow(void)
+{
+    check_late_page(true);
 }

@@ -218,12 +218,17 @@ void test_pebs_other(void);
 void test_pebs_one_left(void);
 void test_pebs_written(void);
 void test_pebs_dropped(void);
+void test_pebs_slow(void);
+void test_pebs_slow_together(void);
 void test_pebs_host(void);
 void test_late_page(void);
+void test_late_page_slow(void);
 
 void test_all_at_once(void);
 void test_pebs_at_once(void);
 void test_pebs_midway(void);
+void test_pebs_moved(void);
+void test_pebs_hostile(void);
 
 /* --- handover-pebs.c: for the tests of records --- */
 
@@ -237,8 +242,15 @@ void test_pebs_midway(void);
  */
 void pebs_program(VM *vm, unsigned period);
 void pebs_program_without_memory(VM *vm, unsigned period);
-/* How many records there are since the last call */
+/* Fill the DS area for that. */
+void pebs_fill_ds(VM *vm, unsigned period);
+/* How many records there are since the last call; all must be of vPMC 0. */
 unsigned pebs_take_records(VM *vm);
+/*
+ * Compare the instructions of the first @n records in the buffer with @ips, or
+ * note them there.
+ */
+void pebs_compare_ips(VM *vm, uint32_t *ips, unsigned n, bool note);
 
 /* --- handover-fixed.c: with the host's NMI watchdog --- */
 
