@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Store for seconds: long enough for the machine to be saved meanwhile.  With an
- * argument, at SCHED_FIFO, so that no other process interrupts it.
+ * Store for seconds: long enough for the machine to be saved meanwhile.  With
+ * an argument, at SCHED_FIFO, so that no other process interrupts it.
  */
 #include <asm/unistd.h>
 
