@@ -145,7 +145,7 @@ static void vpmu_do_vcpu_info(CPUState *cs, run_on_cpu_data data)
 
         if (code) {
             QAPI_LIST_PREPEND(info->unsupported_events, vpmu_event_info(
-                code, vpmu_event_find(code, VPMU_MODEL_ALL)));
+                code, vpmu_event_find(code, vpmu_model(env))));
         }
     }
 }

@@ -50,14 +50,15 @@ class VpmuTest(LinuxKernelTest):
             self.assertTrue(os.path.exists(os.environ.get(name, '')),
                             f'{name} must name a file (see build-image)')
 
-    def start(self, name, *args, cmdline=Shell.APPEND, features=('pmu=on',)):
+    def start(self, name, *args, cmdline=Shell.APPEND, features=('pmu=on',),
+              cpu=None):
         '''Starts a guest and returns the machine and a shell in it'''
         line = SerialLine(self.scratch_file(), name)
         self.addCleanup(line.close)
         # With QEMU_TEST_KEEP_SCRATCH, the log of this machine is kept
         vm = self.get_vm(name=name)
         vm.add_args('-accel', 'tcg', '-nodefaults', '-no-reboot', '-m', '512',
-                    '-cpu', cpu_model(*features),
+                    '-cpu', cpu or cpu_model(*features),
                     '-kernel', os.environ['VPMU_KERNEL'],
                     '-initrd', os.environ['VPMU_INITRD'],
                     '-append', cmdline, *line.args, *args)

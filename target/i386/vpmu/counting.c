@@ -137,7 +137,8 @@ static VPMUCounterMask vpmu_get_configs(CPUX86State *env,
             continue;
         }
         enabled |= VPMU_MASK_OF(v);
-        if (v < VPMU_NR_GP && (!event || !event->add)) {
+        if (v < VPMU_NR_GP &&
+            !vpmu_event_is_supported(env->msr_gp_evtsel[v], event)) {
             vpmu_note_unsupported(s, env->msr_gp_evtsel[v]);
         }
     }

@@ -23,6 +23,28 @@
 #define FAR         (1 << SOFTPMU_FAR)
 #define INDIRECT    (1 << SOFTPMU_INDIRECT)
 #define HWINT       (1 << SOFTPMU_HWINT)
+/* No classes: the flags of VPMUEvent */
+#define UOPS        (1 << 14)
+#define LATENCY     (1 << 15)
+#define CLASSES     ((1 << SOFTPMU_NR_CLASSES) - 1)
+
+/* Models as the table names them */
+#define ALL         VPMU_MODEL_ALL
+#define FIXED       VPMU_MODEL_FIXED
+#define NHM         VPMU_MODEL_NHM
+#define SNB         VPMU_MODEL_SNB
+#define IVB         VPMU_MODEL_IVB
+#define HSW         VPMU_MODEL_HSW
+#define SKL         VPMU_MODEL_SKL
+#define ICX         VPMU_MODEL_ICX
+#define SPR         VPMU_MODEL_SPR
+#define KNL         VPMU_MODEL_KNL
+#define GLM         VPMU_MODEL_GLM
+#define TNT         VPMU_MODEL_TNT
+#define CMT         VPMU_MODEL_CMT
+
+/* In a cycle, which is an instruction here, there are fewer than this. */
+#define MANY_UOPS   10
 
 const VPMUEvent vpmu_events[] = {
 #define VPMU_EVENT(select_, umask_, name_, models_, arch_, add_, sub_, text_) \
@@ -32,9 +54,11 @@ const VPMUEvent vpmu_events[] = {
         .select = select_,                                                    \
         .umask = umask_,                                                      \
         .arch_bit = arch_,                                                    \
-        .models = VPMU_MODEL_##models_,                                       \
-        .add = add_,                                                          \
+        .models = models_,                                                    \
+        .add = (add_) & CLASSES,                                              \
         .sub = sub_,                                                          \
+        .uops = (add_) & UOPS,                                                \
+        .latency = (add_) & LATENCY,                                          \
     },
 #include "events.h.inc"
 #undef VPMU_EVENT
@@ -64,11 +88,6 @@ const VPMUEvent *vpmu_event_fixed(unsigned i)
            vpmu_event_find(codes[i - VPMU_NR_GP], VPMU_MODEL_FIXED);
 }
 
-uint32_t vpmu_event_model(unsigned family, unsigned model)
-{
-    return family == 6 && model == 106 ? VPMU_MODEL_ICX : 0;
-}
-
 uint32_t vpmu_event_unavailable(void)
 {
     uint32_t mask = 0;
@@ -81,16 +100,29 @@ uint32_t vpmu_event_unavailable(void)
     return mask;
 }
 
+static unsigned vpmu_event_cmask(uint64_t evtsel)
+{
+    return (evtsel & VPMU_EVTSEL_CMASK) >> VPMU_EVTSEL_CMASK_SHIFT;
+}
+
+bool vpmu_event_is_supported(uint64_t evtsel, const VPMUEvent *event)
+{
+    unsigned cmask = vpmu_event_cmask(evtsel);
+
+    return event &&
+           (event->add || (event->uops && (cmask == 1 || cmask >= MANY_UOPS)));
+}
+
 SoftPMUConfig vpmu_event_config(uint64_t evtsel, const VPMUEvent *event)
 {
-    unsigned cmask = (evtsel & VPMU_EVTSEL_CMASK) >> VPMU_EVTSEL_CMASK_SHIFT;
+    unsigned cmask = vpmu_event_cmask(evtsel);
     bool invert = evtsel & VPMU_EVTSEL_INV;
     SoftPMUConfig config = {
         .rings = (evtsel & VPMU_EVTSEL_USR ? 1 << SOFTPMU_USER : 0) |
                  (evtsel & VPMU_EVTSEL_OS ? 1 << SOFTPMU_KERNEL : 0),
     };
 
-    if (!event || !event->add) {
+    if (!vpmu_event_is_supported(evtsel, event)) {
         return config;
     }
     config.add = event->add;
@@ -102,7 +134,9 @@ SoftPMUConfig vpmu_event_config(uint64_t evtsel, const VPMUEvent *event)
      * instruction here, and no instruction counts more than once.  Receiving
      * an interrupt takes no cycle: there is none in which it happens.
      */
-    if (event->add == HWINT) {
+    if (event->uops) {
+        config.add = invert == (cmask >= MANY_UOPS) ? INSN : 0;
+    } else if (event->add == HWINT) {
         config.edge = false;
         if (cmask && invert) {
             config.add = INSN;

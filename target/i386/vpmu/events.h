@@ -10,8 +10,19 @@
 
 #include "softpmu.h"
 
-/* For VPMUEvent.models: one model, fixed counters only, all models */
-#define VPMU_MODEL_ICX      (1u << 0)   /* Ice Lake server */
+/* For VPMUEvent.models: lines of models that have the same events */
+#define VPMU_MODEL_NHM      (1u << 0)   /* Nehalem, Westmere */
+#define VPMU_MODEL_SNB      (1u << 1)   /* Sandy Bridge */
+#define VPMU_MODEL_IVB      (1u << 2)   /* Ivy Bridge */
+#define VPMU_MODEL_HSW      (1u << 3)   /* Haswell, Broadwell */
+#define VPMU_MODEL_SKL      (1u << 4)   /* Skylake, Cascade Lake, Cooper Lake */
+#define VPMU_MODEL_ICX      (1u << 5)   /* Ice Lake server */
+#define VPMU_MODEL_SPR      (1u << 6)   /* Sapphire Rapids, Granite Rapids */
+#define VPMU_MODEL_KNL      (1u << 7)   /* Knights Mill */
+#define VPMU_MODEL_GLM      (1u << 8)   /* Goldmont: Denverton */
+#define VPMU_MODEL_TNT      (1u << 9)   /* Tremont: Snow Ridge */
+#define VPMU_MODEL_CMT      (1u << 10)  /* Crestmont: Sierra Forest */
+/* Fixed counters only, all models */
 #define VPMU_MODEL_FIXED    (1u << 31)
 #define VPMU_MODEL_ALL      (~0u)
 
@@ -21,6 +32,9 @@
  * @arch_bit: bit in CPUID leaf 0xA EBX, or -1
  * @models: mask of VPMU_MODEL_*
  * @add, @sub: classes as in SoftPMUConfig; @add 0: not counted
+ * @uops: micro-operations, of which it is only known that an instruction has
+ *     from one to nine
+ * @latency: only loads that take longer than MSR_PEBS_LD_LAT says
  */
 typedef struct VPMUEvent {
     const char *name;
@@ -31,6 +45,8 @@ typedef struct VPMUEvent {
     uint32_t models;
     uint16_t add;
     uint16_t sub;
+    bool uops;
+    bool latency;
 } VPMUEvent;
 
 extern const VPMUEvent vpmu_events[];
@@ -43,9 +59,6 @@ static inline uint16_t vpmu_event_code(const VPMUEvent *event)
 {
     return event->select | event->umask << 8;
 }
-
-/* The event whose loads MSR_PEBS_LD_LAT selects */
-#define VPMU_EVENT_LOAD_LATENCY 0x01cd
 
 /**
  * vpmu_event_find: look an event up by its code
@@ -66,14 +79,6 @@ const VPMUEvent *vpmu_event_find(uint16_t code, uint32_t model);
 const VPMUEvent *vpmu_event_fixed(unsigned i);
 
 /**
- * vpmu_event_model: the bit of a CPU model in VPMUEvent.models
- * @family, @model: display family and model (CPUID leaf 1)
- *
- * Returns: a VPMU_MODEL_* bit, or 0.
- */
-uint32_t vpmu_event_model(unsigned family, unsigned model);
-
-/**
  * vpmu_event_unavailable: CPUID leaf 0xA EBX
  *
  * Returns: a mask of the architectural events that are not counted.
@@ -92,5 +97,12 @@ uint32_t vpmu_event_unavailable(void);
  * Returns: @add, @sub, @rings, @edge; @on is false.
  */
 SoftPMUConfig vpmu_event_config(uint64_t evtsel, const VPMUEvent *event);
+
+/**
+ * vpmu_event_is_supported: whether a counter under @evtsel counts what a
+ * processor counts
+ * @evtsel, @event: as for vpmu_event_config()
+ */
+bool vpmu_event_is_supported(uint64_t evtsel, const VPMUEvent *event);
 
 #endif /* TARGET_I386_VPMU_EVENTS_H */

@@ -6,6 +6,7 @@
  * SDM volume 3, "Architectural Performance Monitoring".
  */
 #include "qemu/osdep.h"
+#include "models.h"
 #include "vpmc.h"
 
 bool vpmu_interrupts(const CPUX86State *env, unsigned v)
@@ -22,10 +23,7 @@ bool vpmu_is_adaptive(const CPUX86State *env, unsigned v)
 
 uint32_t vpmu_model(const CPUX86State *env)
 {
-    uint32_t version = env->cpuid_version;
-
-    return vpmu_event_model((version >> 8) & 0xf,
-                            ((version >> 12) & 0xf0) | ((version >> 4) & 0xf));
+    return vpmu_model_find(env->cpuid_version)->events;
 }
 
 /* A fixed counter's control as an event select */
@@ -56,7 +54,7 @@ SoftPMUConfig vpmu_counter_config(const CPUX86State *env, unsigned v,
                 (env->msr_global_ctrl & vpmu_status_bit(v)) &&
                 !(env->msr_global_status & VPMU_STATUS_CTR_FRZ);
     config.precise = env->vpmu.pebs_enable & vpmu_status_bit(v);
-    if (*event && vpmu_event_code(*event) == VPMU_EVENT_LOAD_LATENCY &&
+    if (*event && (*event)->latency &&
         env->vpmu.pebs_ld_lat >= VPMU_LOAD_LATENCY) {
         config.add = 0;
     }
