@@ -38,14 +38,14 @@
 /* Properties */
 
 static const BadModel bad_models[] = {
-    BAD_ICX("'pmu': true, 'pebs-fmt': 2",
-            "pebs-fmt=2 is out of range: use 3 or 4"),
+    BAD_ICX("'pmu': true, 'pebs-fmt': 6",
+            "pebs-fmt=6 is out of range: use 1 to 4"),
     BAD_ICX("'pmu': true, 'pebs-fmt': 5",
-            "pebs-fmt=5 is out of range: use 3 or 4"),
+            "pebs-fmt=5 is out of range: use 1 to 4"),
     BAD_ICX("'pmu': true, 'pebs-fmt': 255",
-            "pebs-fmt=255 is out of range: use 3 or 4"),
+            "pebs-fmt=255 is out of range: use 1 to 4"),
     BAD_ICX("'pmu': true, 'pebs-fmt': 260", "pebs-fmt"),
-    BAD_ICX("'pebs-fmt': 2", "pebs-fmt=2 is out of range: use 3 or 4"),
+    BAD_ICX("'pebs-fmt': 5", "pebs-fmt=5 is out of range: use 1 to 4"),
     BAD_ICX("'pmu': true, 'pebs': 'maybe'", "does not accept value 'maybe'"),
     BAD_ICX("'pmu': true, 'pebs-baseline': 'maybe'",
             "does not accept value 'maybe'"),
@@ -55,6 +55,8 @@ static const BadModel bad_models[] = {
             "pebs-baseline=on contradicts pebs=off: remove one of them"),
     BAD_ICX("'pmu': true, 'pebs-fmt': 3, 'pebs-baseline': 'on'",
             "pebs-baseline=on needs pebs-fmt=4, not pebs-fmt=3"),
+    BAD_ICX("'pmu': true, 'pebs-fmt': 1, 'pebs-baseline': 'on'",
+            "pebs-baseline=on needs pebs-fmt=4, not pebs-fmt=1"),
     BAD_ICX("'pebs': 'on'", "pebs needs a PMU: add pmu=on or remove pebs"),
     BAD_ICX("'pmu': false, 'pebs': 'on'",
             "pebs needs a PMU: add pmu=on or remove pebs"),
@@ -132,6 +134,7 @@ static void check_announced(QTestState *qts, const Kind *kind)
 {
     g_autoptr(QDict) info = query(qts);
     g_autofree char *hmp = qtest_hmp(qts, "info vpmu");
+    g_autofree char *says = NULL;
     QDict *pebs = qdict_get_qdict(info, "pebs");
 
     g_assert_cmpint(!!(cpuid(qts, 1, 3) & DS), ==, !!kind->format);
@@ -150,22 +153,29 @@ static void check_announced(QTestState *qts, const Kind *kind)
     }
     g_assert_cmpint(qdict_get_int(pebs, "format"), ==, kind->format);
     g_assert_cmpint(qdict_get_bool(pebs, "baseline"), ==, kind->baseline);
-    assert_contains(hmp, kind->baseline ?
-                    "PEBS: record format 4 with baseline\r\n" :
-                    kind->format == 4 ? "PEBS: record format 4\r\n" :
-                    "PEBS: record format 3\r\n");
+    says = g_strdup_printf("PEBS: record format %u%s\r\n", kind->format,
+                           kind->baseline ? " with baseline" : "");
+    assert_contains(hmp, says);
 }
 
-static void check_registers(QTestState *qts, bool baseline)
+static void check_registers(QTestState *qts, const Kind *kind)
 {
+    bool baseline = kind->baseline;
+    /* IA32_PEBS_ENABLE: load latency, precise store */
+    uint64_t latency = kind->format < 4 ? 0xfull << 32 : 0;
+    uint64_t store = kind->format == 1 ? 1ull << 63 : 0;
     uint64_t gp = (1u << (cpuid(qts, 0xa, 0) >> 8 & 0xff)) - 1;
 
     g_assert_cmphex(wrmsr(qts, 0, PEBS_ENABLE, gp), ==, gp);
     g_assert_cmphex(wrmsr(qts, 0, PEBS_ENABLE, gp + 1), ==, GP_FAULT);
     g_assert_cmphex(rdmsr(qts, 0, PEBS_ENABLE), ==, gp);
     g_assert_cmpint(wrmsr(qts, 0, PEBS_ENABLE, 7ull << 32) != GP_FAULT, ==,
-                    baseline);
-    g_assert_cmphex(wrmsr(qts, 0, PEBS_ENABLE, 0xfull << 32), ==, GP_FAULT);
+                    baseline || latency);
+    g_assert_cmphex(wrmsr(qts, 0, PEBS_ENABLE, 0xfull << 32), ==,
+                    latency ?: GP_FAULT);
+    g_assert_cmphex(wrmsr(qts, 0, PEBS_ENABLE, 0x10ull << 32), ==, GP_FAULT);
+    g_assert_cmphex(wrmsr(qts, 0, PEBS_ENABLE, 1ull << 63), ==,
+                    store ?: GP_FAULT);
     g_assert_cmpint(wrmsr(qts, 0, PERFEVTSEL0, 1ull << 34) != GP_FAULT, ==,
                     baseline);
     g_assert_cmpint(wrmsr(qts, 0, FIXED_CTR_CTRL, 0x111ull << 32) != GP_FAULT,
@@ -187,6 +197,8 @@ static void test_cpuid(void)
         { "pmu=on,pebs-baseline=on", 4, true },
         { "pmu=on,pebs-baseline=off", 4, false },
         { "pmu=on,pebs=on,pebs-fmt=4,pebs-baseline=off", 4, false },
+        { "pmu=on,pebs-fmt=1", 1, false },
+        { "pmu=on,pebs-fmt=2", 2, false },
         { "pmu=on,pebs-fmt=3", 3, false },
         { "pmu=on,pebs-fmt=3,pebs-baseline=off", 3, false },
         { "pmu=on,pebs-fmt=3,pebs-baseline=auto", 3, false },
@@ -205,7 +217,7 @@ static void test_cpuid(void)
         g_test_message("%s", table[i].props);
         check_announced(qts, &table[i]);
         if (table[i].format) {
-            check_registers(qts, table[i].baseline);
+            check_registers(qts, &table[i]);
         }
         qtest_quit(qts);
     }
@@ -369,11 +381,27 @@ typedef struct Records {
     unsigned mask, size, fast, slow, dropped, bytes;
 } Records;
 
+/* The format of the records, and the size of one without groups */
+static unsigned record_format(const Records *table)
+{
+    const char *format = strstr(table->props, "pebs-fmt=");
+
+    return format ? format[strlen("pebs-fmt=")] - '0' : 4;
+}
+
+static unsigned record_size(const Records *table)
+{
+    static const unsigned sizes[] = { 144, 176, 192, 200, 32 };
+
+    return sizes[record_format(table)];
+}
+
 /* The records are about the loop, and in order. */
-static void check_records(QTestState *qts, const Records *table, bool old,
+static void check_records(QTestState *qts, const Records *table,
                           const unsigned periods[11])
 {
-    unsigned size = old ? 200 : 32, nr = table->fast + table->slow, n = 0;
+    bool old = record_format(table) < 4;
+    unsigned size = record_size(table), nr = table->fast + table->slow, n = 0;
 
     for (unsigned turn = 1; turn <= LOOPS && n < nr; turn++) {
         uint64_t at = RECORDS + n * size, counters = 0;
@@ -386,7 +414,10 @@ static void check_records(QTestState *qts, const Records *table, bool old,
         if (!counters) {
             continue;
         }
-        g_assert_cmphex(qtest_readq(qts, at + (old ? 0xb0 : 8)), ==, LOOP_AT);
+        if (record_format(table) >= 2) {
+            g_assert_cmphex(qtest_readq(qts, at + (old ? 0xb0 : 8)), ==,
+                            LOOP_AT);
+        }
         g_assert_cmphex(qtest_readq(qts, at + (old ? 0x90 : 16)), ==,
                         counters);
         if (old) {
@@ -405,11 +436,10 @@ static void check_sampling(const Records *table, const File *rom)
     static const unsigned periods[11] = { 7, 11, 13, 17, 19, 23, 29, 31 };
     QTestState *qts = qtest_initf(ARGS "-cpu " INTEL ",%s -bios %s",
                                   table->props, rom->path);
-    bool old = strstr(table->props, "fmt=3");
 
     g_test_message("%s, counters 0x%x, room for %u", table->props,
                    table->mask, table->size);
-    set_area(qts, (old ? 200 : 32) * table->size, periods);
+    set_area(qts, record_size(table) * table->size, periods);
     set_counters(qts, table->mask, periods);
     run_loop(qts);
     g_assert_cmpint(total(qts, "pebs-records-fast"), ==, table->fast);
@@ -418,7 +448,7 @@ static void check_sampling(const Records *table, const File *rom)
     g_assert_cmpint(total(qts, "pebs-bytes-rewritten"), ==, table->bytes);
     g_assert_cmpint(total(qts, "pmis"), ==, 0);
     g_assert_cmphex(rdmsr(qts, 0, GLOBAL_STATUS), ==, 0);
-    check_records(qts, table, old, periods);
+    check_records(qts, table, periods);
     for (unsigned v = 0; v < 8; v++) {
         if (table->mask & 1u << v) {
             g_assert_cmphex(rdmsr(qts, 0, PMC0 + v), ==,
@@ -432,6 +462,8 @@ static void test_records(void)
 {
     static const Records table[] = {
         { "pmu=on", 1, 1000, 142, 0, 0, 0 },
+        { "pmu=on,pebs-fmt=1", 1, 1000, 142, 0, 0, 0 },
+        { "pmu=on,pebs-fmt=2", 1, 1000, 142, 0, 0, 0 },
         { "pmu=on,pebs-fmt=3", 1, 1000, 142, 0, 0, 0 },
         { "pmu=on", 0x80, 1000, 32, 0, 0, 0 },
         /* At one instruction in 77 both overflow. */
@@ -439,6 +471,8 @@ static void test_records(void)
         { "pmu=on", 1, 5, 5, 0, 137, 0 },
         { "pmu=on,pebs-fmt=3", 1, 0, 0, 0, 142, 0 },
         { CROSS LONG, 1, 1000, 0, 142, 0, 142 * 16 },
+        { CROSS LONG ",pebs-fmt=1", 2, 1000, 0, 90, 0, 90 * 16 },
+        { CROSS LONG ",pebs-fmt=2", 2, 1000, 0, 90, 0, 90 * 16 },
         { CROSS LONG ",pebs-fmt=3", 2, 1000, 0, 90, 0, 90 * 16 },
         { CROSS LONG ",pebs-baseline=off", 2, 1000, 0, 90, 0, 90 * 16 },
         { CROSS LONG, 0x20, 1000, 43, 0, 0, 0 },
@@ -553,6 +587,8 @@ static void test_migration_refused(void)
         { "pmu=on", BASELINE, "pmu=on,pebs=off", NO },
         { "pmu=on", BASELINE, "pmu=on,pebs-baseline=off", BASIC },
         { "pmu=on", BASELINE, "pmu=on,pebs-fmt=3", OLD },
+        { "pmu=on,pebs-fmt=1", "PEBS 0x100", "pmu=on,pebs-fmt=2",
+          "PEBS 0x200" },
         { "pmu=on,pebs=off", NO, "pmu=on", BASELINE },
         { "pmu=on,pebs-fmt=3", OLD, "pmu=on,pebs-baseline=off", BASIC },
         { "pmu=on,pebs-baseline=off", BASIC, "pmu-passthrough=on", BASELINE },

@@ -24,8 +24,12 @@ typedef struct Field {
     unsigned value;
 } Field;
 
-/* SDM volume 3, "PEBS Record Format for 6th Generation ... Processors" */
-static const Field format3[] = {
+/*
+ * SDM volume 3, "PEBS Record Format for 6th Generation ... Processors".  The
+ * formats before it are the first fields of the same layout: "PEBS Record
+ * Format for Intel Core i7 Processor Family" and "... for 4th Generation ...".
+ */
+static const Field fixed[] = {
     { 0x00, FLAGS }, { 0x08, NEXT_IP },
     { 0x10, RAX }, { 0x18, RBX }, { 0x20, RCX }, { 0x28, RDX },
     { 0x30, RSI }, { 0x38, RDI }, { 0x40, RBP }, { 0x48, RSP },
@@ -34,6 +38,9 @@ static const Field format3[] = {
     { 0x90, COUNTERS }, { 0x98, ADDRESS }, { 0xa0, SOURCE },
     { 0xa8, LATENCY }, { 0xb0, IP }, { 0xb8, ZERO }, { 0xc0, TSC },
 };
+
+/* How many of these fields formats 0 to 3 have */
+static const unsigned nr_fixed[] = { 18, 22, 24, 25 };
 
 /* SDM volume 3, "Adaptive PEBS": each group by itself */
 static const Field basic[] = {
@@ -150,8 +157,8 @@ static unsigned expect_record(Buffer *buffer, unsigned format, uint64_t cfg,
     unsigned size;
 
     memset(buffer, CANARY, sizeof(*buffer));
-    if (format == 3) {
-        return PUT(buffer, 0, format3);
+    if (format < 4) {
+        return put_fields(buffer, 0, fixed, nr_fixed[format]);
     }
     size = PUT(buffer, 0, basic);
     if (cfg & 0x1) {
@@ -184,15 +191,19 @@ static void check_record(unsigned format, uint64_t cfg,
     g_assert_cmpmem(buffer, sizeof(*buffer), expected, sizeof(*expected));
 }
 
-static void test_format3(void)
+static void test_fixed(void)
 {
     static const uint64_t cfgs[] = { 0, 0xf, 0xff00000f, UINT64_MAX };
+    static const unsigned sizes[] = { 144, 176, 192, 200 };
     const PEBSSample sample = new_sample();
     g_autofree Buffer *expected = g_new(Buffer, 1);
 
-    g_assert_cmpuint(expect_record(expected, 3, 0, 0), ==, 200);
-    for (unsigned i = 0; i < G_N_ELEMENTS(cfgs); i++) {
-        check_record(3, cfgs[i], &sample, expected, 200);
+    for (unsigned format = 0; format < 4; format++) {
+        g_assert_cmpuint(expect_record(expected, format, 0, 0), ==,
+                         sizes[format]);
+        for (unsigned i = 0; i < G_N_ELEMENTS(cfgs); i++) {
+            check_record(format, cfgs[i], &sample, expected, sizes[format]);
+        }
     }
 }
 
@@ -250,9 +261,11 @@ static void test_address(void)
         sample.store = table[i].store;
         sample.about_store = table[i].about_store;
 
-        size = expect_record(expected, 3, 0, 0);
-        put(expected, 0x98, table[i].expected);
-        check_record(3, 0, &sample, expected, size);
+        for (unsigned format = 1; format < 4; format++) {
+            size = expect_record(expected, format, 0, 0);
+            put(expected, 0x98, table[i].expected);
+            check_record(format, 0, &sample, expected, size);
+        }
 
         for (unsigned groups = 0; groups < GROUPS; groups++) {
             size = expect_record(expected, 4, groups, 1);
@@ -270,7 +283,7 @@ static void check_translation(const Handover *h, unsigned format, uint64_t cfg,
 {
     PEBSSample sample = new_sample();
     unsigned size = pebs_record_size(format, cfg);
-    unsigned end = format == 3 ? 0x98 : 0x18;
+    unsigned end = format < 4 ? 0x98 : 0x18;
     g_autofree Buffer *buffer = g_new(Buffer, 1);
     g_autofree Buffer *expected = g_new(Buffer, 1);
 
@@ -282,7 +295,7 @@ static void check_translation(const Handover *h, unsigned format, uint64_t cfg,
 
     /* The record ends within the field. */
     g_assert_cmpuint(pebs_record_translate(h, format, record_in(buffer),
-                                               end - 1), ==, 0);
+                                           MIN(size, end - 1)), ==, 0);
     g_assert_cmpmem(buffer, sizeof(*buffer), expected, sizeof(*expected));
 
     sample.counters = to;
@@ -295,7 +308,11 @@ static void check_translation(const Handover *h, unsigned format, uint64_t cfg,
 
 static void check_translations(const Handover *h, uint64_t from, uint64_t to)
 {
-    check_translation(h, 3, 0, from, to);
+    /* Format 0 does not name counters. */
+    check_translation(h, 0, 0, from, from);
+    for (unsigned format = 1; format < 4; format++) {
+        check_translation(h, format, 0, from, to);
+    }
     for (unsigned groups = 0; groups < GROUPS; groups++) {
         for (unsigned i = 0; i < G_N_ELEMENTS(lbrs); i++) {
             check_translation(h, 4, groups | lbrs[i].field, from, to);
@@ -334,7 +351,7 @@ static void test_translate(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/pebs-record/format3", test_format3);
+    g_test_add_func("/pebs-record/fixed", test_fixed);
     g_test_add_func("/pebs-record/format4", test_format4);
     g_test_add_func("/pebs-record/address", test_address);
     g_test_add_func("/pebs-record/translate", test_translate);

@@ -285,7 +285,7 @@ static void test_modifiers(void)
     }
 }
 
-/* A micro-operation is supported as far as the number of them does not matter. */
+/* Micro-operations are supported where their number does not matter. */
 static void test_supported(void)
 {
     for (unsigned i = 0; i < vpmu_nr_events; i++) {

@@ -32,6 +32,7 @@
 #define MSR_UNKNOWN     0x3f3
 
 static bool ds, pebs, baseline;
+static unsigned format;
 
 static const uint32_t pebs_msrs[] = {
     MSR_DS_AREA, MSR_PEBS_ENABLE, MSR_PEBS_LD_LAT, MSR_PEBS_DATA_CFG,
@@ -102,14 +103,14 @@ static void read_pebs(void)
 
     cpuid(1, r);
     ds = r[3] >> 21 & 1;
-    pebs = ds && rdmsr(MSR_PERF_CAPABILITIES) & CAP_FORMAT;
+    format = (rdmsr(MSR_PERF_CAPABILITIES) & CAP_FORMAT) >> 8;
+    pebs = ds && format;
     baseline = rdmsr(MSR_PERF_CAPABILITIES) & CAP_BASELINE;
 }
 
 static void test_cpuid(void)
 {
     uint64_t capabilities = rdmsr(MSR_PERF_CAPABILITIES);
-    unsigned format = capabilities >> 8 & 15;
     uint32_t r[4];
 
     cpuid(0xa, r);
@@ -127,7 +128,7 @@ static void test_cpuid(void)
     check(capabilities & ~(uint64_t)(CAP_FORMAT | CAP_BASELINE),
           CAP_FULL_WIDTH | (pebs ? CAP_PEBS : 0),
           "PERF_CAPABILITIES: full-width writes, PEBS");
-    result(!pebs ? !format : format == 4 || (format == 3 && !baseline),
+    result(!pebs ? !format : format == 4 || (format < 4 && !baseline),
            "PERF_CAPABILITIES: record format %u, baseline %u", format,
            baseline);
     faults(MSR_PERF_CAPABILITIES, capabilities, "read-only");
@@ -420,6 +421,9 @@ static void test_pebs_enable(void)
     keeps(MSR_PEBS_ENABLE, gp, gp, "every counter");
     if (baseline) {
         keeps(MSR_PEBS_ENABLE, gp | fixed, gp | fixed, "fixed ones, too");
+    } else if (format < 4) {
+        keeps(MSR_PEBS_ENABLE, UINT64_C(15) << 32, UINT64_C(15) << 32,
+              "load latency");
     } else {
         for (unsigned j = 0; j < 3; j++) {
             faults(MSR_PEBS_ENABLE, UINT64_C(1) << (32 + j),
@@ -427,8 +431,14 @@ static void test_pebs_enable(void)
         }
     }
     faults(MSR_PEBS_ENABLE, UINT64_C(1) << pmu_gp, "one counter more");
-    faults(MSR_PEBS_ENABLE, UINT64_C(8) << 32, "one fixed counter more");
-    faults(MSR_PEBS_ENABLE, UINT64_C(1) << 63, "bit 63");
+    faults(MSR_PEBS_ENABLE, (uint64_t)(format < 4 ? 16 : 8) << 32,
+           "one fixed counter more");
+    if (format == 1) {
+        keeps(MSR_PEBS_ENABLE, UINT64_C(1) << 63, UINT64_C(1) << 63,
+              "precise store");
+    } else {
+        faults(MSR_PEBS_ENABLE, UINT64_C(1) << 63, "bit 63");
+    }
     keeps(MSR_PEBS_ENABLE, 0, 0, "zero");
 }
 

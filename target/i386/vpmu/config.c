@@ -19,7 +19,7 @@
 
 #define VPMU_VERSION_MIN        2
 #define VPMU_VERSION_MAX        5
-#define VPMU_PEBS_FORMAT_MIN    3
+#define VPMU_PEBS_FORMAT_MIN    1
 #define VPMU_PEBS_FORMAT_MAX    4
 /* The remedy if the CPU model has another vendor */
 #define VPMU_INTEL_MODEL        "a CPU model with vendor GenuineIntel, " \
@@ -278,7 +278,7 @@ static bool vpmu_check_range(const VPMUConfig *vpmu, Error **errp)
     }
     if (vpmu->pebs_format && (vpmu->pebs_format < VPMU_PEBS_FORMAT_MIN ||
                               vpmu->pebs_format > VPMU_PEBS_FORMAT_MAX)) {
-        error_setg(errp, "pebs-fmt=%u is out of range: use %u or %u",
+        error_setg(errp, "pebs-fmt=%u is out of range: use %u to %u",
                    vpmu->pebs_format, VPMU_PEBS_FORMAT_MIN,
                    VPMU_PEBS_FORMAT_MAX);
         return false;
@@ -289,9 +289,10 @@ static bool vpmu_check_range(const VPMUConfig *vpmu, Error **errp)
                    vpmu->pebs_format ? "pebs-fmt" : "pebs-baseline=on");
         return false;
     }
-    if (vpmu->pebs_format == 3 && vpmu->pebs_baseline == ON_OFF_AUTO_ON) {
-        error_setg(errp, "pebs-baseline=on needs pebs-fmt=4, not pebs-fmt=3: "
-                   "remove one of them");
+    if (vpmu->pebs_format && vpmu->pebs_format < 4 &&
+        vpmu->pebs_baseline == ON_OFF_AUTO_ON) {
+        error_setg(errp, "pebs-baseline=on needs pebs-fmt=4, not pebs-fmt=%u: "
+                   "remove one of them", vpmu->pebs_format);
         return false;
     }
     if (!vpmu->slice_ms) {

@@ -280,7 +280,7 @@ static void vpmu_overflow(CPUX86State *env, VPMUCounterMask overflowed)
 {
     Handover *h = &env->vpmu_host.handover;
     VPMUCounterMask pebs = overflowed &
-        handover_to_physical(h, vpmu_mask_from_reg(env->vpmu.pebs_enable));
+        handover_to_physical(h, vpmu_pebs_enabled(env));
     VPMUCounterMask vpmcs = handover_to_virtual(h, overflowed & ~pebs);
     bool interrupt = false;
 

@@ -152,12 +152,19 @@ static uint64_t vpmu_bits_debugctl(const X86CPU *cpu)
     return VPMU_DEBUGCTL_FREEZE_PMI | VPMU_DEBUGCTL_IGNORED;
 }
 
-/* Fixed counters have PEBS with baseline only. */
+/*
+ * SDM volume 3, "Load Latency Performance Monitoring Facility" and "Precise
+ * Store Facility": with formats 1 to 3 they have bits of their own.  Here the
+ * event alone decides, so these bits mean nothing.
+ */
 static uint64_t vpmu_bits_pebs_enable(const X86CPU *cpu)
 {
-    return vpmu_bits_counters(cpu) &
-           (vpmu_has_baseline(cpu) ? UINT64_MAX :
-                                     vpmu_mask_to_reg(VPMU_MASK_GP));
+    unsigned format = cpu->vpmu.pebs_format;
+    VPMUCounterMask counters = cpu->vpmu.vpmcs & vpmu_pebs_capable(cpu);
+
+    return vpmu_mask_to_reg(counters) |
+           (format >= 1 && format <= 3 ? VPMU_PEBS_LOAD_LATENCY : 0) |
+           (format == 1 ? VPMU_PEBS_PRECISE_STORE : 0);
 }
 
 static uint64_t vpmu_bits_data_cfg(const X86CPU *cpu)

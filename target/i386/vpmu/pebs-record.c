@@ -42,10 +42,13 @@ static unsigned pebs_lbr_entries(uint64_t cfg)
     return cfg & PEBS_CFG_LBRS ? (cfg >> PEBS_CFG_LBR_SHIFT & 0xff) + 1 : 0;
 }
 
+/* The formats of one layout: each begins with the one before it. */
+static const uint8_t pebs_sizes[] = { 144, 176, 192, 200 };
+
 unsigned pebs_record_size(unsigned format, uint64_t cfg)
 {
     if (format < 4) {
-        return PEBS_FORMAT3_SIZE;
+        return pebs_sizes[format];
     }
     return PEBS_BASIC_SIZE +
            (cfg & PEBS_CFG_MEMINFO ? PEBS_MEMINFO_SIZE : 0) +
@@ -54,18 +57,25 @@ unsigned pebs_record_size(unsigned format, uint64_t cfg)
            pebs_lbr_entries(cfg) * PEBS_LBR_SIZE;
 }
 
-static void pebs_write_format3(uint8_t *at, const PEBSSample *sample)
+static void pebs_write_fixed(uint8_t *at, unsigned format,
+                             const PEBSSample *sample)
 {
     static const uint8_t order[8] = { AX, BX, CX, DX, SI, DI, BP, SP };
 
     at = pebs_put_gprs(at, sample, order);
-    at = pebs_put(at, sample->counters);
-    at = pebs_put(at, pebs_address(sample));
-    at = pebs_put(at, sample->source);
-    at = pebs_put(at, sample->latency);
-    at = pebs_put(at, sample->ip);
-    at = pebs_put(at, 0); /* transactions: none */
-    pebs_put(at, sample->tsc);
+    if (format >= 1) {
+        at = pebs_put(at, sample->counters);
+        at = pebs_put(at, pebs_address(sample));
+        at = pebs_put(at, sample->source);
+        at = pebs_put(at, sample->latency);
+    }
+    if (format >= 2) {
+        at = pebs_put(at, sample->ip);
+        at = pebs_put(at, 0); /* transactions: none */
+    }
+    if (format >= 3) {
+        pebs_put(at, sample->tsc);
+    }
 }
 
 static void pebs_write_format4(uint8_t *at, uint64_t cfg,
@@ -100,7 +110,7 @@ void pebs_record_write(uint8_t *record, unsigned format, uint64_t cfg,
                        const PEBSSample *sample)
 {
     if (format < 4) {
-        pebs_write_format3(record, sample);
+        pebs_write_fixed(record, format, sample);
     } else {
         pebs_write_format4(record, cfg, sample);
     }
@@ -110,9 +120,10 @@ unsigned pebs_record_translate(const Handover *h, unsigned format,
                                uint8_t *record, unsigned size)
 {
     unsigned offset = format >= 4 ? PEBS_BASIC_COUNTERS :
-                                    PEBS_FORMAT3_COUNTERS;
+                                    PEBS_FIXED_COUNTERS;
     uint64_t physical = 0, virtual;
 
+    /* Format 0 ends before the field. */
     if (size < offset + sizeof(physical)) {
         return 0;
     }

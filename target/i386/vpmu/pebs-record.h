@@ -19,8 +19,8 @@
 #define PEBS_CFG_LBR_SHIFT      24
 #define PEBS_CFG_MASK           UINT64_C(0xff00000f)
 
-/* Where "applicable counters" is, in format 3 and in the basic group */
-#define PEBS_FORMAT3_COUNTERS   0x90
+/* Where "applicable counters" is, in formats 1 to 3 and in the basic group */
+#define PEBS_FIXED_COUNTERS     0x90
 #define PEBS_BASIC_COUNTERS     0x10
 
 #define PEBS_BASIC_SIZE         32
@@ -28,8 +28,6 @@
 #define PEBS_GPRS_SIZE          (18 * 8)
 #define PEBS_XMMS_SIZE          (16 * 16)
 #define PEBS_LBR_SIZE           24
-/* Format 3 has one layout, that of Skylake. */
-#define PEBS_FORMAT3_SIZE       200
 #define PEBS_RECORD_MAX         (PEBS_BASIC_SIZE + PEBS_MEMINFO_SIZE + \
                                  PEBS_GPRS_SIZE + PEBS_XMMS_SIZE + \
                                  256 * PEBS_LBR_SIZE)
@@ -65,8 +63,8 @@ typedef struct PEBSSample {
 
 /**
  * pebs_record_size: the length of a record
- * @format: PERF_CAPABILITIES.PEBS_REC_FMT, 3 or 4
- * @cfg: MSR_PEBS_DATA_CFG; 0 for a basic record; ignored in format 3
+ * @format: PERF_CAPABILITIES.PEBS_REC_FMT, 0 to 4
+ * @cfg: MSR_PEBS_DATA_CFG; 0 for a basic record; ignored below format 4
  *
  * Returns: bytes, at most PEBS_RECORD_MAX.
  */
@@ -87,7 +85,7 @@ void pebs_record_write(uint8_t *record, unsigned format, uint64_t cfg,
  * @size: the number of bytes that are there
  *
  * Returns: the number of bytes that were changed.  It is 0 on the fast path,
- * and if the record ends before the field.
+ * and if the record ends before the field; format 0 has none.
  */
 unsigned pebs_record_translate(const Handover *h, unsigned format,
                                uint8_t *record, unsigned size);

@@ -66,6 +66,10 @@
 #define VPMU_MISC_READ_ONLY         (VPMU_MISC_EMON | VPMU_MISC_BTS_UNAVAIL | \
                                      VPMU_MISC_PEBS_UNAVAIL)
 
+/* IA32_PEBS_ENABLE of processors without baseline */
+#define VPMU_PEBS_LOAD_LATENCY      (UINT64_C(0xf) << 32)
+#define VPMU_PEBS_PRECISE_STORE     (UINT64_C(1) << 63)
+
 /* RDPMC, ECX */
 #define VPMU_RDPMC_FIXED            (1u << 30)
 #define VPMU_RDPMC_FAST             (1u << 31)

@@ -36,7 +36,7 @@ static uint64_t vpmu_fixed_evtsel(const CPUX86State *env, unsigned v)
            (ctrl & (VPMU_FIXED_OS | VPMU_FIXED_USR) ? VPMU_EVTSEL_EN : 0);
 }
 
-SoftPMUConfig vpmu_counter_config(const CPUX86State *env, unsigned v,
+SoftPMUConfig vpmu_counter_config(CPUX86State *env, unsigned v,
                                   const VPMUEvent **event)
 {
     SoftPMUConfig config;
@@ -53,7 +53,7 @@ SoftPMUConfig vpmu_counter_config(const CPUX86State *env, unsigned v,
     config.on = (evtsel & VPMU_EVTSEL_EN) &&
                 (env->msr_global_ctrl & vpmu_status_bit(v)) &&
                 !(env->msr_global_status & VPMU_STATUS_CTR_FRZ);
-    config.precise = env->vpmu.pebs_enable & vpmu_status_bit(v);
+    config.precise = vpmu_pebs_enabled(env) & VPMU_MASK_OF(v);
     if (*event && (*event)->latency &&
         env->vpmu.pebs_ld_lat >= VPMU_LOAD_LATENCY) {
         config.add = 0;

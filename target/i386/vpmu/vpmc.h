@@ -35,6 +35,25 @@ static inline bool vpmu_has_baseline(const X86CPU *cpu)
 }
 
 /**
+ * vpmu_pebs_capable: the counters that can have PEBS, if the PMU has it
+ *
+ * Fixed counters can with baseline only.
+ */
+static inline VPMUCounterMask vpmu_pebs_capable(const X86CPU *cpu)
+{
+    return vpmu_has_baseline(cpu) ? VPMU_MASK_ALL : VPMU_MASK_GP;
+}
+
+/**
+ * vpmu_pebs_enabled: the counters whose PEBS is on
+ */
+static inline VPMUCounterMask vpmu_pebs_enabled(CPUX86State *env)
+{
+    return vpmu_mask_from_reg(env->vpmu.pebs_enable) &
+           vpmu_pebs_capable(env_archcpu(env));
+}
+
+/**
  * vpmu_status_bit: the bit of counter @v in GLOBAL_CTRL and GLOBAL_STATUS
  */
 static inline uint64_t vpmu_status_bit(unsigned v)
@@ -82,7 +101,7 @@ uint32_t vpmu_model(const CPUX86State *env);
  * vpmu_counter_config: what vPMC @v is set up to count
  * @event: the event, NULL if it is not a supported one
  */
-SoftPMUConfig vpmu_counter_config(const CPUX86State *env, unsigned v,
+SoftPMUConfig vpmu_counter_config(CPUX86State *env, unsigned v,
                                   const VPMUEvent **event);
 
 #endif /* TARGET_I386_VPMU_VPMC_H */

@@ -28,7 +28,7 @@ struct CPUArchState;
  * @version: architectural performance monitoring version; 0: unset
  * @nr_gp: general-purpose vPMCs, as far as there are pPMCs; 0: unset
  * @pebs: there is PEBS
- * @pebs_format: PEBS_REC_FMT, 3 or 4; 0: unset
+ * @pebs_format: PEBS_REC_FMT, 1 to 4; 0: unset
  * @pebs_baseline: adaptive records, and PEBS on fixed counters
  * @passthrough: whether the user asks for the hand-over policy
  * @host_gp: how many general-purpose pPMCs are reserved at start
