@@ -223,6 +223,72 @@ static void test_cpuid(void)
     }
 }
 
+/* What a model has if it is asked for nothing else, and what it can have */
+static void test_models(void)
+{
+    /* Load latency and precise store */
+    const uint64_t ll = 0xfull << 32, ps = 1ull << 63;
+    const struct {
+        const char *cpu;
+        unsigned version, gp, caps;
+        uint64_t pebs;
+    } table[] = {
+        { "core2duo,pmu=on", 2, 2, 0x00c0, 0x1 },
+        { "Conroe,pmu=on", 2, 2, 0x00c0, 0x1 },
+        { "Penryn,pmu=on", 2, 2, 0x00c0, 0x1 },
+        { "n270,pmu=on", 3, 2, 0x00c0, 0x1 },
+        { "Nehalem,pmu=on", 3, 4, 0x01c0, 0xf | ll | ps },
+        { "Westmere,pmu=on", 3, 4, 0x01c0, 0xf | ll | ps },
+        { "SandyBridge,pmu=on", 3, 4, 0x21c0, 0xf | ll | ps },
+        { "IvyBridge,pmu=on", 3, 4, 0x21c0, 0xf | ll | ps },
+        { "Haswell,pmu=on", 3, 4, 0x22c0, 0xf | ll },
+        { "Broadwell,pmu=on", 3, 4, 0x22c0, 0xf | ll },
+        { "Skylake-Client,pmu=on", 4, 4, 0x23c0, 0xf | ll },
+        { "Skylake-Server,pmu=on", 4, 4, 0x23c0, 0xf | ll },
+        { "Cascadelake-Server,pmu=on", 4, 4, 0x23c0, 0xf | ll },
+        { "Cooperlake,pmu=on", 4, 4, 0x23c0, 0xf | ll },
+        { "Icelake-Server-v6,pmu=on", 5, 8, 0x64c0, 0x7000000ff },
+        { "SapphireRapids,pmu=on", 5, 8, 0x64c0, 0x7000000ff },
+        { "GraniteRapids,pmu=on", 5, 8, 0x64c0, 0x7000000ff },
+        { "SierraForest,pmu=on", 5, 8, 0x64c0, 0x7000000ff },
+        { "Denverton,pmu=on", 4, 4, 0x23c0, 0x1 | ll },
+        { "Snowridge,pmu=on", 5, 4, 0x64c0, 0x70000000f },
+        { "KnightsMill,pmu=on", 3, 2, 0x22c0, 0x1 | ll },
+        { "kvm64,pmu=on", 5, 8, 0x64c0, 0x7000000ff },
+        { "Penryn,pmu=on,pebs=off", 2, 2, 0, 0 },
+        { "Nehalem,pmu-passthrough=on", 3, 4, 0x01c0, 0xf | ll | ps },
+        { "Nehalem,pmu=on,pmu-version=5,pmu-gp-counters=8,pebs-fmt=4,"
+          "full-width-write=on", 5, 8, 0x64c0, 0x7000000ff },
+        { "Haswell,pmu=on,pmu-version=2,pmu-gp-counters=3,pebs-fmt=1,"
+          "full-width-write=off", 2, 3, 0x01c0, 0x7 | ll | ps },
+        { "Skylake-Server,pmu=on,pebs-baseline=on", 4, 4, 0x64c0, 0x70000000f },
+        { "Skylake-Server,pmu=on,pebs-fmt=4,pebs-baseline=off", 4, 4, 0x24c0,
+          0xf },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
+        QTestState *qts = qtest_initf(ARGS "-cpu %s 2>/dev/null", table[i].cpu);
+        unsigned caps = table[i].caps, version = table[i].version;
+
+        g_test_message("%s", table[i].cpu);
+        g_assert_cmphex(cpuid(qts, 0xa, 0), ==,
+                        version | table[i].gp << 8 | 48 << 16 | 7 << 24);
+        g_assert_cmphex(cpuid(qts, 0xa, 2), ==, version >= 5 ? 7 : 0);
+        g_assert_cmphex(rdmsr(qts, 0, PERF_CAPABILITIES), ==, caps);
+        g_assert_cmpint(!!(cpuid(qts, 1, 3) & DS), ==, !!caps);
+        g_assert_cmpint(!!(rdmsr(qts, 0, MISC_ENABLE) & NO_PEBS), ==, !caps);
+        for (unsigned bit = 0; bit < 64 && caps; bit++) {
+            uint64_t value = 1ull << bit;
+
+            g_assert_cmphex(wrmsr(qts, 0, PEBS_ENABLE, value), ==,
+                            table[i].pebs & value ? value : GP_FAULT);
+        }
+        g_assert_cmpint(wrmsr(qts, 0, PMC0, 0) != GP_FAULT, ==,
+                        !!(caps & FULL_WIDTH));
+        qtest_quit(qts);
+    }
+}
+
 /* Counters that are granted have PEBS, and others do not. */
 static void test_visible(void)
 {
@@ -592,6 +658,11 @@ static void test_migration_refused(void)
         { "pmu=on,pebs=off", NO, "pmu=on", BASELINE },
         { "pmu=on,pebs-fmt=3", OLD, "pmu=on,pebs-baseline=off", BASIC },
         { "pmu=on,pebs-baseline=off", BASIC, "pmu-passthrough=on", BASELINE },
+        /* Format 0 is not the same as none. */
+        { "model=23,pmu=on", "PEBS 0x40", "model=23,pmu=on,pebs=off", NO },
+        /* The PMU that every model had before it had its own */
+        { "model=85,pmu=on,pmu-version=5,pmu-gp-counters=8,pebs-fmt=4",
+          BASELINE, "model=85,pmu=on", OLD },
     };
 #undef BASELINE
 #undef BASIC
@@ -675,6 +746,7 @@ int main(int argc, char **argv)
     qtest_add_func("vpmu-pebs/properties", test_properties);
     qtest_add_func("vpmu-pebs/hotplug", test_hotplug);
     qtest_add_func("vpmu-pebs/cpuid", test_cpuid);
+    qtest_add_func("vpmu-pebs/models", test_models);
     qtest_add_func("vpmu-pebs/visible", test_visible);
     qtest_add_func("vpmu-pebs/none", test_none);
     qtest_add_func("vpmu-pebs/query", test_query);

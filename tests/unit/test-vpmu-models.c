@@ -7,33 +7,38 @@
 #include "events.h"
 #include "models.h"
 
-/* The models of QEMU 10.0, with the numbers that its CPUID leaf 1 has */
+/*
+ * The models of QEMU 10.0, with the numbers that its CPUID leaf 1 has, and what
+ * Linux reports on such a processor
+ */
 static const struct {
     const char *name;
     unsigned family, model;
     uint32_t events;
+    unsigned version, gp, format;
+    bool full_width;
 } models[] = {
-    { "core2duo", 6, 15, 0 },
-    { "Conroe", 6, 15, 0 },
-    { "Penryn", 6, 23, 0 },
-    { "n270", 6, 28, 0 },
-    { "Nehalem", 6, 26, VPMU_MODEL_NHM },
-    { "Westmere", 6, 44, VPMU_MODEL_NHM },
-    { "SandyBridge", 6, 42, VPMU_MODEL_SNB },
-    { "IvyBridge", 6, 58, VPMU_MODEL_IVB },
-    { "Haswell", 6, 60, VPMU_MODEL_HSW },
-    { "Broadwell", 6, 61, VPMU_MODEL_HSW },
-    { "Skylake-Client", 6, 94, VPMU_MODEL_SKL },
-    { "Skylake-Server", 6, 85, VPMU_MODEL_SKL },
-    { "Cascadelake-Server", 6, 85, VPMU_MODEL_SKL },
-    { "Cooperlake", 6, 85, VPMU_MODEL_SKL },
-    { "Icelake-Server-v4", 6, 106, VPMU_MODEL_ICX },
-    { "SapphireRapids", 6, 143, VPMU_MODEL_SPR },
-    { "GraniteRapids", 6, 173, VPMU_MODEL_SPR },
-    { "KnightsMill", 6, 133, VPMU_MODEL_KNL },
-    { "Denverton", 6, 95, VPMU_MODEL_GLM },
-    { "Snowridge", 6, 134, VPMU_MODEL_TNT },
-    { "SierraForest", 6, 175, VPMU_MODEL_CMT },
+    { "core2duo", 6, 15, 0, 2, 2, 0, false },
+    { "Conroe", 6, 15, 0, 2, 2, 0, false },
+    { "Penryn", 6, 23, 0, 2, 2, 0, false },
+    { "n270", 6, 28, 0, 3, 2, 0, false },
+    { "Nehalem", 6, 26, VPMU_MODEL_NHM, 3, 4, 1, false },
+    { "Westmere", 6, 44, VPMU_MODEL_NHM, 3, 4, 1, false },
+    { "SandyBridge", 6, 42, VPMU_MODEL_SNB, 3, 4, 1, true },
+    { "IvyBridge", 6, 58, VPMU_MODEL_IVB, 3, 4, 1, true },
+    { "Haswell", 6, 60, VPMU_MODEL_HSW, 3, 4, 2, true },
+    { "Broadwell", 6, 61, VPMU_MODEL_HSW, 3, 4, 2, true },
+    { "Skylake-Client", 6, 94, VPMU_MODEL_SKL, 4, 4, 3, true },
+    { "Skylake-Server", 6, 85, VPMU_MODEL_SKL, 4, 4, 3, true },
+    { "Cascadelake-Server", 6, 85, VPMU_MODEL_SKL, 4, 4, 3, true },
+    { "Cooperlake", 6, 85, VPMU_MODEL_SKL, 4, 4, 3, true },
+    { "Icelake-Server-v4", 6, 106, VPMU_MODEL_ICX, 5, 8, 4, true },
+    { "SapphireRapids", 6, 143, VPMU_MODEL_SPR, 5, 8, 4, true },
+    { "GraniteRapids", 6, 173, VPMU_MODEL_SPR, 5, 8, 4, true },
+    { "KnightsMill", 6, 133, VPMU_MODEL_KNL, 3, 2, 2, true },
+    { "Denverton", 6, 95, VPMU_MODEL_GLM, 4, 4, 3, true },
+    { "Snowridge", 6, 134, VPMU_MODEL_TNT, 5, 4, 4, true },
+    { "SierraForest", 6, 175, VPMU_MODEL_CMT, 5, 8, 4, true },
 };
 
 /* CPUID leaf 1 EAX with some stepping; SDM volume 2, "CPUID" */
@@ -54,23 +59,51 @@ static void test_qemu(void)
         g_test_message("%s", models[i].name);
         g_assert_nonnull(found);
         g_assert_cmphex(found->events, ==, models[i].events);
+        g_assert_cmpuint(found->version, ==, models[i].version);
+        g_assert_cmpuint(found->nr_gp, ==, models[i].gp);
+        g_assert_cmpuint(found->pebs_format, ==, models[i].format);
+        g_assert_true(found->full_width == models[i].full_width);
     }
 }
 
-/* No number has the events of another. */
+/* Where Linux enables PEBS (arch/x86/events/intel/ds.c), it can be enabled. */
+static void test_pebs(void)
+{
+    static const unsigned only_0[] = { 15, 23, 28, 95, 133 };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
+        const VPMUModel *found = vpmu_model_find(signature(6, models[i].model));
+        unsigned want = (1u << models[i].gp) - 1;
+
+        for (unsigned k = 0; k < G_N_ELEMENTS(only_0); k++) {
+            want = models[i].model == only_0[k] ? 1 : want;
+        }
+        /* With baseline it is the existing counters that matter. */
+        g_assert_cmphex(found->pebs_gp & ((1u << models[i].gp) - 1), ==, want);
+    }
+}
+
+/* No number has the PMU of another. */
 static void test_others(void)
 {
     for (unsigned family = 0; family < 32; family++) {
         for (unsigned model = 0; model < 256; model++) {
-            uint32_t want = 0;
+            const VPMUModel *found = vpmu_model_find(signature(family, model));
+            bool other = true;
 
             for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
                 if (models[i].family == family && models[i].model == model) {
-                    want = models[i].events;
+                    other = false;
                 }
             }
-            g_assert_cmphex(vpmu_model_find(signature(family, model))->events,
-                            ==, want);
+            g_assert_cmpuint(found->model, ==, other ? 0 : model);
+            if (other) {
+                g_assert_cmphex(found->events, ==, 0);
+                g_assert_cmpuint(found->version, ==, 5);
+                g_assert_cmpuint(found->nr_gp, ==, 8);
+                g_assert_cmpuint(found->pebs_format, ==, 4);
+                g_assert_true(found->full_width);
+            }
         }
     }
 }
@@ -79,6 +112,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vpmu/models/qemu", test_qemu);
+    g_test_add_func("/vpmu/models/pebs", test_pebs);
     g_test_add_func("/vpmu/models/others", test_others);
     return g_test_run();
 }

@@ -12,6 +12,7 @@
 #include "system/kvm.h"
 #include "system/tcg.h"
 #include "events.h"
+#include "models.h"
 #include "properties.h"
 #include "provider.h"
 #include "regs.h"
@@ -48,24 +49,33 @@ static bool vpmu_wants_pebs(const X86CPU *cpu)
     return vpmu_wants_software(cpu) && cpu->vpmu.pebs != ON_OFF_AUTO_OFF;
 }
 
-static unsigned vpmu_pebs_format(const VPMUConfig *vpmu)
+static const VPMUModel *vpmu_model_of(const X86CPU *cpu)
 {
-    return vpmu->pebs_format ?: VPMU_PEBS_FORMAT_MAX;
+    return vpmu_model_find(cpu->env.cpuid_version);
 }
 
-static bool vpmu_wants_baseline(const VPMUConfig *vpmu)
+static unsigned vpmu_pebs_format(const X86CPU *cpu)
 {
-    return vpmu->pebs_baseline != ON_OFF_AUTO_OFF &&
-           vpmu_pebs_format(vpmu) >= 4;
+    const VPMUConfig *vpmu = &cpu->vpmu;
+
+    return vpmu->pebs_format ? vpmu->pebs_format :
+           vpmu->pebs_baseline == ON_OFF_AUTO_ON ? VPMU_PEBS_FORMAT_MAX :
+           vpmu_model_of(cpu)->pebs_format;
+}
+
+static bool vpmu_wants_baseline(const X86CPU *cpu)
+{
+    return cpu->vpmu.pebs_baseline != ON_OFF_AUTO_OFF &&
+           vpmu_pebs_format(cpu) >= 4;
 }
 
 /* PERF_CAPABILITIES of PEBS; @cpu: NULL for what is possible at all */
 static uint64_t vpmu_pebs_capabilities(const X86CPU *cpu)
 {
     return VPMU_CAP_PEBS_TRAP | VPMU_CAP_PEBS_ARCH_REG |
-           (cpu ? (uint64_t)vpmu_pebs_format(&cpu->vpmu) <<
+           (cpu ? (uint64_t)vpmu_pebs_format(cpu) <<
                   VPMU_CAP_PEBS_FORMAT_SHIFT : VPMU_CAP_PEBS_FORMAT) |
-           (!cpu || vpmu_wants_baseline(&cpu->vpmu) ?
+           (!cpu || vpmu_wants_baseline(cpu) ?
             VPMU_CAP_PEBS_BASELINE : 0);
 }
 
@@ -76,7 +86,7 @@ static const int feature_words[] = {
 /* The features in @word that go with these PERF_CAPABILITIES */
 static uint64_t vpmu_features_of(uint64_t capabilities, int word)
 {
-    bool pebs = capabilities & VPMU_CAP_PEBS_FORMAT;
+    bool pebs = capabilities & VPMU_CAP_PEBS;
 
     switch (word) {
     case FEAT_1_ECX:
@@ -325,18 +335,24 @@ static bool vpmu_check_host_gp(const VPMUConfig *vpmu, Error **errp)
 static bool vpmu_expand_software(X86CPU *cpu, Error **errp)
 {
     VPMUConfig *vpmu = &cpu->vpmu;
+    const VPMUModel *model = vpmu_model_of(cpu);
+    unsigned format = vpmu_pebs_format(cpu);
+    uint64_t capabilities;
 
     /* Fill in unset properties, so that model expansion shows them. */
-    vpmu->version = vpmu->version ?: VPMU_VERSION_MAX;
-    vpmu->nr_gp = vpmu->nr_gp ?: VPMU_NR_GP;
+    vpmu->version = vpmu->version ?: model->version;
+    vpmu->nr_gp = vpmu->nr_gp ?: model->nr_gp;
     vpmu->pebs = vpmu_wants_pebs(cpu) ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
-    vpmu->pebs_baseline = vpmu_wants_baseline(vpmu) ? ON_OFF_AUTO_ON :
-                                                      ON_OFF_AUTO_OFF;
-    vpmu->pebs_format = vpmu_pebs_format(vpmu);
+    vpmu->pebs_baseline = vpmu_wants_baseline(cpu) ? ON_OFF_AUTO_ON :
+                                                     ON_OFF_AUTO_OFF;
+    vpmu->pebs_format = format;
     vpmu->total_gp = vpmu->nr_gp;
     vpmu->nr_fixed = VPMU_NR_FIXED;
-    vpmu_show_features(&cpu->env,
-                       vpmu_supported_features(cpu, FEAT_PERF_CAPABILITIES));
+    capabilities = vpmu_supported_features(cpu, FEAT_PERF_CAPABILITIES);
+    if (!model->full_width) {
+        capabilities &= ~VPMU_CAP_FW_WRITE;
+    }
+    vpmu_show_features(&cpu->env, capabilities);
     return vpmu_check_host_gp(vpmu, errp);
 }
 

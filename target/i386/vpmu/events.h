@@ -22,7 +22,8 @@
 #define VPMU_MODEL_GLM      (1u << 8)   /* Goldmont: Denverton */
 #define VPMU_MODEL_TNT      (1u << 9)   /* Tremont: Snow Ridge */
 #define VPMU_MODEL_CMT      (1u << 10)  /* Crestmont: Sierra Forest */
-/* Fixed counters only, all models */
+/* None, fixed counters only, all models */
+#define VPMU_MODEL_NONE     0
 #define VPMU_MODEL_FIXED    (1u << 31)
 #define VPMU_MODEL_ALL      (~0u)
 

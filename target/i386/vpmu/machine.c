@@ -60,9 +60,11 @@ static VPMUIdentity vpmu_identity(X86CPU *cpu)
         identity.version = cpu->vpmu.version;
         identity.vpmcs = cpu->vpmu.vpmcs;
         /* PEBS as the properties say, whatever the user has masked in CPUID */
-        identity.pebs =
-            vpmu_supported_features(cpu, FEAT_PERF_CAPABILITIES) &
-            (VPMU_CAP_PEBS_FORMAT | VPMU_CAP_PEBS_BASELINE);
+        identity.pebs = vpmu_supported_features(cpu, FEAT_PERF_CAPABILITIES);
+        /* Format 0 leaves nothing but the bit that comes with every format. */
+        identity.pebs &= identity.pebs & VPMU_CAP_PEBS_FORMAT ?
+                         VPMU_CAP_PEBS_FORMAT | VPMU_CAP_PEBS_BASELINE :
+                         VPMU_CAP_PEBS_TRAP;
     } else if (cpu->enable_pmu) {
         identity.vpmcs = vpmu_kernel_vpmcs(cpu, &identity.version, &width);
         identity.pebs = vpmu_kernel_pebs(cpu);

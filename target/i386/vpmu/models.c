@@ -12,26 +12,29 @@
 #include "models.h"
 
 static const VPMUModel vpmu_models[] = {
-#define VPMU_MODEL(model_, events_)                                           \
+#define VPMU_MODEL(model_, events_, version_, gp_, full_width_, format_,      \
+                   pebs_)                                                     \
     {                                                                         \
         .model = model_,                                                      \
         .events = VPMU_MODEL_##events_,                                       \
+        .version = version_,                                                  \
+        .nr_gp = gp_,                                                         \
+        .full_width = full_width_,                                            \
+        .pebs_format = format_,                                               \
+        .pebs_gp = pebs_,                                                     \
     },
 #include "models.h.inc"
 #undef VPMU_MODEL
 };
 
-static const VPMUModel vpmu_model_other;
-
 const VPMUModel *vpmu_model_find(uint32_t signature)
 {
     unsigned family = (signature >> 8) & 0xf;
     unsigned model = ((signature >> 12) & 0xf0) | ((signature >> 4) & 0xf);
+    const VPMUModel *found = vpmu_models;
 
-    for (size_t i = 0; i < sizeof(vpmu_models) / sizeof(vpmu_models[0]); i++) {
-        if (family == 6 && vpmu_models[i].model == model) {
-            return &vpmu_models[i];
-        }
+    while (found->model && (family != 6 || found->model != model)) {
+        found++;
     }
-    return &vpmu_model_other;
+    return found;
 }

@@ -6,7 +6,6 @@
  * SDM volume 3, "Architectural Performance Monitoring".
  */
 #include "qemu/osdep.h"
-#include "models.h"
 #include "vpmc.h"
 
 bool vpmu_interrupts(const CPUX86State *env, unsigned v)

@@ -10,6 +10,7 @@
 
 #include "cpu.h"
 #include "events.h"
+#include "models.h"
 #include "regs.h"
 
 /**
@@ -37,11 +38,13 @@ static inline bool vpmu_has_baseline(const X86CPU *cpu)
 /**
  * vpmu_pebs_capable: the counters that can have PEBS, if the PMU has it
  *
- * Fixed counters can with baseline only.
+ * With baseline all can.
  */
 static inline VPMUCounterMask vpmu_pebs_capable(const X86CPU *cpu)
 {
-    return vpmu_has_baseline(cpu) ? VPMU_MASK_ALL : VPMU_MASK_GP;
+    return vpmu_has_baseline(cpu) ? VPMU_MASK_ALL :
+           !cpu->vpmu.software ? VPMU_MASK_GP :
+           vpmu_model_find(cpu->env.cpuid_version)->pebs_gp;
 }
 
 /**
