@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: all deps check check-build series check-series pristine bench demo \
 	libvirt check-libvirt demo-libvirt kvm-modules bench-kvm check-nested \
-	check-server clean help
+	check-server check-models clean help
 
 all: deps
 	@scripts/build qemu
@@ -48,6 +48,11 @@ bench-kvm: all
 check-nested: all
 	@scripts/deps guest
 	@NESTED_ROUNDS=$${NESTED_ROUNDS:-3} scripts/check kvm nested
+
+check-models: all
+	@scripts/deps guest
+	@VPMU_MODELS=all tests/functional/run \
+		tests/functional/test_x86_64_vpmu_models.py
 
 # Nothing is installed on a server.
 check-server:

@@ -9,7 +9,7 @@ Both are known in advance: with a fixed period, perf samples every n-th event
 of a program, and the programs are so simple that every n-th event is known.
 '''
 
-from vpmu_test import VpmuTest
+from vpmu_test import LOADED, STORED, TURNS, VpmuTest
 
 # An instruction takes a nanosecond.  If one event is left of a period when
 # Linux resumes a thread, the counter runs for two.  So the programs are short,
@@ -20,15 +20,8 @@ ICOUNT = ('-icount', 'shift=0,sleep=off')
 PERIOD = 101
 SLOW_PERIOD = 5003
 
-LOADS = 'cpu/event=0xd0,umask=0x81/'
-STORES = 'cpu/event=0xd0,umask=0x82/'
-
-# The loop of the program "memory": the number of its turns, and the loads and
-# stores of a turn, as offsets from the first one.  The last access is to the
-# stack.
-TURNS = 100000
-LOADED = (0, 8, 24, None)
-STORED = (0, 8, None)
+LOADS = 'cpu/event=0xd0,umask=0x81/pp'
+STORES = 'cpu/event=0xd0,umask=0x82/pp'
 
 # With FAST, every counter that the guest sees has the physical counter of its
 # own index.  With SLOW, all of them are cross-mapped.
@@ -37,30 +30,6 @@ SLOW = *FAST, 'pmu-host-order=low'
 
 
 class X86VpmuPebs(VpmuTest):
-
-    def samples(self, guest, event, program, period=PERIOD, options=''):
-        '''Samples that perf takes of a program in user mode: (ip, address)'''
-        guest.run(f'alone perf record -q -d -e {event}pp --all-user '
-                  f'-c {period} {options} -o /tmp/data {program} 2>&1')
-        script = guest.run('perf script -i /tmp/data -F ip,addr 2>&1 | '
-                           'tr -s " " > /tmp/script; cat /tmp/script',
-                           timeout=300)
-        return [tuple(int(field, 16) for field in reversed(line.split()))
-                for line in script.splitlines() if line.strip()]
-
-    def check_accesses(self, samples, offsets):
-        '''Every sample names the right instruction and the right address'''
-        self.assertEqual(len(samples), TURNS * len(offsets) // PERIOD)
-        ips = sorted({ip for ip, _ in samples})
-        self.assertEqual(len(ips), len(offsets))
-        address = dict(samples)
-        for nth, (ip, accessed) in enumerate(samples, 1):
-            which = (nth * PERIOD - 1) % len(offsets)
-            self.assertEqual(ip, ips[which], f'sample {nth}')
-            self.assertEqual(accessed, address[ip], f'sample {nth}')
-        for ip, offset in zip(ips, offsets):
-            if offset is not None:
-                self.assertEqual(address[ip], address[ips[0]] + offset)
 
     def records(self, vm):
         '''The numbers of PEBS records: fast, slow, dropped'''
@@ -77,25 +46,25 @@ class X86VpmuPebs(VpmuTest):
         the kind @path, an index of records(), and on a fixed counter
         '''
         vm, guest = self.boot(*ICOUNT, features=features)
-        loads = self.samples(guest, LOADS, 'memory')
-        self.check_accesses(loads, LOADED)
-        stores = self.samples(guest, STORES, 'memory')
-        self.check_accesses(stores, STORED)
+        loads = self.samples(guest, LOADS, 'memory', PERIOD)
+        self.check_accesses(loads, LOADED, PERIOD)
+        stores = self.samples(guest, STORES, 'memory', PERIOD)
+        self.check_accesses(stores, STORED, PERIOD)
         records = [0, 0, 0]
         records[path] = len(loads) + len(stores)
         self.assertEqual(self.records(vm), records)
 
         # Large PEBS: there is one interrupt for many records
         before = self.pmis(vm)
-        self.samples(guest, LOADS, 'memory')
+        self.samples(guest, LOADS, 'memory', PERIOD)
         self.assertLess(self.pmis(vm) - before, len(loads) // 10)
         self.check_fixed_counter(vm, guest)
 
     def check_fixed_counter(self, vm, guest):
         '''Samples of fixed counter 0, which is never cross-mapped'''
         before = self.records(vm)
-        ips = [ip for ip, _ in self.samples(guest, 'instructions:p', 'loop',
-                                            period=10007)]
+        ips = [ip for ip, _ in self.samples(guest, 'instructions:ppp',
+                                            'loop', 10007)]
         after = self.records(vm)
         self.assertEqual(after[0] - before[0], len(ips))
         self.assertEqual(after[1:], before[1:])
@@ -121,7 +90,7 @@ class X86VpmuPebs(VpmuTest):
             guest.wait_ready()
             # Without the addresses: the stack is elsewhere after each boot
             found.append([ip for program in ('branches', 'ftest 300000')
-                          for ip, _ in self.samples(guest, 'branches:',
+                          for ip, _ in self.samples(guest, 'branches:pp',
                                                     program, 10007)])
             vm.shutdown()
         self.assertGreater(len(found[0]), 1000)

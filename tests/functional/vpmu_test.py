@@ -21,6 +21,13 @@ from vpmu_guest import (STAT, SerialLine, Shell, cpu_model, parse_stat,
 
 REPEAT = int(os.environ.get('VPMU_REPEAT', '3'))
 
+# The loop of the program "memory": the number of its turns, and the loads and
+# stores of a turn, as offsets from the first one.  The last access is to the
+# stack.
+TURNS = 100000
+LOADED = (0, 8, 24, None)
+STORED = (0, 8, None)
+
 # How Linux says that it found something wrong with the PMU
 TROUBLE = 'Broken PMU|BIOS bug|unchecked MSR|disabling PMU|Call Trace'
 
@@ -110,6 +117,33 @@ class VpmuTest(LinuxKernelTest):
         guest.run('for cpu in $(seq $(nproc)); do busy & done')
         self.check_counts(guest, 'beside a busy process')
         guest.run('killall busy')
+
+    def samples(self, guest, event, program, period):
+        '''Samples that perf takes of a program in user mode: (ip, address)'''
+        guest.run(f"alone perf record -q -d -e '{event}' --all-user "
+                  f'-c {period} -o /tmp/data {program} 2>&1')
+        script = guest.run('perf script -i /tmp/data -F ip,addr 2>&1 | '
+                           'tr -s " " > /tmp/script; cat /tmp/script',
+                           timeout=300)
+        return [tuple(int(field, 16) for field in reversed(line.split()))
+                for line in script.splitlines() if line.strip()]
+
+    def check_accesses(self, samples, offsets, period):
+        '''
+        Every sample of "memory" names the right instruction and the right
+        address
+        '''
+        self.assertEqual(len(samples), TURNS * len(offsets) // period)
+        ips = sorted({ip for ip, _ in samples})
+        self.assertEqual(len(ips), len(offsets))
+        address = dict(samples)
+        for nth, (ip, accessed) in enumerate(samples, 1):
+            which = (nth * period - 1) % len(offsets)
+            self.assertEqual(ip, ips[which], f'sample {nth}')
+            self.assertEqual(accessed, address[ip], f'sample {nth}')
+        for ip, offset in zip(ips, offsets):
+            if offset is not None:
+                self.assertEqual(address[ip], address[ips[0]] + offset)
 
     def plug_cpu(self, vm, guest):
         '''Plugs the CPU for which there is a slot, and switches it on'''
