@@ -74,10 +74,10 @@ static inline bool vpmu_is_reserved(const struct kvm_pmc *pmc)
  *
  * A vPMC whose event counts something else than perf has chosen the counter for
  * needs the counter of its index.  Else a general-purpose vPMC can use any
- * general-purpose counter, but one that makes records only those which the core
- * can translate.  So can a fixed vPMC if the map has one for it, unless it makes
- * records, or it can use the fixed counter of its index, unless that is
- * reserved.
+ * general-purpose counter; if it makes records, any that the core knows.  A fixed
+ * vPMC that makes records needs the counter of its index, too.  Another one can
+ * use any general-purpose counter if the map has one for it; otherwise it can use
+ * the fixed counter of its index, unless that is reserved.
  */
 static inline bool vpmu_is_misplaced(struct kvm_pmc *pmc)
 {
