@@ -4,7 +4,7 @@
  */
 #include <linux/jiffies.h>
 #include <linux/timekeeping.h>
-#include "internal.h"
+#include "perf.h"
 #define CREATE_TRACE_POINTS
 #include "vpmu_trace.h"
 
@@ -29,11 +29,7 @@ void kvm_vpmu_init(struct kvm_vcpu *vcpu)
 	mutex_init(&vcpu_to_vpmu(vcpu)->lock);
 }
 
-/*
- * Add the core's statistics since the last call.  Not its moves: perf decides
- * which events move, see vpmu_note_index().
- */
-static void vpmu_add_stats(struct kvm_vcpu *vcpu)
+void kvm_vpmu_add_stats(struct kvm_vcpu *vcpu)
 {
 	HandoverStats *from = &vcpu_to_vpmu(vcpu)->map.stats;
 	HandoverStats *to = &vcpu->stat.vpmu;
@@ -106,19 +102,6 @@ int kvm_vpmu_path(struct kvm_pmc *pmc)
 	return index == pmc->idx ? HANDOVER_FAST : HANDOVER_SLOW;
 }
 
-static void vpmu_release_event(struct kvm_pmc *pmc)
-{
-	if (!pmc->perf_event)
-		return;
-	trace_kvm_vpmu_released(pmc->vcpu->vcpu_id, pmc->idx);
-	if (vpmu_lacks_record(pmc, pmc_read_counter(pmc)))
-		vpmu_drop_record(pmc);
-	pmc_stop_counter(pmc);
-	pmc_to_vpmu(pmc)->events &= ~BIT_ULL(pmc->idx);
-	pmc_to_vpmu(pmc)->ready &= ~BIT_ULL(pmc->idx);
-	pmc_to_vpmu(pmc)->index[vpmu_number(pmc)] = -1;
-}
-
 void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
@@ -183,144 +166,23 @@ static void vpmu_handle_overflows(struct kvm_vcpu *vcpu, u64 vpmcs)
 	}
 }
 
-/* Does perf count with the vPMC's event, on a counter that the vPMC can use? */
-static bool vpmu_is_scheduled(struct kvm_pmc *pmc)
-{
-	guard(irqsave)();
-	return vpmu_is_live(pmc->perf_event) && !vpmu_is_misplaced(pmc);
-}
-
-/* Have perf forget the event's counter, too, in which it would put it again. */
-static void vpmu_disable_event(struct kvm_pmc *pmc)
-{
-	perf_event_disable(pmc->perf_event);
-	pmc->perf_event->hw.idx = -1;
-}
-
-/*
- * Enable an event.  perf first tries the counter that the event had last; have
- * it try the pPMC of the vPMC's own index, unless that is a fixed one of the
- * host's.
- */
-static void vpmu_enable_event(struct kvm_pmc *pmc)
-{
-	struct hw_perf_event *hw = &pmc->perf_event->hw;
-
-	if (hw->idx != pmc->idx &&
-	    (pmc_is_gp(pmc) || !vpmu_is_reserved(pmc))) {
-		hw->idx = pmc->idx;
-		/* It was not on this counter, so have perf set it up for that. */
-		hw->last_cpu = -1;
-	}
-	perf_event_enable(pmc->perf_event);
-}
-
-/* Does perf count with this event on a general-purpose counter? */
-static bool vpmu_has_gp_counter(const struct perf_event *event)
-{
-	guard(irqsave)();
-	return vpmu_is_live(event) && event->hw.idx < INTEL_PMC_IDX_FIXED;
-}
-
-/*
- * Have perf schedule an event that fits again, because perf does not count with
- * it now, or because only perf can set its period.
- */
-static void vpmu_resume_event(struct kvm_pmc *pmc, u64 config)
-{
-	struct perf_event *event = pmc->perf_event;
-	u64 period;
-
-	trace_kvm_vpmu_resumed(pmc->vcpu->vcpu_id, pmc->idx);
-	if (vpmu_is_misplaced(pmc))
-		vpmu_disable_event(pmc);
-	else
-		perf_event_disable(event);
-	if (!event->attr.precise_ip)
-		vpmu_set_event_config(event, config);
-	else if (vpmu_lacks_record(pmc, pmc_read_counter(pmc)))
-		vpmu_drop_record(pmc);
-	pmc_to_vpmu(pmc)->bound &= ~BIT_ULL(pmc->idx);
-	period = kvm_vpmu_period(pmc, pmc_read_counter(pmc));
-	if (is_sampling_event(event))
-		perf_event_period(event,
-				  kvm_vpmu_allowed_period(event, period));
-	vpmu_enable_event(pmc);
-}
-
-/*
- * Create an event for a vPMC that has none; perf may refuse.
- * @precise: its precise_ip, not 0 if it shall make records
- */
-static void vpmu_create_event(struct kvm_pmc *pmc, u64 config, u64 precise)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_RAW,
-		.size = sizeof(attr),
-		.config = config & pmc_to_pmu(pmc)->raw_event_mask,
-		.disabled = 1,
-		.pinned = 1,
-		.exclude_host = 1,
-		.exclude_user = !(config & ARCH_PERFMON_EVENTSEL_USR),
-		.exclude_kernel = !(config & ARCH_PERFMON_EVENTSEL_OS),
-		.precise_ip = precise,
-		.sample_period = max(kvm_vpmu_period(pmc, pmc->counter), 2ULL),
-	};
-	struct perf_event *event;
-	bool is_short;
-
-	/* perf refuses a sampling period for these, see pmu.c. */
-	if (attr.config & HSW_IN_TX_CHECKPOINTED)
-		attr.sample_period = 0;
-	is_short = attr.sample_period && attr.sample_period < VPMU_PERIOD_MIN;
-	event = perf_event_create_kernel_counter(&attr, -1, current,
-						 kvm_perf_overflow, pmc);
-	if (IS_ERR(event) && is_short) {
-		/* kvm_vpmu_allowed_period() needs an event. */
-		attr.sample_period = VPMU_PERIOD_MIN;
-		event = perf_event_create_kernel_counter(&attr, -1, current,
-							 kvm_perf_overflow,
-							 pmc);
-	}
-	if (IS_ERR(event))
-		return;
-	trace_kvm_vpmu_created(pmc->vcpu->vcpu_id, pmc->idx);
-	pmc->perf_event = event;
-	pmc->is_paused = false;
-	pmc_to_pmu(pmc)->event_count++;
-	pmc_to_vpmu(pmc)->events |= BIT_ULL(pmc->idx);
-	pmc_to_vpmu(pmc)->bound &= ~BIT_ULL(pmc->idx);
-	vpmu_enable_event(pmc);
-}
-
-static void vpmu_replace_event(struct kvm_pmc *pmc, u64 config, u64 precise)
-{
-	vpmu_release_event(pmc);
-	vpmu_create_event(pmc, config, precise);
-}
-
-/* Does KVM have to know of an overflow of this vPMC? */
-static bool vpmu_wants_overflow(struct kvm_pmc *pmc)
-{
-	if (vpmu_makes_records(pmc))
-		return true;
-	if (pmc_is_gp(pmc))
-		return pmc->eventsel & ARCH_PERFMON_EVENTSEL_INT;
-	return fixed_ctrl_field(pmc_to_pmu(pmc)->fixed_ctr_ctrl,
-				pmc->idx - KVM_FIXED_PMC_BASE_IDX) &
-	       INTEL_FIXED_0_ENABLE_PMI;
-}
-
 static void vpmu_note_unscheduled(struct kvm_pmc *pmc)
 {
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
 
 	/* Until the next try it must not take a counter that it may not use. */
 	if (pmc->perf_event)
-		vpmu_disable_event(pmc);
+		kvm_vpmu_disable_event(pmc);
 	if (!(vpmu->unscheduled & BIT_ULL(pmc->idx)))
 		trace_kvm_vpmu_starved(pmc->vcpu->vcpu_id, pmc->idx);
 	vpmu->unscheduled |= BIT_ULL(pmc->idx);
+}
+
+/* Does perf count for this vPMC with a general-purpose counter? */
+static bool vpmu_has_gp_counter(const struct kvm_pmc *pmc)
+{
+	guard(irqsave)();
+	return (unsigned int)vpmu_ppmc(pmc) < INTEL_PMC_IDX_FIXED;
 }
 
 /*
@@ -334,7 +196,7 @@ static bool vpmu_may_spill(struct kvm_pmc *pmc)
 	HandoverChange change;
 
 	if (!(own & VPMU_MOVABLE) || vpmu_wants_precise(pmc) ||
-	    !vpmu_has_gp_counter(pmc->perf_event) ||
+	    !vpmu_has_gp_counter(pmc) ||
 	    handover_reserve(&vpmu->map, vpmu->map.reserved | own, false,
 			     ktime_get_ns(), &change))
 		return false;
@@ -352,7 +214,6 @@ static bool vpmu_schedule_event(struct kvm_pmc *pmc, bool changed)
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
 	u64 config = kvm_vpmu_event_config(pmc), precise;
 
-	pmc->intr = vpmu_wants_overflow(pmc);
 	if (vpmu_wants_precise(pmc) && kvm_vpmu_host_makes_records(pmc->vcpu))
 		vpmu->plain |= BIT_ULL(pmc->idx);
 	precise = vpmu_wants_precise(pmc) ? pmc_get_pebs_precise_level(pmc) : 0;
@@ -361,20 +222,20 @@ static bool vpmu_schedule_event(struct kvm_pmc *pmc, bool changed)
 		return false;
 	}
 	if (!pmc->perf_event || !kvm_vpmu_event_fits(pmc, config))
-		vpmu_replace_event(pmc, config, precise);
-	else if (changed || !vpmu_is_scheduled(pmc))
-		vpmu_resume_event(pmc, config);
+		kvm_vpmu_replace_event(pmc, config, precise);
+	else if (changed || !kvm_vpmu_is_scheduled(pmc))
+		kvm_vpmu_resume_event(pmc, config, false);
 	else
 		return false;
 	/* With a higher level than 1 perf may insist on one pPMC. */
-	if (precise > 1 && !vpmu_is_scheduled(pmc))
-		vpmu_replace_event(pmc, config, 1);
+	if (precise > 1 && !kvm_vpmu_is_scheduled(pmc))
+		kvm_vpmu_replace_event(pmc, config, 1);
 	/* Without records it may be on other pPMCs. */
-	if (precise && !vpmu_is_scheduled(pmc)) {
+	if (precise && !kvm_vpmu_is_scheduled(pmc)) {
 		vpmu->plain |= BIT_ULL(pmc->idx);
-		vpmu_replace_event(pmc, config, 0);
+		kvm_vpmu_replace_event(pmc, config, 0);
 	}
-	if (vpmu_is_scheduled(pmc) || vpmu_may_spill(pmc)) {
+	if (kvm_vpmu_is_scheduled(pmc) || vpmu_may_spill(pmc)) {
 		/* Set the exact period; that of a record is in guest memory. */
 		kvm_vpmu_load(pmc);
 		vpmu->unscheduled &= ~BIT_ULL(pmc->idx);
@@ -442,7 +303,7 @@ static VPMUCounterMask vpmu_update_map(struct kvm_vcpu *vcpu, u64 now,
 	}
 	handover_enable(map, vpmu_enabled_vpmcs(vcpu_to_pmu(vcpu)), now,
 			&change);
-	vpmu_add_stats(vcpu);
+	kvm_vpmu_add_stats(vcpu);
 	*starved = change.starved;
 	return moved | change.vpmcs;
 }
@@ -461,10 +322,9 @@ static bool vpmu_unspill(struct kvm_vcpu *vcpu)
 	int i;
 
 	kvm_for_each_pmc(vcpu_to_pmu(vcpu), pmc, i, (unsigned long *)&todo) {
-		vpmu_disable_event(pmc);
-		vpmu_resume_event(pmc, kvm_vpmu_event_config(pmc));
-		if (vpmu_is_scheduled(pmc) &&
-		    !vpmu_has_gp_counter(pmc->perf_event))
+		kvm_vpmu_resume_event(pmc, kvm_vpmu_event_config(pmc), true);
+		if (kvm_vpmu_is_scheduled(pmc) &&
+		    !vpmu_has_gp_counter(pmc))
 			vpmu->spilled &= ~VPMU_MASK_OF(vpmu_number(pmc));
 	}
 	return vpmu->spilled != before;
@@ -481,7 +341,7 @@ static bool vpmu_release_unassigned(struct kvm_vcpu *vcpu)
 	int i;
 
 	kvm_for_each_pmc(vcpu_to_pmu(vcpu), pmc, i, (unsigned long *)&todo) {
-		vpmu_release_event(pmc);
+		kvm_vpmu_release_event(pmc);
 		own = VPMU_MASK_OF(vpmu_number(pmc));
 		if (!(vpmu->spilled & own))
 			continue;
@@ -518,8 +378,7 @@ static bool vpmu_update_events(struct kvm_vcpu *vcpu, u64 changed, bool retry)
 	return asked;
 }
 
-/* At most one of the writes is the reason why perf had to be asked. */
-static void vpmu_account_control_writes(struct kvm_vcpu *vcpu, bool asked)
+void kvm_vpmu_account_control_writes(struct kvm_vcpu *vcpu, bool asked)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 
@@ -556,7 +415,7 @@ static void vpmu_update(struct kvm_vcpu *vcpu, u64 changed)
 	retry = retry_time || moved;
 	asked = vpmu_update_events(vcpu, changed, retry);
 	vpmu_cleanup(vcpu);
-	vpmu_account_control_writes(vcpu, asked);
+	kvm_vpmu_account_control_writes(vcpu, asked);
 
 	vpmu->release_at = jiffies +
 			   READ_ONCE(vcpu->kvm->arch.vpmu.slice_jiffies);
@@ -577,106 +436,6 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 	vpmu_update(vcpu, changed);
 	kvm_vpmu_prepare_records(vcpu);
 	return true;
-}
-
-/*
- * GLOBAL_CTRL enables a vPMC that can count without KVM_REQ_PMU: let the pPMC
- * count what was written meanwhile.  Returns: false if KVM_REQ_PMU is needed.
- */
-static bool vpmu_resume_at_once(struct kvm_pmc *pmc)
-{
-	unsigned long *waiting = pmc_to_pmu(pmc)->reprogram_pmi;
-
-	if (!(pmc_to_vpmu(pmc)->ready & BIT_ULL(pmc->idx)))
-		return false;
-	if (likely(!test_bit(pmc->idx, waiting)))
-		return true;
-	if (!pmc_event_is_allowed(pmc) || !kvm_vpmu_load(pmc))
-		return false;
-	pmc->intr = vpmu_wants_overflow(pmc);
-	clear_bit(pmc->idx, waiting);
-	return true;
-}
-
-/* The vPMCs of @changed that are enabled now, if all of them can be at once. */
-static bool vpmu_enable_at_once(struct kvm_vcpu *vcpu, u64 changed, u64 *enabled)
-{
-	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
-	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	u64 todo = changed & pmu->global_ctrl;
-	struct kvm_pmc *pmc;
-	int i;
-
-	*enabled = 0;
-	if (vpmu->run & changed & ~pmu->global_ctrl & ~vpmu->ready)
-		return false;
-	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&todo) {
-		if (!pmc_speculative_in_use(pmc))
-			continue;
-		if (!vpmu_resume_at_once(pmc))
-			return false;
-		*enabled |= BIT_ULL(i);
-	}
-	return true;
-}
-
-u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
-{
-	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
-	VPMUCounterMask enabled;
-	HandoverChange change;
-	u64 bits, left = changed;
-
-	/* Interrupts may be disabled, so there is no waiting for the lock. */
-	if (!kvm_vpmu_on(vcpu) || kvm_test_request(KVM_REQ_PMU, vcpu) ||
-	    !mutex_trylock(&vpmu->lock))
-		return changed;
-	if (vpmu_enable_at_once(vcpu, changed, &bits)) {
-		enabled = vpmu->map.enabled & ~vpmu_mask_from_reg(changed);
-		handover_enable(&vpmu->map, enabled | vpmu_mask_from_reg(bits),
-				ktime_get_ns(), &change);
-		vpmu_add_stats(vcpu);
-		if (!change.vpmcs && !change.starved) {
-			vpmu->run = (vpmu->run & ~changed) | bits;
-			vpmu_account_control_writes(vcpu, false);
-			left = 0;
-		}
-	}
-	mutex_unlock(&vpmu->lock);
-	return left;
-}
-
-/* Can the vPMC be written without asking perf? */
-static bool vpmu_can_wait_for_value(struct kvm_pmc *pmc)
-{
-	u64 counter = 0;
-
-	return kvm_vpmu_can_wait(pmc) &&
-	       (!pmc->perf_event || kvm_vpmu_read(pmc, &counter));
-}
-
-bool kvm_vpmu_allows_fastpath(struct kvm_vcpu *vcpu, u32 msr, u64 data)
-{
-	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	struct kvm_pmc *pmc;
-
-	if (!kvm_vpmu_on(vcpu) || !kvm_pmu_is_valid_msr(vcpu, msr))
-		return false;
-	switch (msr) {
-	case MSR_CORE_PERF_GLOBAL_CTRL:
-		return kvm_valid_perf_global_ctrl(pmu, data);
-	case MSR_CORE_PERF_GLOBAL_OVF_CTRL:
-		return true;
-	case MSR_CORE_PERF_FIXED_CTR_CTRL:
-		return !(data & pmu->fixed_ctr_ctrl_rsvd) &&
-		       !(pmu->global_ctrl >> KVM_FIXED_PMC_BASE_IDX);
-	}
-	pmc = get_gp_pmc(pmu, msr, MSR_P6_EVNTSEL0);
-	if (pmc)
-		return !(data & pmu->reserved_bits) && kvm_vpmu_can_wait(pmc);
-	pmc = get_gp_pmc(pmu, msr, MSR_IA32_PMC0) ?:
-	      get_gp_pmc(pmu, msr, MSR_IA32_PERFCTR0) ?: get_fixed_pmc(pmu, msr);
-	return pmc && vpmu_can_wait_for_value(pmc);
 }
 
 void kvm_vpmu_settle(struct kvm_vcpu *vcpu)
@@ -712,7 +471,7 @@ static void vpmu_revoke_ppmcs(struct kvm_vcpu *vcpu, VPMUCounterMask reserved)
 	kvm_for_each_pmc(pmu, pmc, i, pmu->all_valid_pmc_idx) {
 		if (pmc->perf_event &&
 		    (!vpmu_is_assigned(pmc) || vpmu_is_misplaced(pmc))) {
-			vpmu_disable_event(pmc);
+			kvm_vpmu_disable_event(pmc);
 			vpmu->ready &= ~BIT_ULL(i);
 		}
 	}

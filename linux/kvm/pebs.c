@@ -17,7 +17,7 @@
 #include <linux/sched.h>
 #include <asm/intel_ds.h>
 #include <asm/perf_event.h>
-#include "internal.h"
+#include "perf.h"
 #include "vpmu_trace.h"
 
 /*
@@ -189,16 +189,16 @@ static u64 vpmu_map_records(struct kvm_vcpu *vcpu)
 	u64 todo = vpmu->events & vcpu_to_pmu(vcpu)->pebs_enable;
 	struct kvm_pmc *pmc;
 	unsigned int v, p;
-	int i;
+	int i, ppmc;
 
 	handover_init(&pebs->map, VPMU_MASK_ALL, 0, 0);
 	guard(irqsave)();
 	kvm_for_each_pmc(vcpu_to_pmu(vcpu), pmc, i, (unsigned long *)&todo) {
-		if (!pmc->perf_event->attr.precise_ip ||
-		    !vpmu_is_live(pmc->perf_event) || vpmu_is_misplaced(pmc))
+		ppmc = vpmu_ppmc(pmc);
+		if (ppmc < 0 || !vpmu_is_precise(pmc) || vpmu_is_misplaced(pmc))
 			continue;
 		v = vpmu_number(pmc);
-		p = vpmu_number_of(pmc->perf_event->hw.idx);
+		p = vpmu_number_of(ppmc);
 		if (p != v)
 			pebs->crossed |= BIT_ULL(i);
 		/* Slots are rearranged only while that is of use. */
@@ -258,16 +258,16 @@ bool kvm_vpmu_host_makes_records(struct kvm_vcpu *vcpu)
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	struct kvm_pmc *pmc;
 	u64 ppmcs;
-	int i;
+	int i, ppmc;
 
 	guard(irqsave)();
 	rdmsrl(MSR_IA32_PEBS_ENABLE, ppmcs);
 	ppmcs &= vpmu_mask_to_reg(VPMU_MASK_ALL);
 	kvm_for_each_pmc(vcpu_to_pmu(vcpu), pmc, i,
 			 (unsigned long *)&vpmu->events) {
-		if (vpmu_is_live(pmc->perf_event) &&
-		    pmc->perf_event->attr.precise_ip)
-			ppmcs &= ~BIT_ULL(pmc->perf_event->hw.idx);
+		ppmc = vpmu_ppmc(pmc);
+		if (ppmc >= 0 && vpmu_is_precise(pmc))
+			ppmcs &= ~BIT_ULL(ppmc);
 	}
 	return ppmcs;
 }
@@ -280,7 +280,7 @@ void kvm_vpmu_retry_records(struct kvm_vcpu *vcpu)
 	int i;
 
 	kvm_for_each_pmc(vcpu_to_pmu(vcpu), pmc, i, (unsigned long *)&todo) {
-		if (!pmc->perf_event || !pmc->perf_event->attr.precise_ip)
+		if (!vpmu_is_precise(pmc))
 			vpmu->plain &= ~BIT_ULL(i);
 	}
 }
@@ -288,7 +288,7 @@ void kvm_vpmu_retry_records(struct kvm_vcpu *vcpu)
 bool kvm_vpmu_drop_record(struct kvm_pmc *pmc)
 {
 	if (!kvm_vpmu_on(pmc->vcpu) || !vpmu_makes_records(pmc) ||
-	    (pmc->perf_event && pmc->perf_event->attr.precise_ip))
+	    vpmu_is_precise(pmc))
 		return false;
 	set_bit(pmc->idx, &pmc_to_vpmu(pmc)->dropped);
 	return true;

@@ -90,25 +90,6 @@ static inline bool kvm_vpmu_can_wait(const struct kvm_pmc *pmc)
 }
 
 /**
- * kvm_vpmu_write_global_ctrl - the guest's GLOBAL_CTRL was written
- * @changed: the bits that it has changed
- *
- * Called with vcpu->mutex held; interrupts may be disabled.  Returns: those of
- * @changed for which KVM_REQ_PMU has to be made.  For the others the next VM
- * entry does the rest.
- */
-u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed);
-
-/**
- * kvm_vpmu_allows_fastpath - may the guest's write to an MSR be executed with
- *	interrupts disabled?
- *
- * Called in the vCPU's thread.  Returns: true if the write is valid, is one to
- * the PMU of a VM with hand-over, and neither sleeps nor asks perf.
- */
-bool kvm_vpmu_allows_fastpath(struct kvm_vcpu *vcpu, u32 msr, u64 data);
-
-/**
  * kvm_vpmu_settle - do what would be done before the guest is entered next
  *
  * The vCPU is about to wait for an event: KVM executes HLT and counts it, and if
@@ -140,7 +121,43 @@ void kvm_vpmu_wrmsr(struct kvm_vcpu *vcpu, u32 msr);
  */
 void kvm_vpmu_pmi(struct kvm_vcpu *vcpu);
 
-/* --- direct.c: the counters of events that perf has scheduled --- */
+/* --- entry.c: VM entries, and exits that are handled in the fast path --- */
+
+/**
+ * kvm_vpmu_write_global_ctrl - the guest's GLOBAL_CTRL was written
+ * @changed: the bits that it has changed
+ *
+ * Called with vcpu->mutex held; interrupts may be disabled.  Returns: those of
+ * @changed for which KVM_REQ_PMU has to be made.  For the others the next VM
+ * entry does the rest.
+ */
+u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed);
+
+/**
+ * kvm_vpmu_allows_fastpath - may the guest's write to an MSR be executed with
+ *	interrupts disabled?
+ *
+ * Called in the vCPU's thread.  Returns: true if the write is valid, is one to
+ * the PMU of a VM with hand-over, and neither sleeps nor asks perf.
+ */
+bool kvm_vpmu_allows_fastpath(struct kvm_vcpu *vcpu, u32 msr, u64 data);
+
+/**
+ * kvm_vpmu_enter - prepare the counters for a VM entry that is about to happen
+ * @nr: set to the number of MSRs
+ *
+ * Called with interrupts disabled.  Asks perf for the MSRs of the guest, on
+ * behalf of which it lets only those pPMCs make records that are prepared for
+ * that.  Checks whether perf still has all events scheduled, and removes from
+ * GLOBAL_CTRL those whose vPMC is not enabled.  If an enabled vPMC cannot count,
+ * makes the guest exit at once, so that KVM_REQ_PMU is handled.  SDM volume 3,
+ * "Architectural Performance Monitoring Version 2".
+ *
+ * Returns: the answer of perf_guest_get_msrs(); the first is GLOBAL_CTRL.
+ */
+struct perf_guest_switch_msr *kvm_vpmu_enter(struct kvm_vcpu *vcpu, int *nr);
+
+/* --- perf.c: the counters of events that perf has scheduled --- */
 
 /**
  * kvm_vpmu_read - add what the event of a vPMC has counted to @counter
@@ -166,21 +183,6 @@ bool kvm_vpmu_write_counter(struct kvm_pmc *pmc);
  * be asked.
  */
 bool kvm_vpmu_incr_counter(struct kvm_pmc *pmc);
-
-/**
- * kvm_vpmu_enter - prepare the counters for a VM entry that is about to happen
- * @nr: set to the number of MSRs
- *
- * Called with interrupts disabled.  Asks perf for the MSRs of the guest, on
- * behalf of which it lets only those pPMCs make records that are prepared for
- * that.  Checks whether perf still has all events scheduled, and removes from
- * GLOBAL_CTRL those whose vPMC is not enabled.  If an enabled vPMC cannot count,
- * makes the guest exit at once, so that KVM_REQ_PMU is handled.  SDM volume 3,
- * "Architectural Performance Monitoring Version 2".
- *
- * Returns: the answer of perf_guest_get_msrs(); the first is GLOBAL_CTRL.
- */
-struct perf_guest_switch_msr *kvm_vpmu_enter(struct kvm_vcpu *vcpu, int *nr);
 
 /* --- pebs.c: PEBS records --- */
 

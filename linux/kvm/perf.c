@@ -1,19 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Counter hand-over: access to the counters of events that perf has scheduled
+ * Counter hand-over: perf's events, and the counters on which perf has them
  *
- * An event that excludes the host is in GLOBAL_CTRL only while the guest runs.
- * So its counter stands still while this code runs, and with interrupts
- * disabled perf does not touch it: an NMI only looks at counters that have
- * overflowed, and an overflow in the guest was handled before this code runs.
+ * This file and perf.h are the only ones that know an event's fields.  They may
+ * be changed by the vCPU's thread
+ *
+ * - while perf has the event scheduled on this CPU and interrupts are disabled.
+ *   The event excludes the host, so its counter stands still until the guest is
+ *   entered, and perf does not touch it: an NMI only looks at counters that have
+ *   overflowed, and an overflow in the guest was handled before;
+ * - while the event is disabled, with the lock of kvm_vpmu_vcpu.
+ *
+ * perf may stop the event, move it or read it at any other time, and then must
+ * find that
+ *
+ * - hw.config is what the event select has, or says what FIXED_CTR_CTRL has, and
+ *   attr.config, exclude_user and exclude_kernel mean the same: perf chooses a
+ *   counter by the former and checks the latter;
+ * - the counter has gone on by "counter - hw.prev_count" since count was right;
+ * - hw.period_left is how many events were left when the counter was set to
+ *   hw.prev_count, and is at most hw.sample_period, which is at least 2.
  */
-#include <linux/jiffies.h>
-#include <trace/events/ipi.h>
-#include "internal.h"
+#include "perf.h"
 #include "vpmu_trace.h"
 
-/* How often in a row the guest is made to exit at once, see kvm_vpmu_enter(). */
-#define VPMU_FORCED_EXITS	10
+/* A bit that the hardware ignores, see kvm_vpmu_event_config(). */
+#define VPMU_GP_ONLY	ARCH_PERFMON_EVENTSEL_INV
+
+/* The bits of an event select for transactions; only some processors have any. */
+#define VPMU_IN_TX	(HSW_IN_TX | HSW_IN_TX_CHECKPOINTED)
+
+/* perf allows this period on any processor. */
+#define VPMU_PERIOD_MIN	128
 
 /*
  * These events may be on any general-purpose counter: they are architectural,
@@ -129,7 +147,7 @@ bool kvm_vpmu_event_fits(struct kvm_pmc *pmc, u64 config)
 	/* Another thread runs the vCPU now. */
 	if (event->hw.target != current)
 		return false;
-	if (vpmu_wants_precise(pmc) != !!event->attr.precise_ip)
+	if (vpmu_wants_precise(pmc) != vpmu_is_precise(pmc))
 		return false;
 	if (!vpmu_is_plain(event))
 		return !changed &&
@@ -144,6 +162,15 @@ bool kvm_vpmu_event_fits(struct kvm_pmc *pmc, u64 config)
 u64 kvm_vpmu_period(struct kvm_pmc *pmc, u64 value)
 {
 	return (-value & pmc_bitmask(pmc)) ?: pmc_bitmask(pmc) + 1;
+}
+
+/* What perf notes of an event that counts @config, an hw.config. */
+static void vpmu_set_event_config(struct perf_event *event, u64 config)
+{
+	event->hw.config = config;
+	event->attr.config = config & (X86_RAW_EVENT_MASK | VPMU_IN_TX);
+	event->attr.exclude_user = !(config & ARCH_PERFMON_EVENTSEL_USR);
+	event->attr.exclude_kernel = !(config & ARCH_PERFMON_EVENTSEL_OS);
 }
 
 /* Have the event count in other rings, or count another hardware event. */
@@ -194,7 +221,8 @@ static void vpmu_write_period(struct perf_event *event, u64 left)
 	wrmsrl(event->hw.event_base, -loaded & mask);
 }
 
-u64 kvm_vpmu_allowed_period(struct perf_event *event, u64 period)
+/* The shortest period from @period on that perf allows. */
+static u64 vpmu_allowed_period(struct perf_event *event, u64 period)
 {
 	/* For the sake of Nehalem, Haswell and Broadwell, and of BTS */
 	static const u64 least[] = { 2, 32, VPMU_PERIOD_MIN };
@@ -216,7 +244,7 @@ static bool vpmu_is_allowed_period(struct perf_event *event, u64 left)
 {
 	if (likely(!event->pmu->check_period(event, 2)))
 		return true;
-	return kvm_vpmu_allowed_period(event, left) == max(left, 2ULL) &&
+	return vpmu_allowed_period(event, left) == max(left, 2ULL) &&
 	       !event->pmu->check_period(event, VPMU_PERIOD_MIN - 1);
 }
 
@@ -227,35 +255,16 @@ static u64 vpmu_noted_value(struct kvm_pmc *pmc)
 	       pmc_bitmask(pmc);
 }
 
-/*
- * For the sake of some old processors perf starts a counter with at least 2
- * events left.  When perf moves a counter that has 1 left, the overflow would
- * be an event late; a record would be lost if the event was released before.
- */
-static void vpmu_correct_period(struct kvm_pmc *pmc)
+/* Does KVM have to know of an overflow of this vPMC? */
+static bool vpmu_wants_overflow(struct kvm_pmc *pmc)
 {
-	struct perf_event *event = pmc->perf_event;
-	u64 value;
-
-	if (likely((local64_read(&event->hw.prev_count) + 2) &
-		   vpmu_ppmc_mask()) || !is_sampling_event(event))
-		return;
-	value = vpmu_noted_value(pmc);
-	if (kvm_vpmu_period(pmc, value) == 1 &&
-	    vpmu_is_allowed_period(event, 1))
-		vpmu_write_period(event, 1);
-}
-
-/* Has perf set the pPMC anew after an overflow, before the record was made? */
-static bool vpmu_has_lost_record(struct kvm_pmc *pmc)
-{
-	s64 loaded;
-
-	if (likely(!pmc->perf_event->attr.precise_ip))
-		return false;
-	loaded = local64_read(&pmc->perf_event->hw.prev_count);
-	return sign_extend64(loaded, kvm_pmu_cap.bit_width_gp - 1) < 0 &&
-	       vpmu_lacks_record(pmc, vpmu_noted_value(pmc));
+	if (vpmu_makes_records(pmc))
+		return true;
+	if (pmc_is_gp(pmc))
+		return pmc->eventsel & ARCH_PERFMON_EVENTSEL_INT;
+	return fixed_ctrl_field(pmc_to_pmu(pmc)->fixed_ctr_ctrl,
+				pmc->idx - KVM_FIXED_PMC_BASE_IDX) &
+	       INTEL_FIXED_0_ENABLE_PMI;
 }
 
 bool kvm_vpmu_load(struct kvm_pmc *pmc)
@@ -264,7 +273,10 @@ bool kvm_vpmu_load(struct kvm_pmc *pmc)
 	u64 config, value, left;
 	bool moved;
 
-	if (!kvm_vpmu_on(pmc->vcpu) || !event)
+	if (!kvm_vpmu_on(pmc->vcpu))
+		return false;
+	pmc->intr = vpmu_wants_overflow(pmc);
+	if (!event)
 		return false;
 	config = kvm_vpmu_event_config(pmc);
 	if (!vpmu_is_plain(event) || !kvm_vpmu_event_fits(pmc, config))
@@ -304,7 +316,7 @@ bool kvm_vpmu_write_counter(struct kvm_pmc *pmc)
 		return true;
 	/* Not of pmc->counter, which lacks what the event has counted. */
 	period = kvm_vpmu_period(pmc, pmc_read_counter(pmc));
-	perf_event_period(event, kvm_vpmu_allowed_period(event, period));
+	perf_event_period(event, vpmu_allowed_period(event, period));
 	return true;
 }
 
@@ -338,8 +350,163 @@ bool kvm_vpmu_incr_counter(struct kvm_pmc *pmc)
 	return false;
 }
 
-/* Note on which pPMC perf has the event, and whether it has moved. */
-static void vpmu_note_index(struct kvm_pmc *pmc)
+/*
+ * Has a vPMC that makes records and has this value overflowed without one?
+ *
+ * Its counter was below 0 when perf set it, and each record sets it below 0
+ * again.  The record is made after the next instruction, or when there is memory
+ * for it, unless perf stops the event before that.
+ */
+static bool vpmu_lacks_record(const struct kvm_pmc *pmc, u64 value)
+{
+	const u64 sign = BIT_ULL(kvm_pmu_cap.bit_width_gp - 1);
+
+	return pmc->perf_event->attr.precise_ip && !(value & sign) &&
+	       pmc->perf_event->hw.sample_period <= sign;
+}
+
+void kvm_vpmu_release_event(struct kvm_pmc *pmc)
+{
+	if (!pmc->perf_event)
+		return;
+	trace_kvm_vpmu_released(pmc->vcpu->vcpu_id, pmc->idx);
+	if (vpmu_lacks_record(pmc, pmc_read_counter(pmc)))
+		vpmu_drop_record(pmc);
+	pmc_stop_counter(pmc);
+	pmc_to_vpmu(pmc)->events &= ~BIT_ULL(pmc->idx);
+	pmc_to_vpmu(pmc)->ready &= ~BIT_ULL(pmc->idx);
+	pmc_to_vpmu(pmc)->index[vpmu_number(pmc)] = -1;
+}
+
+bool kvm_vpmu_is_scheduled(struct kvm_pmc *pmc)
+{
+	guard(irqsave)();
+	return vpmu_ppmc(pmc) >= 0 && !vpmu_is_misplaced(pmc);
+}
+
+void kvm_vpmu_disable_event(struct kvm_pmc *pmc)
+{
+	perf_event_disable(pmc->perf_event);
+	pmc->perf_event->hw.idx = -1;
+}
+
+/*
+ * Enable an event.  perf first tries the counter that the event had last; have
+ * it try the pPMC of the vPMC's own index, unless that is a fixed one of the
+ * host's.
+ */
+static void vpmu_enable_event(struct kvm_pmc *pmc)
+{
+	struct hw_perf_event *hw = &pmc->perf_event->hw;
+
+	if (hw->idx != pmc->idx &&
+	    (pmc_is_gp(pmc) || !vpmu_is_reserved(pmc))) {
+		hw->idx = pmc->idx;
+		/* It was not on this counter, so have perf set it up for that. */
+		hw->last_cpu = -1;
+	}
+	perf_event_enable(pmc->perf_event);
+}
+
+void kvm_vpmu_resume_event(struct kvm_pmc *pmc, u64 config, bool afresh)
+{
+	struct perf_event *event = pmc->perf_event;
+	u64 period;
+
+	trace_kvm_vpmu_resumed(pmc->vcpu->vcpu_id, pmc->idx);
+	if (afresh || vpmu_is_misplaced(pmc))
+		kvm_vpmu_disable_event(pmc);
+	else
+		perf_event_disable(event);
+	if (!event->attr.precise_ip)
+		vpmu_set_event_config(event, config);
+	else if (vpmu_lacks_record(pmc, pmc_read_counter(pmc)))
+		vpmu_drop_record(pmc);
+	pmc_to_vpmu(pmc)->bound &= ~BIT_ULL(pmc->idx);
+	period = kvm_vpmu_period(pmc, pmc_read_counter(pmc));
+	if (is_sampling_event(event))
+		perf_event_period(event,
+				  vpmu_allowed_period(event, period));
+	vpmu_enable_event(pmc);
+}
+
+/*
+ * Create an event for a vPMC that has none; perf may refuse.
+ * @precise: its precise_ip, not 0 if it shall make records
+ */
+static void vpmu_create_event(struct kvm_pmc *pmc, u64 config, u64 precise)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_RAW,
+		.size = sizeof(attr),
+		.config = config & pmc_to_pmu(pmc)->raw_event_mask,
+		.disabled = 1,
+		.pinned = 1,
+		.exclude_host = 1,
+		.exclude_user = !(config & ARCH_PERFMON_EVENTSEL_USR),
+		.exclude_kernel = !(config & ARCH_PERFMON_EVENTSEL_OS),
+		.precise_ip = precise,
+		.sample_period = max(kvm_vpmu_period(pmc, pmc->counter), 2ULL),
+	};
+	struct perf_event *event;
+	bool is_short;
+
+	/* perf refuses a sampling period for these, see pmu.c. */
+	if (attr.config & HSW_IN_TX_CHECKPOINTED)
+		attr.sample_period = 0;
+	is_short = attr.sample_period && attr.sample_period < VPMU_PERIOD_MIN;
+	event = perf_event_create_kernel_counter(&attr, -1, current,
+						 kvm_perf_overflow, pmc);
+	if (IS_ERR(event) && is_short) {
+		/* vpmu_allowed_period() needs an event. */
+		attr.sample_period = VPMU_PERIOD_MIN;
+		event = perf_event_create_kernel_counter(&attr, -1, current,
+							 kvm_perf_overflow,
+							 pmc);
+	}
+	if (IS_ERR(event))
+		return;
+	trace_kvm_vpmu_created(pmc->vcpu->vcpu_id, pmc->idx);
+	pmc->perf_event = event;
+	pmc->is_paused = false;
+	pmc_to_pmu(pmc)->event_count++;
+	pmc_to_vpmu(pmc)->events |= BIT_ULL(pmc->idx);
+	pmc_to_vpmu(pmc)->bound &= ~BIT_ULL(pmc->idx);
+	vpmu_enable_event(pmc);
+}
+
+void kvm_vpmu_replace_event(struct kvm_pmc *pmc, u64 config, u64 precise)
+{
+	kvm_vpmu_release_event(pmc);
+	vpmu_create_event(pmc, config, precise);
+}
+
+void kvm_vpmu_correct_period(struct kvm_pmc *pmc)
+{
+	struct perf_event *event = pmc->perf_event;
+	u64 value;
+
+	if (likely((local64_read(&event->hw.prev_count) + 2) &
+		   vpmu_ppmc_mask()) || !is_sampling_event(event))
+		return;
+	value = vpmu_noted_value(pmc);
+	if (kvm_vpmu_period(pmc, value) == 1 &&
+	    vpmu_is_allowed_period(event, 1))
+		vpmu_write_period(event, 1);
+}
+
+bool kvm_vpmu_has_lost_record(struct kvm_pmc *pmc)
+{
+	s64 loaded;
+
+	if (likely(!pmc->perf_event->attr.precise_ip))
+		return false;
+	loaded = local64_read(&pmc->perf_event->hw.prev_count);
+	return sign_extend64(loaded, kvm_pmu_cap.bit_width_gp - 1) < 0 &&
+	       vpmu_lacks_record(pmc, vpmu_noted_value(pmc));
+}
+
+void kvm_vpmu_note_index(struct kvm_pmc *pmc)
 {
 	struct kvm_vpmu_vcpu *vpmu = pmc_to_vpmu(pmc);
 	s8 *index = &vpmu->index[vpmu_number(pmc)];
@@ -352,100 +519,3 @@ static void vpmu_note_index(struct kvm_pmc *pmc)
 		pmc->vcpu->stat.vpmu.moves++;
 	*index = idx;
 }
-
-/* See kvm_vpmu_enter(); @msrs is the answer of perf_guest_get_msrs(). */
-static void vpmu_enter(struct kvm_vcpu *vcpu,
-		       struct perf_guest_switch_msr *msrs)
-{
-	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
-	u64 held = 0, running = 0, lost = vpmu->run, bit;
-	struct kvm_pmc *pmc;
-	int i;
-
-	if (!(vpmu->events | lost))
-		return;
-
-	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&vpmu->events) {
-		if (!vpmu_is_live(pmc->perf_event))
-			continue;
-		bit = BIT_ULL(pmc->perf_event->hw.idx);
-		held |= bit;
-		if (!(vpmu->run & BIT_ULL(i)) || vpmu_is_misplaced(pmc) ||
-		    !vpmu_is_prepared(pmc))
-			continue;
-		/* perf lets no guest make records while the host makes some. */
-		if (pmc->perf_event->attr.precise_ip &&
-		    !(msrs[0].guest & bit)) {
-			vpmu->plain |= BIT_ULL(i);
-			continue;
-		}
-		if (vpmu_has_lost_record(pmc)) {
-			vpmu_drop_record(pmc);
-			continue;
-		}
-		running |= bit;
-		lost &= ~BIT_ULL(i);
-		vpmu_correct_period(pmc);
-		vpmu_note_index(pmc);
-	}
-	msrs[0].guest &= ~(held & ~running);
-
-	/*
-	 * What the guest did until its next exit would not be counted, so make
-	 * it exit at once.  perf may change something again meanwhile, but at
-	 * last the guest must get on all the same.
-	 */
-	if (!(lost & ~vpmu->unscheduled))
-		vpmu->forced_exits = 0;
-	else if (vpmu->forced_exits++ < VPMU_FORCED_EXITS)
-		smp_send_reschedule(smp_processor_id());
-	if ((lost != vpmu->unscheduled ||
-	     ((lost | (vpmu->plain & vpmu->run)) &&
-	      time_after_eq(jiffies, vpmu->retry_at))) ||
-	    (vpmu->events && time_after_eq(jiffies, vpmu->release_at)))
-		kvm_make_request(KVM_REQ_PMU, vcpu);
-}
-
-/*
- * What intel_guest_get_msrs() reads of a struct kvm_pmu; it is built in.  It
- * takes the bits of PEBS_ENABLE for those of pPMCs.
- */
-struct vpmu_told {
-	u64 ds_area;
-	u64 pebs_enable;
-	u64 pebs_enable_rsvd;
-	u64 pebs_data_cfg;
-	u64 pebs_data_cfg_rsvd;
-	u64 host_cross_mapped_mask;
-};
-
-#define VPMU_OFFSET_DS_AREA	736
-static_assert(offsetof(struct kvm_pmu, ds_area) == VPMU_OFFSET_DS_AREA);
-static_assert(offsetof(struct kvm_pmu, pebs_enable) == VPMU_OFFSET_DS_AREA +
-	      offsetof(struct vpmu_told, pebs_enable));
-static_assert(offsetof(struct kvm_pmu, pebs_data_cfg) == VPMU_OFFSET_DS_AREA +
-	      offsetof(struct vpmu_told, pebs_data_cfg));
-static_assert(offsetof(struct kvm_pmu, host_cross_mapped_mask) ==
-	      VPMU_OFFSET_DS_AREA +
-	      offsetof(struct vpmu_told, host_cross_mapped_mask));
-
-struct perf_guest_switch_msr *kvm_vpmu_enter(struct kvm_vcpu *vcpu, int *nr)
-{
-	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	struct perf_guest_switch_msr *msrs;
-	struct vpmu_told told = {
-		.ds_area = pmu->ds_area,
-		.pebs_data_cfg = pmu->pebs_data_cfg,
-	};
-
-	if (!kvm_vpmu_on(vcpu))
-		return perf_guest_get_msrs(nr, pmu);
-	told.pebs_enable = vcpu_to_vpmu(vcpu)->pebs.enable;
-	msrs = perf_guest_get_msrs(nr, container_of(&told.ds_area,
-						    struct kvm_pmu, ds_area));
-	if (msrs)
-		vpmu_enter(vcpu, msrs);
-	return msrs;
-}
-EXPORT_SYMBOL_GPL(kvm_vpmu_enter);

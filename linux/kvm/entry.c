@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Counter hand-over: what runs with interrupts disabled, which are VM entries and
+ * the exits that KVM handles in its fast path
+ */
+#include <linux/jiffies.h>
+#include <linux/timekeeping.h>
+#include <trace/events/ipi.h>
+#include "perf.h"
+
+/* How often in a row the guest is made to exit at once, see kvm_vpmu_enter(). */
+#define VPMU_FORCED_EXITS	10
+
+/* Is everything there for the records of this vPMC, if it makes any? */
+static bool vpmu_is_prepared(const struct kvm_pmc *pmc, int ppmc)
+{
+	return !vpmu_is_precise(pmc) ||
+	       pmc_to_vpmu(pmc)->pebs.map.phys[vpmu_number(pmc)] ==
+	       vpmu_number_of(ppmc);
+}
+
+/* See kvm_vpmu_enter(); @msrs is the answer of perf_guest_get_msrs(). */
+static void vpmu_enter(struct kvm_vcpu *vcpu,
+		       struct perf_guest_switch_msr *msrs)
+{
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	u64 held = 0, running = 0, lost = vpmu->run, bit;
+	struct kvm_pmc *pmc;
+	int i, ppmc;
+
+	if (!(vpmu->events | lost))
+		return;
+
+	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&vpmu->events) {
+		ppmc = vpmu_ppmc(pmc);
+		if (ppmc < 0)
+			continue;
+		bit = BIT_ULL(ppmc);
+		held |= bit;
+		if (!(vpmu->run & BIT_ULL(i)) || vpmu_is_misplaced(pmc) ||
+		    !vpmu_is_prepared(pmc, ppmc))
+			continue;
+		/* perf lets no guest make records while the host makes some. */
+		if (vpmu_is_precise(pmc) && !(msrs[0].guest & bit)) {
+			vpmu->plain |= BIT_ULL(i);
+			continue;
+		}
+		if (kvm_vpmu_has_lost_record(pmc)) {
+			vpmu_drop_record(pmc);
+			continue;
+		}
+		running |= bit;
+		lost &= ~BIT_ULL(i);
+		kvm_vpmu_correct_period(pmc);
+		kvm_vpmu_note_index(pmc);
+	}
+	msrs[0].guest &= ~(held & ~running);
+
+	/*
+	 * What the guest did until its next exit would not be counted, so make
+	 * it exit at once.  perf may change something again meanwhile, but at
+	 * last the guest must get on all the same.
+	 */
+	if (!(lost & ~vpmu->unscheduled))
+		vpmu->forced_exits = 0;
+	else if (vpmu->forced_exits++ < VPMU_FORCED_EXITS)
+		smp_send_reschedule(smp_processor_id());
+	if ((lost != vpmu->unscheduled ||
+	     ((lost | (vpmu->plain & vpmu->run)) &&
+	      time_after_eq(jiffies, vpmu->retry_at))) ||
+	    (vpmu->events && time_after_eq(jiffies, vpmu->release_at)))
+		kvm_make_request(KVM_REQ_PMU, vcpu);
+}
+
+/*
+ * What intel_guest_get_msrs() reads of a struct kvm_pmu; it is built in.  It
+ * takes the bits of PEBS_ENABLE for those of pPMCs.
+ */
+struct vpmu_told {
+	u64 ds_area;
+	u64 pebs_enable;
+	u64 pebs_enable_rsvd;
+	u64 pebs_data_cfg;
+	u64 pebs_data_cfg_rsvd;
+	u64 host_cross_mapped_mask;
+};
+
+#define VPMU_OFFSET_DS_AREA	736
+static_assert(offsetof(struct kvm_pmu, ds_area) == VPMU_OFFSET_DS_AREA);
+static_assert(offsetof(struct kvm_pmu, pebs_enable) == VPMU_OFFSET_DS_AREA +
+	      offsetof(struct vpmu_told, pebs_enable));
+static_assert(offsetof(struct kvm_pmu, pebs_data_cfg) == VPMU_OFFSET_DS_AREA +
+	      offsetof(struct vpmu_told, pebs_data_cfg));
+static_assert(offsetof(struct kvm_pmu, host_cross_mapped_mask) ==
+	      VPMU_OFFSET_DS_AREA +
+	      offsetof(struct vpmu_told, host_cross_mapped_mask));
+
+struct perf_guest_switch_msr *kvm_vpmu_enter(struct kvm_vcpu *vcpu, int *nr)
+{
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+	struct perf_guest_switch_msr *msrs;
+	struct vpmu_told told = {
+		.ds_area = pmu->ds_area,
+		.pebs_data_cfg = pmu->pebs_data_cfg,
+	};
+
+	if (!kvm_vpmu_on(vcpu))
+		return perf_guest_get_msrs(nr, pmu);
+	told.pebs_enable = vcpu_to_vpmu(vcpu)->pebs.enable;
+	msrs = perf_guest_get_msrs(nr, container_of(&told.ds_area,
+						    struct kvm_pmu, ds_area));
+	if (msrs)
+		vpmu_enter(vcpu, msrs);
+	return msrs;
+}
+EXPORT_SYMBOL_GPL(kvm_vpmu_enter);
+
+/*
+ * GLOBAL_CTRL enables a vPMC that can count without KVM_REQ_PMU: let the pPMC
+ * count what was written meanwhile.  Returns: false if KVM_REQ_PMU is needed.
+ */
+static bool vpmu_resume_at_once(struct kvm_pmc *pmc)
+{
+	unsigned long *waiting = pmc_to_pmu(pmc)->reprogram_pmi;
+
+	if (!(pmc_to_vpmu(pmc)->ready & BIT_ULL(pmc->idx)))
+		return false;
+	if (likely(!test_bit(pmc->idx, waiting)))
+		return true;
+	if (!pmc_event_is_allowed(pmc) || !kvm_vpmu_load(pmc))
+		return false;
+	clear_bit(pmc->idx, waiting);
+	return true;
+}
+
+/* The vPMCs of @changed that are enabled now, if all of them can be at once. */
+static bool vpmu_enable_at_once(struct kvm_vcpu *vcpu, u64 changed, u64 *enabled)
+{
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+	u64 todo = changed & pmu->global_ctrl;
+	struct kvm_pmc *pmc;
+	int i;
+
+	*enabled = 0;
+	if (vpmu->run & changed & ~pmu->global_ctrl & ~vpmu->ready)
+		return false;
+	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&todo) {
+		if (!pmc_speculative_in_use(pmc))
+			continue;
+		if (!vpmu_resume_at_once(pmc))
+			return false;
+		*enabled |= BIT_ULL(i);
+	}
+	return true;
+}
+
+u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
+{
+	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+	VPMUCounterMask enabled;
+	HandoverChange change;
+	u64 bits, left = changed;
+
+	/* Interrupts may be disabled, so there is no waiting for the lock. */
+	if (!kvm_vpmu_on(vcpu) || kvm_test_request(KVM_REQ_PMU, vcpu) ||
+	    !mutex_trylock(&vpmu->lock))
+		return changed;
+	if (vpmu_enable_at_once(vcpu, changed, &bits)) {
+		enabled = vpmu->map.enabled & ~vpmu_mask_from_reg(changed);
+		handover_enable(&vpmu->map, enabled | vpmu_mask_from_reg(bits),
+				ktime_get_ns(), &change);
+		kvm_vpmu_add_stats(vcpu);
+		if (!change.vpmcs && !change.starved) {
+			vpmu->run = (vpmu->run & ~changed) | bits;
+			kvm_vpmu_account_control_writes(vcpu, false);
+			left = 0;
+		}
+	}
+	mutex_unlock(&vpmu->lock);
+	return left;
+}
+
+/* Can the vPMC be written without asking perf? */
+static bool vpmu_can_wait_for_value(struct kvm_pmc *pmc)
+{
+	u64 counter = 0;
+
+	return kvm_vpmu_can_wait(pmc) &&
+	       (!pmc->perf_event || kvm_vpmu_read(pmc, &counter));
+}
+
+bool kvm_vpmu_allows_fastpath(struct kvm_vcpu *vcpu, u32 msr, u64 data)
+{
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+	struct kvm_pmc *pmc;
+
+	if (!kvm_vpmu_on(vcpu) || !kvm_pmu_is_valid_msr(vcpu, msr))
+		return false;
+	switch (msr) {
+	case MSR_CORE_PERF_GLOBAL_CTRL:
+		return kvm_valid_perf_global_ctrl(pmu, data);
+	case MSR_CORE_PERF_GLOBAL_OVF_CTRL:
+		return true;
+	case MSR_CORE_PERF_FIXED_CTR_CTRL:
+		return !(data & pmu->fixed_ctr_ctrl_rsvd) &&
+		       !(pmu->global_ctrl >> KVM_FIXED_PMC_BASE_IDX);
+	}
+	pmc = get_gp_pmc(pmu, msr, MSR_P6_EVNTSEL0);
+	if (pmc)
+		return !(data & pmu->reserved_bits) && kvm_vpmu_can_wait(pmc);
+	pmc = get_gp_pmc(pmu, msr, MSR_IA32_PMC0) ?:
+	      get_gp_pmc(pmu, msr, MSR_IA32_PERFCTR0) ?: get_fixed_pmc(pmu, msr);
+	return pmc && vpmu_can_wait_for_value(pmc);
+}
