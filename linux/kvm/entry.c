@@ -8,6 +8,9 @@
 #include <trace/events/ipi.h>
 #include "perf.h"
 
+DECLARE_STATIC_CALL(kvm_x86_pmu_rdpmc_ecx_to_pmc,
+		    *(((struct kvm_pmu_ops *)0)->rdpmc_ecx_to_pmc));
+
 /* How often in a row the guest is made to exit at once, see kvm_vpmu_enter(). */
 #define VPMU_FORCED_EXITS	10
 
@@ -182,13 +185,17 @@ u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
 	return left;
 }
 
-/* Can the vPMC be written without asking perf? */
-static bool vpmu_can_wait_for_value(struct kvm_pmc *pmc)
+/* The vPMC whose counter the MSR is, or NULL. */
+static struct kvm_pmc *vpmu_counter(struct kvm_pmu *pmu, u32 msr)
 {
-	u64 counter = 0;
+	return get_gp_pmc(pmu, msr, MSR_IA32_PMC0) ?:
+	       get_gp_pmc(pmu, msr, MSR_IA32_PERFCTR0) ?: get_fixed_pmc(pmu, msr);
+}
 
-	return kvm_vpmu_can_wait(pmc) &&
-	       (!pmc->perf_event || kvm_vpmu_read(pmc, &counter));
+/* Is the vPMC's value to be had without asking perf? */
+static bool vpmu_is_readable(const struct kvm_pmc *pmc)
+{
+	return !pmc->perf_event || (vpmu_ppmc(pmc) >= 0 && !vpmu_is_precise(pmc));
 }
 
 bool kvm_vpmu_allows_fastpath(struct kvm_vcpu *vcpu, u32 msr, u64 data)
@@ -210,7 +217,54 @@ bool kvm_vpmu_allows_fastpath(struct kvm_vcpu *vcpu, u32 msr, u64 data)
 	pmc = get_gp_pmc(pmu, msr, MSR_P6_EVNTSEL0);
 	if (pmc)
 		return !(data & pmu->reserved_bits) && kvm_vpmu_can_wait(pmc);
-	pmc = get_gp_pmc(pmu, msr, MSR_IA32_PMC0) ?:
-	      get_gp_pmc(pmu, msr, MSR_IA32_PERFCTR0) ?: get_fixed_pmc(pmu, msr);
-	return pmc && vpmu_can_wait_for_value(pmc);
+	pmc = vpmu_counter(pmu, msr);
+	return pmc && kvm_vpmu_can_wait(pmc) && vpmu_is_readable(pmc);
 }
+
+/* Can the guest's read of an MSR be executed with interrupts disabled? */
+static bool vpmu_allows_rdmsr(struct kvm_vcpu *vcpu, u32 msr)
+{
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+	struct kvm_pmc *pmc = vpmu_counter(pmu, msr);
+
+	if (pmc)
+		return vpmu_is_readable(pmc);
+	return get_gp_pmc(pmu, msr, MSR_P6_EVNTSEL0) ||
+	       ((msr == MSR_CORE_PERF_GLOBAL_CTRL ||
+		 msr == MSR_CORE_PERF_GLOBAL_STATUS ||
+		 msr == MSR_CORE_PERF_FIXED_CTR_CTRL) &&
+		kvm_pmu_is_valid_msr(vcpu, msr));
+}
+
+/* Can the guest's RDPMC be executed with interrupts disabled? */
+static bool vpmu_allows_rdpmc(struct kvm_vcpu *vcpu)
+{
+	struct kvm_pmc *pmc;
+	u64 mask = ~0ULL;
+
+	if (!vcpu_to_pmu(vcpu)->version)
+		return false;
+	pmc = static_call(kvm_x86_pmu_rdpmc_ecx_to_pmc)(vcpu, kvm_rcx_read(vcpu),
+							&mask);
+	return pmc && vpmu_is_readable(pmc);
+}
+
+fastpath_t kvm_vpmu_fastpath_read(struct kvm_vcpu *vcpu, bool rdpmc)
+{
+	fastpath_t ret = EXIT_FASTPATH_NONE;
+	int r;
+
+	if (!kvm_vpmu_on(vcpu))
+		return ret;
+	/* The guest's memory and the filter of MSRs may be looked at. */
+	kvm_vcpu_srcu_read_lock(vcpu);
+	if (rdpmc ? vpmu_allows_rdpmc(vcpu) :
+		    vpmu_allows_rdmsr(vcpu, kvm_rcx_read(vcpu))) {
+		r = rdpmc ? kvm_emulate_rdpmc(vcpu) : kvm_emulate_rdmsr(vcpu);
+		ret = r ? EXIT_FASTPATH_REENTER_GUEST :
+			  EXIT_FASTPATH_EXIT_USERSPACE;
+	}
+	kvm_vcpu_srcu_read_unlock(vcpu);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(kvm_vpmu_fastpath_read);

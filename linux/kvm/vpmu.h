@@ -143,6 +143,15 @@ u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed);
 bool kvm_vpmu_allows_fastpath(struct kvm_vcpu *vcpu, u32 msr, u64 data);
 
 /**
+ * kvm_vpmu_fastpath_read - the guest exits for RDMSR, or for RDPMC
+ *
+ * Called in the vCPU's thread with interrupts disabled.  Returns: what the exit
+ * handler has to do; EXIT_FASTPATH_NONE, with nothing done, if the VM has not
+ * enabled hand-over, another MSR than the PMU's is read, or perf has to be asked.
+ */
+fastpath_t kvm_vpmu_fastpath_read(struct kvm_vcpu *vcpu, bool rdpmc);
+
+/**
  * kvm_vpmu_enter - prepare the counters for a VM entry that is about to happen
  * @nr: set to the number of MSRs
  *

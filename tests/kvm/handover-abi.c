@@ -160,3 +160,53 @@ void test_not_asked(void)
     EQUAL(vm_handover(&vm, 0, 2, 0), EEXIST);
     vm_destroy(&vm);
 }
+
+/* User space gets the guest's accesses to the counter of vPMC 0. */
+static void filter_counter(VM *vm)
+{
+    uint8_t none = 0;
+    struct kvm_enable_cap cap = {
+        .cap = KVM_CAP_X86_USER_SPACE_MSR,
+        .args = { KVM_MSR_EXIT_REASON_FILTER },
+    };
+    struct kvm_msr_filter filter = {
+        .flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
+        .ranges[0] = {
+            .flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+            .nmsrs = 1, .base = MSR_PMC(0), .bitmap = &none,
+        },
+    };
+
+    TRUE(ioctl(vm->vm, KVM_ENABLE_CAP, &cap) == 0);
+    TRUE(ioctl(vm->vm, KVM_X86_SET_MSR_FILTER, &filter) == 0);
+}
+
+/* Neither needs perf, so KVM handles both in the exit's fast path. */
+void test_filter(void)
+{
+    unsigned result;
+    VM vm;
+
+    guest_create(&vm);
+    guest_program(&vm, 0, EVENT_INSTRUCTIONS, 0);
+    guest_enable(&vm, 1);
+    guest_run(&vm, TURNS);
+
+    filter_counter(&vm);
+    guest_enable(&vm, 0);
+    result = guest_read(&vm, 0);
+    vm_op(&vm, OP_WRMSR, MSR_PMC(0), 5);
+    vm_start(&vm);
+    vm_run(&vm);
+    EQUAL(vm.run->exit_reason, KVM_EXIT_X86_RDMSR);
+    EQUAL(vm.run->msr.index, MSR_PMC(0));
+    vm.run->msr.data = 42;
+    vm_run(&vm);
+    EQUAL(vm.run->exit_reason, KVM_EXIT_X86_WRMSR);
+    EQUAL(vm.run->msr.index, MSR_PMC(0));
+    EQUAL(vm.run->msr.data, 5);
+    vm_finish(&vm);
+    EQUAL(vm_result(&vm, result), 42);
+    COUNT(&vm, vm_do(&vm, OP_RDPMC, 0, 0), USER_INSNS(TURNS));
+    vm_destroy(&vm);
+}

@@ -188,6 +188,7 @@ void test_overflow_seen(void);
 void test_throttled(void);
 void test_lazy_release(void);
 void test_version_1(void);
+void test_filter(void);
 
 void test_emulated(void);
 

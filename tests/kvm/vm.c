@@ -319,7 +319,7 @@ void vm_start(VM *vm)
     vm_must(ioctl(vm->vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
 }
 
-static void vm_run(VM *vm)
+void vm_run(VM *vm)
 {
     while (ioctl(vm->vcpu, KVM_RUN, 0) < 0) {
         if (errno != EINTR) {

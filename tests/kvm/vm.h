@@ -58,6 +58,8 @@ void vm_execute(VM *vm);
  */
 void vm_start(VM *vm);
 bool vm_step(VM *vm);
+/* Until user space has something to do, which vm->run says */
+void vm_run(VM *vm);
 void vm_finish(VM *vm);
 /* What an entry of the last table has read */
 uint64_t vm_result(VM *vm, unsigned entry);
