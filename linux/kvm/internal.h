@@ -44,7 +44,7 @@ static inline bool vpmu_wants_precise(const struct kvm_pmc *pmc)
 /* Is the fixed pPMC of this fixed vPMC's number reserved for the host? */
 static inline bool vpmu_is_reserved(const struct kvm_pmc *pmc)
 {
-	return READ_ONCE(pmc->vcpu->kvm->arch.vpmu.reserved) &
+	return READ_ONCE(pmc_to_vpmu(pmc)->reserved) &
 	       VPMU_MASK_OF(vpmu_number(pmc));
 }
 

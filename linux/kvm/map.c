@@ -118,6 +118,7 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
 	/* kvm_vpmu_handle_event() will apply the reservation. */
 	handover_init(&vpmu->map, vpmu_all_ppmcs(), 0, READ_ONCE(vm->slice));
 	vpmu->map.movable = VPMU_MOVABLE;
+	vpmu->reserved = 0;
 	vpmu->spilled = 0;
 	vpmu->ready = 0;
 	vpmu->events = 0;
@@ -287,12 +288,14 @@ static VPMUCounterMask vpmu_update_map(struct kvm_vcpu *vcpu, u64 now,
 {
 	const struct kvm_vpmu_vm *vm = &vcpu->kvm->arch.vpmu;
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
-	VPMUCounterMask reserved = READ_ONCE(vm->reserved) | vpmu->spilled;
+	VPMUCounterMask reserved;
 	Handover *map = &vpmu->map;
 	VPMUCounterMask moved = 0;
 	HandoverChange change;
 
 	map->slice = READ_ONCE(vm->slice);
+	WRITE_ONCE(vpmu->reserved, READ_ONCE(vm->reserved));
+	reserved = vpmu->reserved | vpmu->spilled;
 	/*
 	 * The vCPU is new, was created while the reservation changed, or perf
 	 * gives another kind of counter to a fixed vPMC than before.
@@ -466,6 +469,7 @@ static void vpmu_revoke_ppmcs(struct kvm_vcpu *vcpu, VPMUCounterMask reserved)
 	int i;
 
 	guard(mutex)(&vpmu->lock);
+	WRITE_ONCE(vpmu->reserved, reserved);
 	handover_reserve(&vpmu->map, reserved | vpmu->spilled, true,
 			 ktime_get_ns(), &change);
 	kvm_for_each_pmc(pmu, pmc, i, pmu->all_valid_pmc_idx) {

@@ -62,6 +62,8 @@ struct kvm_vpmu_pebs {
  *	while it holds it.  Nobody accesses guest memory while holding it
  * @map: which vPMCs may have an event: those that have a pPMC in it.  Which
  *	pPMC an event really has is perf's choice, and is in the event
+ * @reserved: the VM's reservation as of when @map was last changed; another
+ *	thread may be changing that of the VM.  Written with @lock held
  * @spilled: fixed pPMCs that perf did not have for the vPMC of that number, and
  *	gave a general-purpose one instead.  In @map they are reserved, so that
  *	it counts that one
@@ -93,6 +95,7 @@ struct kvm_vpmu_pebs {
 struct kvm_vpmu_vcpu {
 	struct mutex lock;	/* see above */
 	Handover map;
+	VPMUCounterMask reserved;
 	VPMUCounterMask spilled;
 	u64 ready;
 	u64 events;
