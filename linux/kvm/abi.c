@@ -27,9 +27,6 @@ static bool __read_mostly vpmu_handover;
 module_param(vpmu_handover, bool, 0444);
 MODULE_PARM_DESC(vpmu_handover, "Let VMs use counter hand-over: host perf gives counters to their vCPUs");
 
-/* SDM volume 3, "Full-Width Writes to Performance Counter Registers" */
-#define VPMU_CAP_FULL_WIDTH	BIT_ULL(13)
-
 /* Can a counter of the host be set to any value of its full width? */
 static bool vpmu_has_full_width_writes(void)
 {

@@ -7,6 +7,7 @@
 #include <linux/timekeeping.h>
 #include <trace/events/ipi.h>
 #include "perf.h"
+#include "trace.h"
 
 DECLARE_STATIC_CALL(kvm_x86_pmu_rdpmc_ecx_to_pmc,
 		    *(((struct kvm_pmu_ops *)0)->rdpmc_ecx_to_pmc));
@@ -32,8 +33,10 @@ static void vpmu_enter(struct kvm_vcpu *vcpu,
 	struct kvm_pmc *pmc;
 	int i, ppmc;
 
-	if (!(vpmu->events | lost))
+	if (!(vpmu->events | lost)) {
+		vpmu->reenters = true;
 		return;
+	}
 
 	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&vpmu->events) {
 		ppmc = vpmu_ppmc(pmc);
@@ -65,7 +68,8 @@ static void vpmu_enter(struct kvm_vcpu *vcpu,
 	 * it exit at once.  perf may change something again meanwhile, but at
 	 * last the guest must get on all the same.
 	 */
-	if (!(lost & ~vpmu->unscheduled))
+	vpmu->reenters = !(lost & ~vpmu->unscheduled);
+	if (vpmu->reenters)
 		vpmu->forced_exits = 0;
 	else if (vpmu->forced_exits++ < VPMU_FORCED_EXITS)
 		smp_send_reschedule(smp_processor_id());
@@ -110,6 +114,8 @@ struct perf_guest_switch_msr *kvm_vpmu_enter(struct kvm_vcpu *vcpu, int *nr)
 
 	if (!kvm_vpmu_on(vcpu))
 		return perf_guest_get_msrs(nr, pmu);
+	if (vcpu_to_vpmu(vcpu)->reenters)
+		return NULL;
 	told.pebs_enable = vcpu_to_vpmu(vcpu)->pebs.enable;
 	msrs = perf_guest_get_msrs(nr, container_of(&told.ds_area,
 						    struct kvm_pmu, ds_area));
@@ -177,6 +183,7 @@ u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
 		kvm_vpmu_add_stats(vcpu);
 		if (!change.vpmcs && !change.starved) {
 			vpmu->run = (vpmu->run & ~changed) | bits;
+			vpmu->reenters = false;
 			kvm_vpmu_account_control_writes(vcpu, false);
 			left = 0;
 		}
@@ -186,10 +193,14 @@ u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
 }
 
 /* The vPMC whose counter the MSR is, or NULL. */
-static struct kvm_pmc *vpmu_counter(struct kvm_pmu *pmu, u32 msr)
+static struct kvm_pmc *vpmu_counter(struct kvm_vcpu *vcpu, u32 msr)
 {
-	return get_gp_pmc(pmu, msr, MSR_IA32_PMC0) ?:
-	       get_gp_pmc(pmu, msr, MSR_IA32_PERFCTR0) ?: get_fixed_pmc(pmu, msr);
+	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
+	struct kvm_pmc *pmc = get_gp_pmc(pmu, msr, MSR_IA32_PMC0);
+
+	if (pmc)
+		return vcpu_to_vpmu(vcpu)->full_width ? pmc : NULL;
+	return get_gp_pmc(pmu, msr, MSR_IA32_PERFCTR0) ?: get_fixed_pmc(pmu, msr);
 }
 
 /* Is the vPMC's value to be had without asking perf? */
@@ -198,71 +209,103 @@ static bool vpmu_is_readable(const struct kvm_pmc *pmc)
 	return !pmc->perf_event || (vpmu_ppmc(pmc) >= 0 && !vpmu_is_precise(pmc));
 }
 
-bool kvm_vpmu_allows_fastpath(struct kvm_vcpu *vcpu, u32 msr, u64 data)
+/* Has user space left the guest's accesses to this MSR to KVM? */
+static bool vpmu_is_unfiltered(struct kvm_vcpu *vcpu, u32 msr, u32 access)
+{
+	return likely(!rcu_access_pointer(vcpu->kvm->arch.msr_filter)) ||
+	       kvm_msr_allowed(vcpu, msr, access);
+}
+
+/* Is the guest's write to an MSR valid, and does it neither sleep nor ask perf? */
+static bool vpmu_allows_wrmsr(struct kvm_vcpu *vcpu, u32 msr, u64 data)
 {
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
 	struct kvm_pmc *pmc;
 
-	if (!kvm_vpmu_on(vcpu) || !kvm_pmu_is_valid_msr(vcpu, msr))
-		return false;
 	switch (msr) {
 	case MSR_CORE_PERF_GLOBAL_CTRL:
-		return kvm_valid_perf_global_ctrl(pmu, data);
+		return kvm_pmu_has_perf_global_ctrl(pmu) &&
+		       kvm_valid_perf_global_ctrl(pmu, data);
 	case MSR_CORE_PERF_GLOBAL_OVF_CTRL:
-		return true;
+		return kvm_pmu_has_perf_global_ctrl(pmu);
 	case MSR_CORE_PERF_FIXED_CTR_CTRL:
-		return !(data & pmu->fixed_ctr_ctrl_rsvd) &&
+		return kvm_pmu_has_perf_global_ctrl(pmu) &&
+		       !(data & pmu->fixed_ctr_ctrl_rsvd) &&
 		       !(pmu->global_ctrl >> KVM_FIXED_PMC_BASE_IDX);
 	}
 	pmc = get_gp_pmc(pmu, msr, MSR_P6_EVNTSEL0);
 	if (pmc)
 		return !(data & pmu->reserved_bits) && kvm_vpmu_can_wait(pmc);
-	pmc = vpmu_counter(pmu, msr);
+	pmc = vpmu_counter(vcpu, msr);
 	return pmc && kvm_vpmu_can_wait(pmc) && vpmu_is_readable(pmc);
 }
 
-/* Can the guest's read of an MSR be executed with interrupts disabled? */
+bool kvm_vpmu_fastpath_wrmsr(struct kvm_vcpu *vcpu, u32 msr, u64 data)
+{
+	struct msr_data info = { .index = msr, .data = data };
+
+	return kvm_vpmu_on(vcpu) && vpmu_allows_wrmsr(vcpu, msr, data) &&
+	       vpmu_is_unfiltered(vcpu, msr, KVM_MSR_FILTER_WRITE) &&
+	       !kvm_pmu_set_msr(vcpu, &info);
+}
+
+/* The same for a read. */
 static bool vpmu_allows_rdmsr(struct kvm_vcpu *vcpu, u32 msr)
 {
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	struct kvm_pmc *pmc = vpmu_counter(pmu, msr);
+	struct kvm_pmc *pmc;
 
-	if (pmc)
-		return vpmu_is_readable(pmc);
-	return get_gp_pmc(pmu, msr, MSR_P6_EVNTSEL0) ||
-	       ((msr == MSR_CORE_PERF_GLOBAL_CTRL ||
-		 msr == MSR_CORE_PERF_GLOBAL_STATUS ||
-		 msr == MSR_CORE_PERF_FIXED_CTR_CTRL) &&
-		kvm_pmu_is_valid_msr(vcpu, msr));
+	switch (msr) {
+	case MSR_CORE_PERF_GLOBAL_CTRL:
+	case MSR_CORE_PERF_GLOBAL_STATUS:
+	case MSR_CORE_PERF_FIXED_CTR_CTRL:
+		return kvm_pmu_has_perf_global_ctrl(pmu);
+	}
+	if (get_gp_pmc(pmu, msr, MSR_P6_EVNTSEL0))
+		return true;
+	pmc = vpmu_counter(vcpu, msr);
+	return pmc && vpmu_is_readable(pmc);
 }
 
-/* Can the guest's RDPMC be executed with interrupts disabled? */
-static bool vpmu_allows_rdpmc(struct kvm_vcpu *vcpu)
+static bool vpmu_rdmsr(struct kvm_vcpu *vcpu, u64 *data)
 {
+	struct msr_data info = { .index = kvm_rcx_read(vcpu) };
+
+	if (!vpmu_allows_rdmsr(vcpu, info.index) ||
+	    !vpmu_is_unfiltered(vcpu, info.index, KVM_MSR_FILTER_READ) ||
+	    kvm_pmu_get_msr(vcpu, &info))
+		return false;
+	trace_kvm_msr_read(info.index, info.data);
+	*data = info.data;
+	return true;
+}
+
+static bool vpmu_rdpmc(struct kvm_vcpu *vcpu, u64 *data)
+{
+	const u32 ecx = kvm_rcx_read(vcpu);
 	struct kvm_pmc *pmc;
 	u64 mask = ~0ULL;
 
 	if (!vcpu_to_pmu(vcpu)->version)
 		return false;
-	pmc = static_call(kvm_x86_pmu_rdpmc_ecx_to_pmc)(vcpu, kvm_rcx_read(vcpu),
-							&mask);
-	return pmc && vpmu_is_readable(pmc);
+	pmc = static_call(kvm_x86_pmu_rdpmc_ecx_to_pmc)(vcpu, ecx, &mask);
+	return pmc && vpmu_is_readable(pmc) && !kvm_pmu_rdpmc(vcpu, ecx, data);
 }
 
 fastpath_t kvm_vpmu_fastpath_read(struct kvm_vcpu *vcpu, bool rdpmc)
 {
 	fastpath_t ret = EXIT_FASTPATH_NONE;
-	int r;
+	u64 data;
 
 	if (!kvm_vpmu_on(vcpu))
 		return ret;
-	/* The guest's memory and the filter of MSRs may be looked at. */
+	/* For the filters of MSRs and of events, and the guest's memory */
 	kvm_vcpu_srcu_read_lock(vcpu);
-	if (rdpmc ? vpmu_allows_rdpmc(vcpu) :
-		    vpmu_allows_rdmsr(vcpu, kvm_rcx_read(vcpu))) {
-		r = rdpmc ? kvm_emulate_rdpmc(vcpu) : kvm_emulate_rdmsr(vcpu);
-		ret = r ? EXIT_FASTPATH_REENTER_GUEST :
-			  EXIT_FASTPATH_EXIT_USERSPACE;
+	if (rdpmc ? vpmu_rdpmc(vcpu, &data) : vpmu_rdmsr(vcpu, &data)) {
+		kvm_rax_write(vcpu, (u32)data);
+		kvm_rdx_write(vcpu, data >> 32);
+		ret = kvm_skip_emulated_instruction(vcpu) ?
+		      EXIT_FASTPATH_REENTER_GUEST : EXIT_FASTPATH_EXIT_USERSPACE;
 	}
 	kvm_vcpu_srcu_read_unlock(vcpu);
 	return ret;

@@ -10,8 +10,15 @@
 
 #include <linux/kvm_host.h>
 #include "x86.h"
+#include "cpuid.h"
 #include "pmu.h"
 #include "vpmu.h"
+
+/*
+ * Of IA32_PERF_CAPABILITIES; SDM volume 3, "Full-Width Writes to Performance
+ * Counter Registers"
+ */
+#define VPMU_CAP_FULL_WIDTH	BIT_ULL(13)
 
 #define vcpu_to_vpmu(vcpu)	(&vcpu_to_pmu(vcpu)->handover)
 #define pmc_to_vpmu(pmc)	(&pmc_to_pmu(pmc)->handover)

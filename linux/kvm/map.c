@@ -129,6 +129,9 @@ void kvm_vpmu_reset(struct kvm_vcpu *vcpu)
 	vpmu->plain = 0;
 	vpmu->dropped = 0;
 	vpmu->pebs = (struct kvm_vpmu_pebs) { 0 };
+	vpmu->full_width = guest_cpuid_has(vcpu, X86_FEATURE_PDCM) &&
+			   (vcpu->arch.perf_capabilities &
+			    VPMU_CAP_FULL_WIDTH);
 	memset(vpmu->index, -1, sizeof(vpmu->index));
 }
 

@@ -76,6 +76,8 @@ struct kvm_vpmu_pebs {
  * @unscheduled: those of @run for which perf has no counter at present
  * @unscheduled_since: time up to which @unscheduled was added to the
  *	statistics, ns
+ * @reenters: interrupts have been disabled since the last VM entry, and it was
+ *	set up for what @run still is
  * @forced_exits: how often in a row the guest was made to exit at once because
  *	those of @run could not count
  * @bound: vPMCs whose pPMC was set to count another event than perf has chosen
@@ -86,6 +88,7 @@ struct kvm_vpmu_pebs {
  * @dropped: vPMCs that have overflowed without a record and were not reloaded
  *	yet; an NMI may set these bits
  * @pebs: the records of the others
+ * @full_width: the guest may access counters as MSR_IA32_PMC0 and so on
  * @index: pPMC that the event of a vPMC had when the guest last ran, or -1
  * @retry_at: time before which perf is not asked again to schedule
  *	@unscheduled, or to let @plain make records, jiffies
@@ -102,11 +105,13 @@ struct kvm_vpmu_vcpu {
 	u64 run;
 	u64 unscheduled;
 	u64 unscheduled_since;
+	bool reenters;
 	unsigned int forced_exits;
 	u64 bound;
 	u64 plain;
 	unsigned long dropped;
 	struct kvm_vpmu_pebs pebs;
+	bool full_width;
 	s8 index[VPMU_NR];
 	unsigned long retry_at;
 	unsigned long release_at;

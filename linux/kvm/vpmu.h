@@ -134,22 +134,34 @@ void kvm_vpmu_pmi(struct kvm_vcpu *vcpu);
 u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed);
 
 /**
- * kvm_vpmu_allows_fastpath - may the guest's write to an MSR be executed with
- *	interrupts disabled?
+ * kvm_vpmu_fastpath_wrmsr - the guest exits for WRMSR
  *
- * Called in the vCPU's thread.  Returns: true if the write is valid, is one to
- * the PMU of a VM with hand-over, and neither sleeps nor asks perf.
+ * Called in the vCPU's thread with kvm->srcu held for reading and interrupts
+ * disabled.  Returns: whether the write was executed.  If not, nothing was done:
+ * the VM has not enabled hand-over, the MSR is none of the PMU's, the write is
+ * not valid, user space has filtered it, it has to wait, or perf has to be asked.
  */
-bool kvm_vpmu_allows_fastpath(struct kvm_vcpu *vcpu, u32 msr, u64 data);
+bool kvm_vpmu_fastpath_wrmsr(struct kvm_vcpu *vcpu, u32 msr, u64 data);
 
 /**
  * kvm_vpmu_fastpath_read - the guest exits for RDMSR, or for RDPMC
  *
  * Called in the vCPU's thread with interrupts disabled.  Returns: what the exit
- * handler has to do; EXIT_FASTPATH_NONE, with nothing done, if the VM has not
- * enabled hand-over, another MSR than the PMU's is read, or perf has to be asked.
+ * handler has to return; EXIT_FASTPATH_NONE, with nothing done, for the reasons
+ * that kvm_vpmu_fastpath_wrmsr() has.
  */
 fastpath_t kvm_vpmu_fastpath_read(struct kvm_vcpu *vcpu, bool rdpmc);
+
+/**
+ * kvm_vpmu_start_entering - the vCPU's thread is about to enter the guest, and
+ *	then to enter it again after exits that it handles in the fast path
+ *
+ * Interrupts may be enabled, so perf may have changed anything.
+ */
+static inline void kvm_vpmu_start_entering(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.pmu.handover.reenters = false;
+}
 
 /**
  * kvm_vpmu_enter - prepare the counters for a VM entry that is about to happen
@@ -162,7 +174,12 @@ fastpath_t kvm_vpmu_fastpath_read(struct kvm_vcpu *vcpu, bool rdpmc);
  * makes the guest exit at once, so that KVM_REQ_PMU is handled.  SDM volume 3,
  * "Architectural Performance Monitoring Version 2".
  *
- * Returns: the answer of perf_guest_get_msrs(); the first is GLOBAL_CTRL.
+ * After an exit that was handled in the fast path all of this would find what it
+ * found before.  Interrupts were disabled, and an NMI in which perf has stopped an
+ * event of the guest's has also made KVM_REQ_PMU, which ends the fast path.
+ *
+ * Returns: the answer of perf_guest_get_msrs(), of which the first is GLOBAL_CTRL,
+ * or NULL if the MSRs are to be as at the last VM entry.
  */
 struct perf_guest_switch_msr *kvm_vpmu_enter(struct kvm_vcpu *vcpu, int *nr);
 
