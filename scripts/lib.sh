@@ -108,6 +108,7 @@ kvm_programs() {
         "$top/tests/kvm/handover-events.c" "$top/tests/kvm/handover-figures.c" \
         "$top/tests/kvm/handover-fault.c" "$top/tests/kvm/handover-fixed.c" \
         "$top/tests/kvm/handover-guest.c" "$top/tests/kvm/handover-host.c" \
+        "$top/tests/kvm/handover-paging.c" \
         "$top/tests/kvm/handover-pebs.c" "$top/tests/kvm/handover-race.c" \
         "$top/tests/kvm/handover-reserve.c" "$top/tests/kvm/handover-switch.c" \
         "$top/tests/kvm/handover-together.c" "$top/tests/kvm/vm.c" \

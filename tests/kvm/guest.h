@@ -21,6 +21,9 @@
 #define GUEST_DS            0xa000
 #define GUEST_RECORDS       0xb000
 #define GUEST_TABLE         0x10000
+/* Page directory and page table, see vm_enable_paging() */
+#define GUEST_DIRECTORY     0x3fe000
+#define GUEST_PAGES         0x3ff000
 #define GUEST_PORT          0xf0
 
 #define SEG_CODE0           0x08
@@ -39,6 +42,10 @@
 #define OP_RDPMC            3
 #define OP_STORE            4
 #define OP_USER             5
+
+/* The entry of a page of the guest's memory, and what makes it a mapped one */
+#define PAGE_ENTRY(address) (GUEST_PAGES + ((address) >> 12) * 4)
+#define PAGE_MAPPED         7
 
 #define APIC_LVTPC          0xfee00340
 #define APIC_SVR            0xfee000f0

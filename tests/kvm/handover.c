@@ -76,6 +76,8 @@ static const struct {
     { "a counter is lost in the middle of a loop", test_pebs_midway, true },
     { "a counter moves in the middle of a loop", test_pebs_moved, true },
     { "the guest spoils its records", test_pebs_hostile, true },
+    { "the guest maps its records to somewhere else", test_pebs_mapped_away,
+      true },
     { "a PMU is reset while the host takes counters", test_reset_race },
     { "a process that is killed leaves no counter behind", test_killed },
     { "a PMU of version 1", test_version_1 },

@@ -230,6 +230,7 @@ void test_pebs_at_once(void);
 void test_pebs_midway(void);
 void test_pebs_moved(void);
 void test_pebs_hostile(void);
+void test_pebs_mapped_away(void);
 
 /* --- handover-pebs.c: for the tests of records --- */
 

@@ -45,6 +45,11 @@ static uint32_t vm_code_address(const char *label)
     return label - guest_start + GUEST_CODE;
 }
 
+void vm_write32(VM *vm, unsigned address, uint32_t value)
+{
+    memcpy(vm->memory + address, &value, sizeof(value));
+}
+
 void vm_write64(VM *vm, unsigned address, uint64_t value)
 {
     memcpy(vm->memory + address, &value, sizeof(value));
@@ -184,6 +189,24 @@ static void vm_set_sregs(VM *vm)
     sregs.idt.base = GUEST_IDT;
     sregs.idt.limit = 0x7ff;
     sregs.cr0 |= 1;
+    vm_must(ioctl(vm->vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
+}
+
+/* SDM volume 3, "32-Bit Paging"; the local APIC is in a page of 4 MiB. */
+void vm_enable_paging(VM *vm)
+{
+    const uint32_t apic = APIC_SVR & ~0x3fffffu;
+    struct kvm_sregs sregs;
+
+    for (unsigned page = 0; page < GUEST_MEMORY; page += 0x1000) {
+        vm_write32(vm, PAGE_ENTRY(page), page | PAGE_MAPPED);
+    }
+    vm_write32(vm, GUEST_DIRECTORY, GUEST_PAGES | PAGE_MAPPED);
+    vm_write32(vm, GUEST_DIRECTORY + (apic >> 22) * 4, apic | 0x80 | PAGE_MAPPED);
+    vm_must(ioctl(vm->vcpu, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
+    sregs.cr3 = GUEST_DIRECTORY;
+    sregs.cr4 |= 0x10;
+    sregs.cr0 |= 0x80000000;
     vm_must(ioctl(vm->vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
 }
 

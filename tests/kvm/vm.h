@@ -43,6 +43,8 @@ void vm_create(VM *vm, const struct kvm_vpmu_handover *args);
 void vm_create_idle(VM *vm, const struct kvm_vpmu_handover *args);
 /* Set CPUID as it is; if the vCPU has not run, this resets its PMU. */
 void vm_set_cpuid(VM *vm);
+/* Turn paging on, with each page mapped to itself. */
+void vm_enable_paging(VM *vm);
 void vm_destroy(VM *vm);
 
 /* Change the reservation; returns 0 or the error of KVM_ENABLE_CAP. */
@@ -74,6 +76,7 @@ bool vm_has_nmi(VM *vm);
 void vm_set_msr(VM *vm, uint32_t reg, uint64_t value);
 
 uint32_t vm_read32(VM *vm, unsigned address);
+void vm_write32(VM *vm, unsigned address, uint32_t value);
 void vm_write64(VM *vm, unsigned address, uint64_t value);
 
 /* Read the map, or a statistic by its name in query-stats. */
