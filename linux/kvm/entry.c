@@ -126,14 +126,15 @@ struct perf_guest_switch_msr *kvm_vpmu_enter(struct kvm_vcpu *vcpu, int *nr)
 EXPORT_SYMBOL_GPL(kvm_vpmu_enter);
 
 /*
- * GLOBAL_CTRL enables a vPMC that can count without KVM_REQ_PMU: let the pPMC
- * count what was written meanwhile.  Returns: false if KVM_REQ_PMU is needed.
+ * A vPMC is enabled, or was: let the pPMC count what was written meanwhile.
+ * Returns: false if KVM_REQ_PMU is needed.
  */
 static bool vpmu_resume_at_once(struct kvm_pmc *pmc)
 {
 	unsigned long *waiting = pmc_to_pmu(pmc)->reprogram_pmi;
 
-	if (!(pmc_to_vpmu(pmc)->ready & BIT_ULL(pmc->idx)))
+	if (!(pmc_to_vpmu(pmc)->ready & BIT_ULL(pmc->idx)) ||
+	    pmc->emulated_counter)
 		return false;
 	if (likely(!test_bit(pmc->idx, waiting)))
 		return true;
@@ -143,8 +144,11 @@ static bool vpmu_resume_at_once(struct kvm_pmc *pmc)
 	return true;
 }
 
-/* The vPMCs of @changed that are enabled now, if all of them can be at once. */
-static bool vpmu_enable_at_once(struct kvm_vcpu *vcpu, u64 changed, u64 *enabled)
+/*
+ * Does @changed need no KVM_REQ_PMU?
+ * @enabled: set to those of them that are enabled now
+ */
+static bool vpmu_switch_at_once(struct kvm_vcpu *vcpu, u64 changed, u64 *enabled)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
@@ -153,8 +157,6 @@ static bool vpmu_enable_at_once(struct kvm_vcpu *vcpu, u64 changed, u64 *enabled
 	int i;
 
 	*enabled = 0;
-	if (vpmu->run & changed & ~pmu->global_ctrl & ~vpmu->ready)
-		return false;
 	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&todo) {
 		if (!pmc_speculative_in_use(pmc))
 			continue;
@@ -162,10 +164,10 @@ static bool vpmu_enable_at_once(struct kvm_vcpu *vcpu, u64 changed, u64 *enabled
 			return false;
 		*enabled |= BIT_ULL(i);
 	}
-	return true;
+	return !(vpmu->run & changed & ~*enabled & ~vpmu->ready);
 }
 
-u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
+u64 kvm_vpmu_reprogram(struct kvm_vcpu *vcpu, u64 changed)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 	VPMUCounterMask enabled;
@@ -173,10 +175,11 @@ u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
 	u64 bits, left = changed;
 
 	/* Interrupts may be disabled, so there is no waiting for the lock. */
-	if (!kvm_vpmu_on(vcpu) || kvm_test_request(KVM_REQ_PMU, vcpu) ||
-	    !mutex_trylock(&vpmu->lock))
+	if (!kvm_vpmu_on(vcpu) ||
+	    !kvm_pmu_has_perf_global_ctrl(vcpu_to_pmu(vcpu)) ||
+	    kvm_test_request(KVM_REQ_PMU, vcpu) || !mutex_trylock(&vpmu->lock))
 		return changed;
-	if (vpmu_enable_at_once(vcpu, changed, &bits)) {
+	if (vpmu_switch_at_once(vcpu, changed, &bits)) {
 		enabled = vpmu->map.enabled & ~vpmu_mask_from_reg(changed);
 		handover_enable(&vpmu->map, enabled | vpmu_mask_from_reg(bits),
 				ktime_get_ns(), &change);
@@ -191,6 +194,7 @@ u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed)
 	mutex_unlock(&vpmu->lock);
 	return left;
 }
+EXPORT_SYMBOL_GPL(kvm_vpmu_reprogram);
 
 /* The vPMC whose counter the MSR is, or NULL. */
 static struct kvm_pmc *vpmu_counter(struct kvm_vcpu *vcpu, u32 msr)
@@ -230,12 +234,10 @@ static bool vpmu_allows_wrmsr(struct kvm_vcpu *vcpu, u32 msr, u64 data)
 		return kvm_pmu_has_perf_global_ctrl(pmu);
 	case MSR_CORE_PERF_FIXED_CTR_CTRL:
 		return kvm_pmu_has_perf_global_ctrl(pmu) &&
-		       !(data & pmu->fixed_ctr_ctrl_rsvd) &&
-		       !(pmu->global_ctrl >> KVM_FIXED_PMC_BASE_IDX);
+		       !(data & pmu->fixed_ctr_ctrl_rsvd);
 	}
-	pmc = get_gp_pmc(pmu, msr, MSR_P6_EVNTSEL0);
-	if (pmc)
-		return !(data & pmu->reserved_bits) && kvm_vpmu_can_wait(pmc);
+	if (get_gp_pmc(pmu, msr, MSR_P6_EVNTSEL0))
+		return !(data & pmu->reserved_bits);
 	pmc = vpmu_counter(vcpu, msr);
 	return pmc && kvm_vpmu_can_wait(pmc) && vpmu_is_readable(pmc);
 }

@@ -67,9 +67,9 @@ struct kvm_vpmu_pebs {
  * @spilled: fixed pPMCs that perf did not have for the vPMC of that number, and
  *	gave a general-purpose one instead.  In @map they are reserved, so that
  *	it counts that one
- * @ready: vPMCs that GLOBAL_CTRL can enable and disable without KVM_REQ_PMU.
- *	They may have an event; what was written to them since the last
- *	KVM_REQ_PMU is loaded when GLOBAL_CTRL enables them
+ * @ready: vPMCs that can be enabled and disabled without KVM_REQ_PMU.  They may
+ *	have an event; what was written to them since the last KVM_REQ_PMU is
+ *	loaded when they are enabled
  * @events: vPMCs that have an event, as bits of GLOBAL_CTRL.  This field and
  *	all below belong to the vCPU's thread
  * @run: vPMCs that are enabled and may have an event

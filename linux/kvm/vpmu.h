@@ -124,14 +124,14 @@ void kvm_vpmu_pmi(struct kvm_vcpu *vcpu);
 /* --- entry.c: VM entries, and exits that are handled in the fast path --- */
 
 /**
- * kvm_vpmu_write_global_ctrl - the guest's GLOBAL_CTRL was written
- * @changed: the bits that it has changed
+ * kvm_vpmu_reprogram - vPMCs were enabled, disabled or set to other events
+ * @changed: these vPMCs, as bits of GLOBAL_CTRL
  *
  * Called with vcpu->mutex held; interrupts may be disabled.  Returns: those of
  * @changed for which KVM_REQ_PMU has to be made.  For the others the next VM
  * entry does the rest.
  */
-u64 kvm_vpmu_write_global_ctrl(struct kvm_vcpu *vcpu, u64 changed);
+u64 kvm_vpmu_reprogram(struct kvm_vcpu *vcpu, u64 changed);
 
 /**
  * kvm_vpmu_fastpath_wrmsr - the guest exits for WRMSR
