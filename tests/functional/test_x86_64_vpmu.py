@@ -17,6 +17,15 @@ from vpmu_test import VpmuTest
 ICOUNT = ('-icount', 'shift=3,sleep=off')
 
 
+# The faults that the model's bits of IA32_ARCH_CAPABILITIES rule out, the bits
+# that TCG has beyond those, and the faults that these rule out
+NO_FAULTS = 'meltdown', 'l1tf', 'mds', 'itlb_multihit', 'tsx_async_abort'
+MORE_BITS = ('sbdr-ssdp-no=on', 'fbsdp-no=on', 'psdp-no=on', 'pbrsb-no=on',
+             'gds-no=on', 'rfds-no=on')
+MORE_NO_FAULTS = ('mmio_stale_data', 'gather_data_sampling',
+                  'reg_file_data_sampling')
+
+
 class X86Vpmu(VpmuTest):
 
     def run_to_end(self, name, run, *args, extra='', timeout=120):
@@ -63,6 +72,24 @@ class X86Vpmu(VpmuTest):
                       guest.run('dmesg | grep "Performance Ev"'))
         self.assertIn('<not supported>',
                       guest.run('perf stat -e instructions loop 2>&1'))
+        self.check_faults(guest, *NO_FAULTS)
+
+    def fault(self, guest, name):
+        '''What Linux makes of a fault that processors have'''
+        return guest.run(f'cat /sys/devices/system/cpu/vulnerabilities/{name}')
+
+    def check_faults(self, guest, *names):
+        '''Linux knows that this processor does not have these faults'''
+        for name in names:
+            self.assertEqual(self.fault(guest, name), 'Not affected\n', name)
+
+    def test_faults(self):
+        '''Linux believes what TCG says of faults, and TCG says no more'''
+        _, guest = self.boot(features=MORE_BITS)
+        self.check_faults(guest, *NO_FAULTS, *MORE_NO_FAULTS)
+        self.assertEqual(self.fault(guest, 'spec_store_bypass'), 'Vulnerable\n')
+        self.assertRegex(self.fault(guest, 'spectre_v2'),
+                         'Retpolines;.*BHI: Retpoline')
 
     def test_counts_one_cpu(self):
         _, guest = self.boot()

@@ -28,6 +28,10 @@
 
 #define CR4_PCE         UINT64_C(0x100)
 
+#define MSR_ARCH_CAPABILITIES   0x10a
+/* RDCL_NO, SKIP_L1DFL_VMENTRY, MDS_NO, PSCHANGE_MC_NO, TAA_NO */
+#define ARCH_CAPABILITIES       0x169
+
 /* A register that neither the emulator nor KVM knows */
 #define MSR_UNKNOWN     0x3f3
 
@@ -395,6 +399,24 @@ static void test_unknown(uint32_t msr)
           msr);
 }
 
+/* It is not the PMU's, but there is no better place. */
+static void test_arch_capabilities(void)
+{
+    uint32_t r[4];
+
+    cpuid(7, r);
+    if (!(r[3] >> 29 & 1)) {
+        test_unknown(MSR_ARCH_CAPABILITIES);
+        return;
+    }
+    faults(MSR_ARCH_CAPABILITIES, rdmsr(MSR_ARCH_CAPABILITIES), "read-only");
+    /* With KVM it is what the host's kernel makes of it. */
+    if (!on_kvm) {
+        check(rdmsr(MSR_ARCH_CAPABILITIES), ARCH_CAPABILITIES,
+              "ARCH_CAPABILITIES: what the model has and TCG, too");
+    }
+}
+
 static void test_ds_area(void)
 {
     uint32_t r[4];
@@ -656,6 +678,7 @@ void main(void)
     test_counters();
     test_global();
     test_other();
+    test_arch_capabilities();
     test_pebs();
     test_rdpmc();
     test_init();
