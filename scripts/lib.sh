@@ -177,9 +177,51 @@ all_hooks() {
 # has_diff HOOK: a hook may also only add files of ours
 has_diff() { grep -q '^+++ b/' "$1"; }
 
+# hunks_add_up HOOK: each hunk is as long as its first line says.  The program
+# "patch" ignores what comes beyond that.
+hunks_add_up() {
+    awk '
+    function wrong(what) {
+        printf "%s:%d: the hunk %s than \"%s\" says.\n" \
+            "Correct the two lengths there, or make the change in build/ and " \
+            "let scripts/series write the hook (HACKING.md).\n", \
+            FILENAME, start, what, head
+        bad = 1
+        exit 1
+    }
+    function length_of(range, part) {
+        return split(range, part, ",") > 1 ? part[2] : 1
+    }
+    old > 0 || new > 0 {
+        kind = substr($0, 1, 1)
+        if (kind == "\\") { next }
+        if (kind != "+") { old-- }
+        if (kind != "-") { new-- }
+        if (kind !~ /[-+ ]/ && $0 != "") { wrong("is shorter") }
+        if (old < 0 || new < 0) { wrong("is longer") }
+        next
+    }
+    header {
+        header = 0
+        if ($0 !~ /^[+][+][+] /) { wrong("is longer") }
+        next
+    }
+    /^@@ / {
+        head = $1 " " $2 " " $3 " @@"
+        start = FNR
+        old = length_of($2)
+        new = length_of($3)
+        next
+    }
+    start && /^--- / { header = 1; next }
+    start && /^[-+ ]/ { wrong("is longer") }
+    END { if (!bad && (old > 0 || new > 0)) { wrong("is shorter") } }' "$1" >&2
+}
+
 # apply_hook FOLDER HOOK LOG: the hook must fit without any fuzz
 apply_hook() {
     has_diff "$2" || return 0
+    hunks_add_up "$2" || return 1
     patch -d "$1" -p1 --force --fuzz=0 --no-backup-if-mismatch -i "$2" \
           >>"$3" 2>&1 </dev/null ||
         { tail -n 20 "$3" | sed 's/^/    /' >&2; return 1; }
