@@ -104,6 +104,7 @@ kvm_programs() {
         -Wno-missing-field-initializers -Wno-sign-compare -static \
         -idirafter "$1/include" -pthread -o "$1/kvm-handover" \
         "$top/tests/kvm/handover.c" "$top/tests/kvm/handover-abi.c" \
+        "$top/tests/kvm/handover-calls.c" \
         "$top/tests/kvm/handover-check.c" "$top/tests/kvm/handover-counts.c" \
         "$top/tests/kvm/handover-events.c" "$top/tests/kvm/handover-figures.c" \
         "$top/tests/kvm/handover-fault.c" "$top/tests/kvm/handover-fixed.c" \

@@ -71,6 +71,7 @@ static const struct {
     { "a page for records of another counter comes late",
       test_late_page_slow, true },
     { "all that the host can do at once", test_all_at_once },
+    { "the reservation changes without a pause", test_calls },
     { "no record is lost meanwhile without being counted", test_pebs_at_once,
       true },
     { "a counter is lost in the middle of a loop", test_pebs_midway, true },

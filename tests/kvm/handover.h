@@ -225,6 +225,8 @@ void test_pebs_host(void);
 void test_late_page(void);
 void test_late_page_slow(void);
 
+void test_calls(void);
+
 void test_all_at_once(void);
 void test_pebs_at_once(void);
 void test_pebs_midway(void);
