@@ -26,12 +26,12 @@ static X86CPU *vpmu_first_cpu(void)
 
 /* query-vpmu */
 
-static VpmuEvent *vpmu_event_info(uint16_t code, const VPMUEvent *event)
+static VpmuEvent *vpmu_event_info(VPMUEventCode code, const VPMUEvent *event)
 {
     VpmuEvent *info = g_new0(VpmuEvent, 1);
 
-    info->select = code & 0xff;
-    info->umask = code >> 8;
+    info->select = vpmu_event_code_select(code);
+    info->umask = vpmu_event_code_umask(code);
     info->name = event ? g_strdup(event->name) : NULL;
     return info;
 }
@@ -78,8 +78,8 @@ static VpmuCounter *vpmu_counter_info(CPUX86State *env, unsigned v)
     const VPMUEvent *event;
     SoftPMUConfig config = vpmu_counter_config(env, v, &event);
     VpmuCounter *info = g_new0(VpmuCounter, 1);
-    uint16_t code = v >= VPMU_NR_GP ? vpmu_event_code(event) :
-                    env->msr_gp_evtsel[v] & VPMU_EVTSEL_CODE;
+    VPMUEventCode code = v >= VPMU_NR_GP ? vpmu_event_code(event) :
+                                           vpmu_gp_code(env, v);
     int p = h->phys[v];
 
     info->type = vpmu_type_of(v);
@@ -141,7 +141,7 @@ static void vpmu_do_vcpu_info(CPUState *cs, run_on_cpu_data data)
         }
     }
     for (int i = VPMU_NR_UNSUPPORTED - 1; i >= 0; i--) {
-        uint16_t code = env->vpmu.unsupported[i];
+        VPMUEventCode code = vpmu_unsupported_code(&env->vpmu, i);
 
         if (code) {
             QAPI_LIST_PREPEND(info->unsupported_events, vpmu_event_info(
@@ -197,7 +197,7 @@ static void vpmu_software_info(VpmuInfo *info, X86CPU *first)
     vpmu_policy_info(info, config);
     for (unsigned i = 0; i < vpmu_nr_events; i++) {
         const VPMUEvent *event = &vpmu_events[i];
-        uint16_t code = vpmu_event_code(event);
+        VPMUEventCode code = vpmu_event_code(event);
 
         if (event->add &&
             vpmu_event_find(code, vpmu_model(&first->env)) == event) {
@@ -276,10 +276,15 @@ VpmuInfo *qmp_query_vpmu(Error **errp)
 
 /* vpmu-reserve-host-counters */
 
-static bool vpmu_parse_fixed(const uint8List *fixed, VPMUCounterMask *mask,
-                             Error **errp)
+static bool vpmu_parse_fixed(const X86CPU *cpu, const uint8List *fixed,
+                             VPMUCounterMask *mask, Error **errp)
 {
     for (*mask = 0; fixed; fixed = fixed->next) {
+        if (cpu->vpmu.software && !cpu->vpmu.nr_fixed) {
+            error_setg(errp, "this PMU has no fixed counters: leave out "
+                       "fixed");
+            return false;
+        }
         if (fixed->value >= VPMU_NR_FIXED) {
             error_setg(errp, "there is no fixed counter %u: use 0 to %u",
                        fixed->value, VPMU_NR_FIXED - 1);
@@ -340,7 +345,7 @@ VpmuReservation *qmp_vpmu_reserve_host_counters(uint8_t gp, bool has_fixed,
     VPMUReservation before;
     VPMUCounterMask mask;
 
-    if (!r || !vpmu_parse_fixed(fixed, &mask, errp)) {
+    if (!r || !vpmu_parse_fixed(first, fixed, &mask, errp)) {
         return NULL;
     }
     if (gp > first->vpmu.total_gp) {
@@ -401,11 +406,15 @@ static bool vpmu_check_host_counter(const VPMUReservation *r, X86CPU *first,
                                     Error **errp)
 {
     bool fixed = type == VPMU_COUNTER_TYPE_FIXED;
-    unsigned total = fixed ? VPMU_NR_FIXED : first->vpmu.total_gp;
+    unsigned total = fixed ? first->vpmu.nr_fixed : first->vpmu.total_gp;
 
     if (!first->vpmu.software) {
         error_setg(errp, "under KVM reserved counters are for the host's "
                    "perf: use that, for example perf stat -a");
+        return false;
+    }
+    if (!total) {
+        error_setg(errp, "this PMU has no fixed counters: use type gp");
         return false;
     }
     if (index >= total) {

@@ -140,8 +140,8 @@ static void test_none(void)
 {
     static const char *const cpus[] = {
         "max", "max,vendor=GenuineIntel", "qemu64", INTEL, INTEL ",pmu=off",
-        "qemu64,pmu=on", "EPYC,pmu=on", "max,pmu=on",
-        "EPYC,pmu-passthrough=auto", "max,pmu-passthrough=auto",
+        "EPYC-Genoa", "EPYC-Genoa,pmu=off", "Dhyana,pmu=on",
+        "Dhyana,pmu-passthrough=auto",
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(cpus); i++) {
@@ -166,12 +166,13 @@ static const BadModel bad_pmus[] = {
     BAD_ICX("'pmu-gp-counters': 4", "pmu-gp-counters needs a PMU: add pmu=on"),
     BAD_ICX("'pmu': false, 'pmu-version': 4",
             "pmu-version needs a PMU: add pmu=on"),
-    { "EPYC", "{ 'pmu': true, 'pmu-version': 4 }",
-      "pmu-version needs a CPU model with vendor GenuineIntel" },
-    { "EPYC", "{ 'pmu': true, 'pmu-gp-counters': 4 }",
-      "pmu-gp-counters needs a CPU model with vendor GenuineIntel" },
-    { "max", "{ 'pmu-version': 4 }",
-      "pmu-version needs a CPU model with vendor GenuineIntel" },
+    { "Dhyana", "{ 'pmu': true, 'pmu-version': 4 }",
+      "pmu-version needs a CPU model with vendor GenuineIntel or "
+      "AuthenticAMD" },
+    { "Dhyana", "{ 'pmu': true, 'pmu-gp-counters': 4 }",
+      "pmu-gp-counters needs a CPU model with vendor GenuineIntel or "
+      "AuthenticAMD" },
+    { "max", "{ 'pmu-version': 2 }", "pmu-version needs a PMU: add pmu=on" },
 };
 
 static const BadModel bad_passthroughs[] = {
@@ -195,8 +196,9 @@ static const BadModel bad_passthroughs[] = {
       "pmu-host-gp needs pmu-passthrough: add pmu-passthrough=on" },
     BAD_ICX("'pmu-passthrough': 'on', 'pmu-slice-ms': 0",
             "pmu-slice-ms=0 is out of range: use 1 or more"),
-    { "EPYC", "{ 'pmu-passthrough': 'auto', 'pmu-host-gp': 1 }",
-      "pmu-host-gp needs a CPU model with vendor GenuineIntel" },
+    { "Dhyana", "{ 'pmu-passthrough': 'auto', 'pmu-host-gp': 1 }",
+      "pmu-host-gp needs a CPU model with vendor GenuineIntel or "
+      "AuthenticAMD" },
     BAD_ICX("'pmu-passthrough': 'on', 'pmu-gp-counters': 4, 'pmu-host-gp': 5",
             "pmu-host-gp=5 is more than the 4 general-purpose counters that "
             "there are: use 0 to 4"),
@@ -224,11 +226,10 @@ static const BadModel bad_passthroughs[] = {
             "does not accept value 'up'"),
     BAD_ICX("'pmu-passthrough': 'on', 'pmu-visible': 'some'",
             "does not accept value 'some'"),
-    { "EPYC", "{ 'pmu-passthrough': 'on' }",
+    { "Dhyana", "{ 'pmu-passthrough': 'on' }",
       "pmu-passthrough=on is not available: under TCG it needs a CPU model "
-      "with vendor GenuineIntel, for example Icelake-Server-v6" },
-    { "max", "{ 'pmu': true, 'pmu-passthrough': 'on' }",
-      "pmu-passthrough=on is not available: under TCG it needs" },
+      "with vendor GenuineIntel or AuthenticAMD, for example "
+      "Icelake-Server-v6 or EPYC-Genoa" },
 };
 
 static void test_properties(void)
@@ -280,13 +281,13 @@ static void test_command_line(void)
           "pmu-passthrough=on contradicts pmu=off: remove one of them" },
         { "-accel tcg -cpu " INTEL ",pmu-passthrough=on,pmu-host-fixed=0:",
           false, "pmu-host-fixed=0:: " },
-        { "-accel tcg -cpu EPYC,pmu-passthrough=on", false,
+        { "-accel tcg -cpu Dhyana,pmu-passthrough=on", false,
           "pmu-passthrough=on is not available: under TCG it needs a CPU model "
           "with vendor GenuineIntel" },
-        { "-accel tcg -cpu EPYC,pmu-passthrough=auto", true,
+        { "-accel tcg -cpu Dhyana,pmu-passthrough=auto", true,
           "warning: pmu-passthrough=auto: the guest has no PMU: under TCG it "
           "needs a CPU model with vendor GenuineIntel" },
-        { "-accel tcg -cpu EPYC,pmu=on", true,
+        { "-accel tcg -cpu Dhyana,pmu=on", true,
           "warning: pmu=on has no effect: the software PMU needs a CPU model "
           "with vendor GenuineIntel" },
         { "-accel qtest -cpu qemu64,pmu-passthrough=on", false,

@@ -610,7 +610,7 @@ static void test_errors_machine(void)
         { "-accel tcg -machine pc -cpu " INTEL, "the guest has no PMU" },
         { "-accel tcg -machine pc -cpu " INTEL ",pmu=off",
           "the guest has no PMU" },
-        { "-accel tcg -machine pc -cpu EPYC,pmu-passthrough=auto",
+        { "-accel tcg -machine pc -cpu Dhyana,pmu-passthrough=auto",
           "GenuineIntel" },
         { "-accel tcg -machine pc -cpu " INTEL ",pmu=on",
           "start with pmu-passthrough=on in -cpu" },

@@ -65,11 +65,11 @@ static const BadModel bad_models[] = {
     BAD_ICX("'pebs-baseline': 'on'",
             "pebs-baseline needs a PMU: add pmu=on or remove pebs-baseline"),
     { "EPYC", "{ 'pmu': true, 'pebs': 'on' }",
-      "pebs needs a CPU model with vendor GenuineIntel" },
-    { "max", "{ 'pebs-fmt': 4 }",
+      "pebs=on needs a CPU model with vendor GenuineIntel" },
+    { "max", "{ 'pmu': true, 'pebs-fmt': 4 }",
       "pebs-fmt needs a CPU model with vendor GenuineIntel" },
     { "EPYC", "{ 'pmu-passthrough': 'auto', 'pebs-baseline': 'on' }",
-      "pebs-baseline needs a CPU model with vendor GenuineIntel" },
+      "pebs-baseline=on needs a CPU model with vendor GenuineIntel" },
 };
 
 static void test_properties(void)

@@ -13,9 +13,11 @@ typedef struct Insn {
     bool taken, load, store;
 } Insn;
 
+/* Bits 15:0 and, as bits 19:16, bits 35:32 of PERF_CTLx */
 static unsigned code_of(const VPMUEvent *event)
 {
-    return event->select | event->umask << 8;
+    return (event->select & 0xff) | event->umask << 8 |
+           (event->select & 0xf00) << 8;
 }
 
 static unsigned classes_of(const Insn *insn)
@@ -79,11 +81,43 @@ static bool branch_counts(const VPMUEvent *event, const Insn *insn)
     }
 }
 
+/* The same of an AMD processor; BKDGs and PPRs */
+static bool amd_counts(const VPMUEvent *event, const Insn *insn)
+{
+    switch (code_of(event)) {
+    case 0x0076: case 0x00c0: case 0x10120:
+        return true;
+    case 0x00c2:
+        return insn->kind != SOFTPMU_BR_NONE;
+    case 0x00c4:
+        return is_taken(insn);
+    case 0x00c6:
+        return insn->kind == SOFTPMU_BR_FAR;
+    case 0x00c8:
+        return insn->kind == SOFTPMU_BR_RET;
+    case 0x00d1:
+        return insn->kind == SOFTPMU_BR_COND;
+    case 0x0129:
+        return insn->load;
+    case 0x0229:
+        return insn->store;
+    case 0x00c3: case 0x077d: case 0x077e: case 0xff60: case 0x0964:
+    case 0x0429: case 0x002c: case 0x00cf:
+        return false;
+    default:
+        g_error("event 0x%05x is new: say here what it counts",
+                code_of(event));
+    }
+}
+
 /* Does an event count this instruction?  As the event lists describe it. */
 static bool event_counts(const VPMUEvent *event, const Insn *insn)
 {
     unsigned code = code_of(event);
 
+    if (event->models & VPMU_MODEL_AMD) {
+        return amd_counts(event, insn);
+    }
     switch (code) {
     case 0x003c: case 0x00c0: case 0x01c0: case 0x0100: case 0x0300:
         return true;
@@ -138,6 +172,11 @@ static void test_encodings(void)
         g_assert_nonnull(a->name);
         g_assert_nonnull(a->description);
         g_assert_cmphex(a->models, !=, 0);
+        g_assert_cmphex(a->select, <=, a->models & VPMU_MODEL_AMD ? 0xfff :
+                                                                    0xff);
+        /* No event is both vendors'. */
+        g_assert_true(!(a->models & VPMU_MODEL_AMD) ||
+                      !(a->models & ~VPMU_MODEL_AMD));
         g_assert_cmpint(a->arch_bit, <, VPMU_NR_ARCH_EVENTS);
         /* CPUID announces the events that every model has. */
         g_assert_true((a->models == VPMU_MODEL_ALL) == (a->arch_bit >= 0));
@@ -160,15 +199,17 @@ static void test_find(void)
     for (unsigned m = 0; m <= 32; m++) {
         uint32_t model = m ? 1u << (m - 1) : 0;
 
-        for (unsigned code = 0; code <= 0xffff; code++) {
+        /* As many codes as the bits that select an event have */
+        for (unsigned code = 0; code <= 0xfffff; code++) {
             const VPMUEvent *want = NULL;
 
             for (unsigned i = 0; i < vpmu_nr_events; i++) {
                 const VPMUEvent *event = &vpmu_events[i];
 
                 if (code_of(event) == code &&
-                    (event->models == VPMU_MODEL_ALL ||
-                     (event->models & model))) {
+                    ((event->models & model) ||
+                     (event->models == VPMU_MODEL_ALL &&
+                      !(model & VPMU_MODEL_AMD)))) {
                     want = event;
                 }
             }
@@ -313,7 +354,7 @@ static void test_users(void)
     static const struct {
         uint32_t models;
         uint64_t cycles[3];
-        uint16_t ticks;
+        unsigned ticks;
     } users[] = {
         { 0, { 0x108000c0 }, 0 },
         { VPMU_MODEL_NHM, { 0x108000c0 }, 0x01c4 },
@@ -329,6 +370,12 @@ static void test_users(void)
         /* rr takes Snow Ridge for Ice Lake. */
         { VPMU_MODEL_TNT, { 0x3c }, 0x11c4 },
         { VPMU_MODEL_CMT, { 0x3c }, 0x7ec4 },
+        /* Without IBS Linux has no precise events of AMD. */
+        { VPMU_MODEL_ZEN1, { 0x76 }, 0xd1 },
+        { VPMU_MODEL_ZEN2, { 0x76 }, 0xd1 },
+        { VPMU_MODEL_ZEN3, { 0x76 }, 0xd1 },
+        { VPMU_MODEL_ZEN4, { 0x76 }, 0xd1 },
+        { VPMU_MODEL_ZEN5, { 0x76 }, 0xd1 },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(users); i++) {
@@ -350,6 +397,50 @@ static void test_users(void)
             g_assert_cmphex(config.sub, ==, 0);
         }
     }
+}
+
+/* What perf's names mean on AMD (arch/x86/events/amd/core.c) */
+static void test_amd(void)
+{
+    static const struct {
+        uint32_t models;
+        unsigned code;
+        const char *name;
+    } events[] = {
+        { VPMU_MODEL_AMD, 0x0076, "cycles" },
+        { VPMU_MODEL_AMD, 0x00c0, "instructions" },
+        { VPMU_MODEL_AMD, 0x00c2, "branches" },
+        { VPMU_MODEL_AMD, 0x00c3, "branch-misses" },
+        { VPMU_MODEL_K7 | VPMU_MODEL_K8 | VPMU_MODEL_F10 | VPMU_MODEL_F15,
+          0x077d, "cache-references" },
+        { VPMU_MODEL_K7 | VPMU_MODEL_K8 | VPMU_MODEL_F10 | VPMU_MODEL_F15,
+          0x077e, "cache-misses" },
+        { VPMU_MODEL_ZEN1 | VPMU_MODEL_ZEN2 | VPMU_MODEL_ZEN3 |
+          VPMU_MODEL_ZEN4 | VPMU_MODEL_ZEN5, 0xff60, "cache-references" },
+        { VPMU_MODEL_ZEN1 | VPMU_MODEL_ZEN2 | VPMU_MODEL_ZEN3 |
+          VPMU_MODEL_ZEN4 | VPMU_MODEL_ZEN5, 0x0964, "cache-misses" },
+        { VPMU_MODEL_ZEN4 | VPMU_MODEL_ZEN5, 0x10120, "ref-cycles" },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(events); i++) {
+        for (unsigned m = 0; m < 32; m++) {
+            uint32_t model = events[i].models & (1u << m);
+            const VPMUEvent *event;
+
+            if (model) {
+                event = vpmu_event_find(events[i].code, model);
+                g_assert_nonnull(event);
+                g_assert_cmpstr(event->name, ==, events[i].name);
+                g_assert_cmphex(vpmu_event_code(event), ==, events[i].code);
+            }
+        }
+    }
+    /* Intel's architectural events are not AMD's. */
+    for (unsigned m = 16; m <= 24; m++) {
+        g_assert_null(vpmu_event_find(0x003c, 1u << m));
+    }
+    g_assert_cmphex(vpmu_event_code_select(0x10120), ==, 0x120);
+    g_assert_cmphex(vpmu_event_code_umask(0x10120), ==, 1);
 }
 
 static void test_rings(void)
@@ -389,6 +480,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vpmu/events/modifiers", test_modifiers);
     g_test_add_func("/vpmu/events/supported", test_supported);
     g_test_add_func("/vpmu/events/users", test_users);
+    g_test_add_func("/vpmu/events/amd", test_amd);
     g_test_add_func("/vpmu/events/rings", test_rings);
     g_test_add_func("/vpmu/events/unknown", test_unknown);
     return g_test_run();

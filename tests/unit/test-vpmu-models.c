@@ -108,11 +108,59 @@ static void test_others(void)
     }
 }
 
+/* The AMD models of QEMU 10.0, and the ends of each range of models */
+static const struct {
+    const char *name;
+    unsigned family, model;
+    uint32_t events;
+    bool core, v2;
+} amd[] = {
+    { "athlon", 6, 2, VPMU_MODEL_K7, false, false },
+    { "max", 6, 6, VPMU_MODEL_K7, false, false },
+    { "older than K7", 5, 0, VPMU_MODEL_K7, false, false },
+    { "qemu64", 15, 107, VPMU_MODEL_K8, false, false },
+    { "Opteron_G1", 15, 6, VPMU_MODEL_K8, false, false },
+    { "phenom", 16, 2, VPMU_MODEL_F10, false, false },
+    { "family 14h", 20, 255, VPMU_MODEL_F10, false, false },
+    { "Opteron_G4", 21, 1, VPMU_MODEL_F15, true, false },
+    { "Opteron_G5", 21, 2, VPMU_MODEL_F15, true, false },
+    { "family 15h, last", 21, 255, VPMU_MODEL_F15, true, false },
+    { "family 16h", 22, 0, VPMU_MODEL_F10, false, false },
+    { "EPYC", 23, 1, VPMU_MODEL_ZEN1, true, false },
+    { "Zen, last", 23, 0x2f, VPMU_MODEL_ZEN1, true, false },
+    { "EPYC-Rome", 23, 0x31, VPMU_MODEL_ZEN2, true, false },
+    { "Zen 2, last", 24, 255, VPMU_MODEL_ZEN2, true, false },
+    { "EPYC-Milan", 25, 1, VPMU_MODEL_ZEN3, true, false },
+    { "Zen 3, last server", 25, 0xf, VPMU_MODEL_ZEN3, true, false },
+    { "EPYC-Genoa", 25, 17, VPMU_MODEL_ZEN4, true, true },
+    { "Zen 4, first ones last", 25, 0x1f, VPMU_MODEL_ZEN4, true, true },
+    { "Zen 3, desktop", 25, 0x21, VPMU_MODEL_ZEN3, true, false },
+    { "Zen 3, mobile, last", 25, 0x5f, VPMU_MODEL_ZEN3, true, false },
+    { "Zen 4, desktop", 25, 0x61, VPMU_MODEL_ZEN4, true, true },
+    { "Zen 4, dense server", 25, 0xa0, VPMU_MODEL_ZEN4, true, true },
+    { "Zen 5", 26, 0, VPMU_MODEL_ZEN5, true, true },
+    { "the highest number", 270, 255, VPMU_MODEL_ZEN5, true, true },
+};
+
+static void test_amd(void)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(amd); i++) {
+        const VPMUModelAMD *found =
+            vpmu_model_find_amd(signature(amd[i].family, amd[i].model));
+
+        g_test_message("%s", amd[i].name);
+        g_assert_cmphex(found->events, ==, amd[i].events);
+        g_assert_true(found->core == amd[i].core);
+        g_assert_true(found->v2 == amd[i].v2);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vpmu/models/qemu", test_qemu);
     g_test_add_func("/vpmu/models/pebs", test_pebs);
     g_test_add_func("/vpmu/models/others", test_others);
+    g_test_add_func("/vpmu/models/amd", test_amd);
     return g_test_run();
 }

@@ -166,9 +166,21 @@ try_failed:
  * void run(struct run *r): call a piece of code with the counters running
  *
  * The WRMSR that starts them is not counted.  rt.h says what is counted
- * besides the code.
+ * besides the code.  At @ctrl_places are the addresses of the register's
+ * number, which is another on AMD: reading it from memory would be a load.
  */
-        .global run, user_done
+        .macro to_global_ctrl
+778:    mov $MSR_GLOBAL_CTRL, %ecx
+        .pushsection .rodata
+        .quad 778b + 1
+        .popsection
+        .endm
+
+        .global run, user_done, ctrl_places
+        .pushsection .rodata
+        .balign 8
+ctrl_places:
+        .popsection
 run:
         push %rbx
         push %rbp
@@ -182,7 +194,7 @@ run:
         mov 12(%rbx), %edx
         mov 40(%rbx), %rsi      /* buffers */
         mov 32(%rbx), %rdi
-        mov $MSR_GLOBAL_CTRL, %ecx
+        to_global_ctrl
         cmpl $0, 24(%rbx)       /* user */
         jne 1f
 
@@ -194,7 +206,7 @@ run:
         call *%r12
         xor %eax, %eax
         xor %edx, %edx
-        mov $MSR_GLOBAL_CTRL, %ecx
+        to_global_ctrl
         wrmsr
         jmp 2f
 
@@ -217,7 +229,7 @@ user_exit:
 user_done:
         xor %eax, %eax
         xor %edx, %edx
-        mov $MSR_GLOBAL_CTRL, %ecx
+        to_global_ctrl
         wrmsr
         mov 40(%rsp), %rsp
 

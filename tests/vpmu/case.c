@@ -7,7 +7,8 @@
 
 bool case_runs_in(const struct test_case *c, bool user)
 {
-    if ((on_kvm && c->where & NOT_KVM) || (ring3_only && c->where & OTHER)) {
+    if ((on_kvm && c->where & NOT_KVM) || (on_amd && c->where & NOT_AMD) ||
+        (ring3_only && c->where & OTHER)) {
         return false;
     }
     return user ? c->where & USER : c->where & KERNEL && !ring3_only;

@@ -28,6 +28,8 @@
 #define LOST            0x1000
 /* pmi, pebs: the interrupt's handler goes on at R15, too */
 #define SKIP            0x80
+/* it needs an instruction that AMD does not have in 64-bit mode */
+#define NOT_AMD         0x2000
 /* pmi: the code runs in ring 3, and ring 0 is counted */
 #define OTHER           0x100
 /* pmi: it starts with interrupts off */

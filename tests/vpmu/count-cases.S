@@ -414,7 +414,7 @@ h_sysexit:
         want insn=301, far=100, cond=100, taken=99, kinsn=100, kfar=100
 
         /* So often that a hypervisor comes in between. */
-        case "SYSENTER", USER
+        case "SYSENTER", USER|NOT_AMD
         mov $10000, %ebx
         mov %rsp, %rcx
         lea 1f(%rip), %rdx

@@ -32,10 +32,12 @@ static const Counts run_user_kernel = {
  * only the first four are counted, the software PMU counts in its cheap way.
  */
 #define BIT(class) (1u << (class))
-static const struct {
+typedef struct Event {
     uint16_t code;
     uint16_t add, sub;
-} events[] = {
+} Event;
+
+static const Event intel_events[] = {
     { EV_INSNS, BIT(INSN) },
     { EV_CYCLES, BIT(INSN) },
     { EV_BRANCHES, BIT(BRANCH) },
@@ -53,6 +55,46 @@ static const struct {
     { EV_LOADS, BIT(LOAD) },
     { EV_STORES, BIT(STORE) },
 };
+
+/*
+ * The same of AMD processors, as the BKDGs and PPRs of the families from @first
+ * to @last define them; the interrupts of family 17h are those of Zen 2
+ */
+static const struct {
+    Event event;
+    unsigned first, last;
+} amd_events[] = {
+    { { AMD_INSNS, BIT(INSN) }, 0, -1 },
+    { { AMD_CYCLES, BIT(INSN) }, 0, -1 },
+    { { AMD_BRANCHES, BIT(BRANCH) }, 0, -1 },
+    { { AMD_INTERRUPTS, BIT(IRQ) }, 0x17, -1 },
+    { { AMD_K7_INTERRUPTS, BIT(IRQ) }, 0, 0x16 },
+    { { AMD_TAKEN, BIT(BRANCH) | BIT(TAKEN), BIT(COND) }, 0, -1 },
+    { { AMD_FAR, BIT(FAR) }, 0, -1 },
+    { { AMD_RETURNS, BIT(RET) }, 0xf, -1 },
+    { { AMD_COND, BIT(COND) }, 0x17, -1 },
+    { { AMD_LOADS, BIT(LOAD) }, 0x15, -1 },
+    { { AMD_STORES, BIT(STORE) }, 0x15, -1 },
+};
+
+static Event events[ARRAY_SIZE(intel_events)];
+static unsigned nr_events;
+
+static void choose_events(void)
+{
+    if (!on_amd) {
+        memcpy(events, intel_events, sizeof(intel_events));
+        nr_events = ARRAY_SIZE(intel_events);
+        return;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(amd_events); i++) {
+        unsigned family = cpu_family();
+
+        if (family >= amd_events[i].first && family <= amd_events[i].last) {
+            events[nr_events++] = amd_events[i].event;
+        }
+    }
+}
 
 /* How often events[@event] happened when these classes were retired. */
 static uint64_t count_event(const Counts counts, unsigned event)
@@ -182,13 +224,15 @@ static void measure(struct cpu *cpu, const struct test_case *c, bool user,
 
     memset(cpu->buffer, 0, sizeof(cpu->buffer));
     for (unsigned i = 0; i < pmu_gp; i++) {
-        wrmsr(MSR_PMC0 + i, 0);
-        wrmsr(MSR_PERFEVTSEL0 + i, evtsel[i]);
+        wrmsr(msr_value(i), 0);
+        wrmsr(msr_select(i), evtsel[i]);
     }
-    for (unsigned j = 0; j < 3; j++) {
+    for (unsigned j = 0; j < pmu_fixed; j++) {
         wrmsr(MSR_FIXED_CTR0 + j, 0);
     }
-    wrmsr(MSR_FIXED_CTR_CTRL, fixed);
+    if (pmu_fixed) {
+        wrmsr(MSR_FIXED_CTR_CTRL, fixed);
+    }
     default_gates(cpu);
     if (c->before) {
         c->before(cpu);
@@ -197,10 +241,10 @@ static void measure(struct cpu *cpu, const struct test_case *c, bool user,
     *received = *times - before;
     after_case(cpu);
     for (unsigned i = 0; i < 8; i++) {
-        got[i] = i < pmu_gp ? rdmsr(MSR_PMC0 + i) : 0;
+        got[i] = i < pmu_gp ? rdmsr(msr_value(i)) : 0;
     }
     for (unsigned j = 0; j < 3; j++) {
-        got[8 + j] = rdmsr(MSR_FIXED_CTR0 + j);
+        got[8 + j] = j < pmu_fixed ? rdmsr(MSR_FIXED_CTR0 + j) : 0;
     }
 }
 
@@ -271,8 +315,8 @@ static unsigned try_events(struct cpu *cpu, const struct test_case *c,
 {
     unsigned bad = 0;
 
-    for (unsigned first = 0; first < ARRAY_SIZE(events); first += group()) {
-        unsigned n = MIN(group(), ARRAY_SIZE(events) - first);
+    for (unsigned first = 0; first < nr_events; first += group()) {
+        unsigned n = MIN(group(), nr_events - first);
         /* Those of fixed counters are only for print_errors(). */
         uint32_t evtsel[8 + 3] = {
             [8] = EVTSEL_USR | 0xf000, EVTSEL_OS | 0xf001,
@@ -301,10 +345,12 @@ static unsigned try_events(struct cpu *cpu, const struct test_case *c,
                 }
             }
         }
-        should[8] = want[1][INSN];
-        should[9] = want[0][INSN];
-        should[10] = want[0][INSN] + want[1][INSN];
-        if (!ring3_only) {
+        if (pmu_fixed) {
+            should[8] = want[1][INSN];
+            should[9] = want[0][INSN];
+            should[10] = want[0][INSN] + want[1][INSN];
+        }
+        if (pmu_fixed && !ring3_only) {
             should[9] -= last_wrmsr(evtsel[9]);
             should[10] -= last_wrmsr(evtsel[10]);
         }
@@ -398,7 +444,7 @@ static void ap_try_case(const struct test_case *c, bool user)
 
 void ap_main(struct cpu *cpu)
 {
-    wrmsr(MSR_GLOBAL_CTRL, 0);
+    wrmsr(msr_global_ctrl(), 0);
     init_syscall();
     while (!ap_go) {
         pause();
@@ -460,29 +506,31 @@ static void test_modifiers(void)
      * In ring 3: L N N L L, ten times, RET (a load), INT.  So 31 of 52
      * instructions load, in 11 runs, and those that do not are 11 runs too.
      */
-    static const struct {
+    const uint32_t loads = on_amd ? AMD_LOADS : EV_LOADS;
+    const uint32_t branches = on_amd ? AMD_BRANCHES : EV_BRANCHES;
+    const struct {
         const char *name;
         uint32_t evtsel;
         uint64_t want;
     } table[] = {
-        { "plain", EV_LOADS, 31 },
-        { "cmask=1", EV_LOADS | EVTSEL_CMASK(1), 31 },
-        { "cmask=2", EV_LOADS | EVTSEL_CMASK(2), 0 },
-        { "cmask=1,inv", EV_LOADS | EVTSEL_CMASK(1) | EVTSEL_INV, 21 },
-        { "cmask=2,inv", EV_LOADS | EVTSEL_CMASK(2) | EVTSEL_INV, 52 },
-        { "cmask=255,inv", EV_LOADS | EVTSEL_CMASK(255) | EVTSEL_INV, 52 },
-        { "inv alone", EV_LOADS | EVTSEL_INV, 31 },
-        { "edge", EV_LOADS | EVTSEL_EDGE | EVTSEL_CMASK(1), 11 },
-        { "edge without cmask", EV_LOADS | EVTSEL_EDGE, 11 },
-        { "edge,inv", EV_LOADS | EVTSEL_EDGE | EVTSEL_CMASK(1) | EVTSEL_INV,
+        { "plain", loads, 31 },
+        { "cmask=1", loads | EVTSEL_CMASK(1), 31 },
+        { "cmask=2", loads | EVTSEL_CMASK(2), 0 },
+        { "cmask=1,inv", loads | EVTSEL_CMASK(1) | EVTSEL_INV, 21 },
+        { "cmask=2,inv", loads | EVTSEL_CMASK(2) | EVTSEL_INV, 52 },
+        { "cmask=255,inv", loads | EVTSEL_CMASK(255) | EVTSEL_INV, 52 },
+        { "inv alone", loads | EVTSEL_INV, 31 },
+        { "edge", loads | EVTSEL_EDGE | EVTSEL_CMASK(1), 11 },
+        { "edge without cmask", loads | EVTSEL_EDGE, 11 },
+        { "edge,inv", loads | EVTSEL_EDGE | EVTSEL_CMASK(1) | EVTSEL_INV,
           11 },
-        { "edge,cmask=2", EV_LOADS | EVTSEL_EDGE | EVTSEL_CMASK(2), 0 },
+        { "edge,cmask=2", loads | EVTSEL_EDGE | EVTSEL_CMASK(2), 0 },
         { "instructions,edge", EV_INSNS | EVTSEL_EDGE | EVTSEL_CMASK(1), 1 },
         { "instructions,inv", EV_INSNS | EVTSEL_INV | EVTSEL_CMASK(1), 0 },
         { "instructions,cmask=2,inv",
           EV_INSNS | EVTSEL_INV | EVTSEL_CMASK(2), 52 },
-        { "branches,edge", EV_BRANCHES | EVTSEL_EDGE | EVTSEL_CMASK(1), 1 },
-        { "branches,inv", EV_BRANCHES | EVTSEL_INV | EVTSEL_CMASK(1), 50 },
+        { "branches,edge", branches | EVTSEL_EDGE | EVTSEL_CMASK(1), 1 },
+        { "branches,inv", branches | EVTSEL_INV | EVTSEL_CMASK(1), 50 },
         { "unknown event", 0xffff, 0 },
         { "unknown event,inv", 0xffff | EVTSEL_INV | EVTSEL_CMASK(1), 0 },
         { "reference cycles", 0x013c, 0 },
@@ -512,8 +560,8 @@ static void test_edge(void)
 {
     const struct test_case c = { .code = edge_code };
     const uint32_t evtsel[8] = {
-        EV_LOADS | EVTSEL_EN | EVTSEL_USR | EVTSEL_OS | EVTSEL_EDGE |
-        EVTSEL_CMASK(1),
+        (on_amd ? AMD_LOADS : EV_LOADS) | EVTSEL_EN | EVTSEL_USR | EVTSEL_OS |
+        EVTSEL_EDGE | EVTSEL_CMASK(1),
     };
     uint64_t got[8 + 3];
     uint32_t received;
@@ -524,19 +572,31 @@ static void test_edge(void)
     check(got[0], 2, "edge over INT n");
 }
 
+static bool has_loads(void)
+{
+    return !on_amd || cpu_family() >= 0x15;
+}
+
 void main(void)
 {
+    choose_events();
+    if (on_amd && pmu_version < 2) {
+        skip("all", "needs PerfMonV2");
+        return;
+    }
     if (pmu_gp < 2) {
         skip("all", "needs 2 counters");
         return;
     }
-    wrmsr(MSR_GLOBAL_CTRL, 0);
+    wrmsr(msr_global_ctrl(), 0);
     init_syscall();
     start_cpus();
     ap_go = true;
     for_each_case(test_case);
-    test_modifiers();
-    if (!ring3_only) {
+    if (has_loads()) {
+        test_modifiers();
+    }
+    if (has_loads() && !ring3_only) {
         test_edge();
     }
     if (nr_cpus > 1) {

@@ -14,7 +14,7 @@ unsigned nr_cpus = 1;
 unsigned pmu_version, pmu_gp, pmu_fixed, pmu_width;
 uint64_t pmu_counters;
 bool (*trap_hook)(struct frame *frame);
-bool ring3_only, on_kvm;
+bool ring3_only, on_kvm, on_amd;
 
 static volatile unsigned cpus_up; /* volatile: CPUs wait for each other */
 static uint8_t window[WINDOW_PAGES][4096] __attribute__((aligned(4096)));
@@ -266,10 +266,68 @@ void start_cpus(void)
     }
 }
 
+uint32_t msr_select(unsigned i)
+{
+    return !on_amd ? MSR_PERFEVTSEL0 + i :
+           pmu_gp > 4 || pmu_version > 1 ? MSR_AMD_CTL0 + 2 * i :
+                                           MSR_K7_CTL0 + i;
+}
+
+uint32_t msr_value(unsigned i)
+{
+    return !on_amd ? MSR_PMC0 + i :
+           pmu_gp > 4 || pmu_version > 1 ? MSR_AMD_CTR0 + 2 * i :
+                                           MSR_K7_CTR0 + i;
+}
+
+uint32_t msr_global_ctrl(void)
+{
+    return on_amd ? MSR_AMD_GLOBAL_CTL : MSR_GLOBAL_CTRL;
+}
+
+unsigned cpu_family(void)
+{
+    uint32_t r[4];
+    unsigned family;
+
+    cpuid(1, r);
+    family = r[0] >> 8 & 0xf;
+    return family < 0xf ? family : family + (r[0] >> 20 & 0xff);
+}
+
+/* CPUID leaves 0x80000001 and 0x80000022 */
+static void read_cpuid_amd(void)
+{
+    uint32_t r[4];
+
+    cpuid(0x80000001, r);
+    pmu_version = 1;
+    pmu_gp = r[2] & 1u << 23 ? 6 : 4;
+    pmu_width = 48;
+    cpuid(0x80000000, r);
+    if (r[0] >= 0x80000022) {
+        cpuid(0x80000022, r);
+        if (r[0] & 1) {
+            pmu_version = 2;
+            pmu_gp = r[1] & 0xf;
+        }
+    }
+    pmu_counters = (1u << pmu_gp) - 1;
+    for (unsigned i = 0; i < 3; i++) {
+        memcpy(ctrl_places[i], &(uint32_t){ MSR_AMD_GLOBAL_CTL }, 4);
+    }
+}
+
 static void read_cpuid(void)
 {
     uint32_t r[4];
 
+    cpuid(0, r);
+    on_amd = r[1] == 0x68747541; /* "Auth" */
+    if (on_amd) {
+        read_cpuid_amd();
+        return;
+    }
     cpuid(0xa, r);
     pmu_version = r[0] & 0xff;
     pmu_gp = (r[0] >> 8) & 0xff;

@@ -51,6 +51,19 @@
 #define EV_LOADS        0x81d0
 #define EV_STORES       0x82d0
 
+/* The same of AMD; conditional branches from Zen on, AMD_INTERRUPTS: Zen 2 */
+#define AMD_INSNS       0x00c0
+#define AMD_CYCLES      0x0076
+#define AMD_BRANCHES    0x00c2
+#define AMD_TAKEN       0x00c4
+#define AMD_FAR         0x00c6
+#define AMD_RETURNS     0x00c8
+#define AMD_COND        0x00d1
+#define AMD_INTERRUPTS  0x002c
+#define AMD_K7_INTERRUPTS 0x00cf
+#define AMD_LOADS       0x0129
+#define AMD_STORES      0x0229
+
 /* Pages that a test may map and unmap, see rt_window(). */
 #define WINDOW          0x40000000
 #define WINDOW_PAGES    8
@@ -94,6 +107,15 @@
 #define MSR_PEBS_LD_LAT         0x3f6
 #define MSR_PMC0                0x4c1
 #define MSR_DS_AREA             0x600
+/* AMD: of K7, of PerfCtrCore (two apart), of PerfMonV2 */
+#define MSR_K7_CTL0             0xc0010000
+#define MSR_K7_CTR0             0xc0010004
+#define MSR_AMD_CTL0            0xc0010200
+#define MSR_AMD_CTR0            0xc0010201
+#define MSR_AMD_STATUS          0xc0000300
+#define MSR_AMD_GLOBAL_CTL      0xc0000301
+#define MSR_AMD_STATUS_CLR      0xc0000302
+#define MSR_AMD_STATUS_SET      0xc0000303
 
 #define EVTSEL_USR      (1u << 16)
 #define EVTSEL_OS       (1u << 17)
@@ -161,6 +183,7 @@ struct cpu {
 
 /* boot.S */
 extern char ap_trampoline[], ap_trampoline_end[], stubs[], gdt[], user_done[];
+extern char *const ctrl_places[3];
 extern char insn_wrmsr[], insn_rdmsr[], insn_rdpmc[], try_failed[];
 extern uint64_t window_pt[];
 extern volatile uint32_t next_cpu; /* volatile: CPUs change it as they come */
@@ -182,7 +205,10 @@ extern bool ring3_only;
  */
 extern bool on_kvm;
 
-/* CPUID leaf 0xA */
+/* The processor is AMD's. */
+extern bool on_amd;
+
+/* CPUID leaf 0xA; on AMD version 1, with PerfMonV2 version 2 */
 extern unsigned pmu_version, pmu_gp, pmu_fixed, pmu_width;
 /* The bits of all counters in GLOBAL_CTRL. */
 extern uint64_t pmu_counters;
@@ -192,6 +218,15 @@ void main(void);
 void ap_main(struct cpu *cpu);
 /* Called by trap() for vectors that it does not know. */
 extern bool (*trap_hook)(struct frame *frame);
+
+/* CPUID leaf 1 */
+unsigned cpu_family(void);
+
+/* The registers of general-purpose counter @i: control and value */
+uint32_t msr_select(unsigned i);
+uint32_t msr_value(unsigned i);
+/* GLOBAL_CTRL; there is none on AMD without PerfMonV2. */
+uint32_t msr_global_ctrl(void);
 
 bool try_wrmsr(uint32_t msr, uint64_t value);
 bool try_rdmsr(uint32_t msr, uint64_t *value);

@@ -11,20 +11,27 @@
 #include "qapi/error.h"
 #include "system/kvm.h"
 #include "system/tcg.h"
+#include "config-amd.h"
 #include "events.h"
 #include "models.h"
 #include "properties.h"
 #include "provider.h"
 #include "regs.h"
 #include "reservation.h"
+#include "vpmc.h"
 
 #define VPMU_VERSION_MIN        2
 #define VPMU_VERSION_MAX        5
 #define VPMU_PEBS_FORMAT_MIN    1
 #define VPMU_PEBS_FORMAT_MAX    4
-/* The remedy if the CPU model has another vendor */
-#define VPMU_INTEL_MODEL        "a CPU model with vendor GenuineIntel, " \
-                                "for example Icelake-Server-v6"
+/* AMD: without and with PerfMonV2 */
+#define VPMU_AMD_VERSION_MIN    1
+#define VPMU_AMD_VERSION_MAX    2
+#define VPMU_AMD_NR_GP          6
+/* The remedy if the software PMU is not made for the CPU's vendor */
+#define VPMU_ANY_MODEL          "a CPU model with vendor GenuineIntel or " \
+                                "AuthenticAMD, for example " \
+                                "Icelake-Server-v6 or EPYC-Genoa"
 
 /* Requests */
 
@@ -39,14 +46,16 @@ static bool vpmu_wants_passthrough(const X86CPU *cpu)
  */
 static bool vpmu_wants_software(const X86CPU *cpu)
 {
-    return tcg_enabled() && IS_INTEL_CPU(&cpu->env) &&
+    return tcg_enabled() &&
+           (IS_INTEL_CPU(&cpu->env) || vpmu_is_amd(cpu)) &&
            ((cpu->enable_pmu && cpu->vpmu.pmu_set) ||
             vpmu_wants_passthrough(cpu));
 }
 
 static bool vpmu_wants_pebs(const X86CPU *cpu)
 {
-    return vpmu_wants_software(cpu) && cpu->vpmu.pebs != ON_OFF_AUTO_OFF;
+    return vpmu_wants_software(cpu) && !vpmu_is_amd(cpu) &&
+           cpu->vpmu.pebs != ON_OFF_AUTO_OFF;
 }
 
 static const VPMUModel *vpmu_model_of(const X86CPU *cpu)
@@ -148,10 +157,14 @@ uint64_t vpmu_supported_features(X86CPU *cpu, int word)
     if (cpu && !vpmu_wants_software(cpu)) {
         return 0;
     }
+    if (cpu && vpmu_is_amd(cpu)) {
+        return vpmu_amd_features(word);
+    }
     if (!cpu || vpmu_wants_pebs(cpu)) {
         capabilities |= vpmu_pebs_capabilities(cpu);
     }
-    return vpmu_features_of(capabilities, word);
+    return vpmu_features_of(capabilities, word) |
+           (cpu ? 0 : vpmu_amd_features(word));
 }
 
 /* Is there a PMU with counters that can be handed over? */
@@ -174,7 +187,7 @@ static bool vpmu_check_passthrough(X86CPU *cpu, Error **errp)
         return true;
     }
     if (tcg_enabled()) {
-        reason = "under TCG it needs " VPMU_INTEL_MODEL;
+        reason = "under TCG it needs " VPMU_ANY_MODEL;
     } else if (provider) {
         cpu->enable_pmu = true;
         mode = provider->mode(cpu, &reason);
@@ -260,8 +273,9 @@ static bool vpmu_check_needed(X86CPU *cpu, Error **errp)
                    "or remove %s", policy, policy);
         return false;
     }
-    if ((software || policy) && !IS_INTEL_CPU(&cpu->env)) {
-        error_setg(errp, "%s needs " VPMU_INTEL_MODEL, software ?: policy);
+    if ((software || policy) && !IS_INTEL_CPU(&cpu->env) &&
+        !vpmu_is_amd(cpu)) {
+        error_setg(errp, "%s needs " VPMU_ANY_MODEL, software ?: policy);
         return false;
     }
     if (software) {
@@ -272,18 +286,22 @@ static bool vpmu_check_needed(X86CPU *cpu, Error **errp)
     return true;
 }
 
-static bool vpmu_check_range(const VPMUConfig *vpmu, Error **errp)
+static bool vpmu_check_range(const X86CPU *cpu, Error **errp)
 {
-    if (vpmu->version &&
-        (vpmu->version < VPMU_VERSION_MIN ||
-         vpmu->version > VPMU_VERSION_MAX)) {
+    const VPMUConfig *vpmu = &cpu->vpmu;
+    bool amd = vpmu_is_amd(cpu);
+    unsigned min = amd ? VPMU_AMD_VERSION_MIN : VPMU_VERSION_MIN;
+    unsigned max = amd ? VPMU_AMD_VERSION_MAX : VPMU_VERSION_MAX;
+    unsigned nr_gp = amd ? VPMU_AMD_NR_GP : VPMU_NR_GP;
+
+    if (vpmu->version && (vpmu->version < min || vpmu->version > max)) {
         error_setg(errp, "pmu-version=%u is out of range: use %u to %u",
-                   vpmu->version, VPMU_VERSION_MIN, VPMU_VERSION_MAX);
+                   vpmu->version, min, max);
         return false;
     }
-    if (vpmu->nr_gp > VPMU_NR_GP) {
+    if (vpmu->nr_gp > nr_gp) {
         error_setg(errp, "pmu-gp-counters=%u is out of range: use 1 to %u",
-                   vpmu->nr_gp, VPMU_NR_GP);
+                   vpmu->nr_gp, nr_gp);
         return false;
     }
     if (vpmu->pebs_format && (vpmu->pebs_format < VPMU_PEBS_FORMAT_MIN ||
@@ -332,7 +350,7 @@ static bool vpmu_check_host_gp(const VPMUConfig *vpmu, Error **errp)
     return true;
 }
 
-static bool vpmu_expand_software(X86CPU *cpu, Error **errp)
+static bool vpmu_expand_intel(X86CPU *cpu, Error **errp)
 {
     VPMUConfig *vpmu = &cpu->vpmu;
     const VPMUModel *model = vpmu_model_of(cpu);
@@ -353,7 +371,14 @@ static bool vpmu_expand_software(X86CPU *cpu, Error **errp)
         capabilities &= ~VPMU_CAP_FW_WRITE;
     }
     vpmu_show_features(&cpu->env, capabilities);
-    return vpmu_check_host_gp(vpmu, errp);
+    return true;
+}
+
+static bool vpmu_expand_software(X86CPU *cpu, Error **errp)
+{
+    return (vpmu_is_amd(cpu) ? vpmu_amd_expand(cpu, errp) :
+                               vpmu_expand_intel(cpu, errp)) &&
+           vpmu_check_host_gp(&cpu->vpmu, errp);
 }
 
 /* Is a number that was asked for more than what the kernel has? */
@@ -445,7 +470,7 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
 {
     const VPMUConfig *vpmu = &cpu->vpmu;
 
-    if (!vpmu_check_range(vpmu, errp) || !vpmu_check_passthrough(cpu, errp) ||
+    if (!vpmu_check_range(cpu, errp) || !vpmu_check_passthrough(cpu, errp) ||
         !vpmu_check_needed(cpu, errp)) {
         return false;
     }
@@ -457,7 +482,7 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
     }
     if (tcg_enabled() && cpu->enable_pmu && vpmu->pmu_set) {
         warn_report_once("pmu=on has no effect: the software PMU needs "
-                         VPMU_INTEL_MODEL);
+                         VPMU_ANY_MODEL);
     }
     if (kvm_enabled() && vpmu->pebs == ON_OFF_AUTO_OFF) {
         vpmu_hide_pebs(&cpu->env);
@@ -522,13 +547,16 @@ static void vpmu_drop_features(X86CPU *cpu)
 {
     CPUX86State *env = &cpu->env;
 
-    if (!cpu->vpmu.software) {
+    if (!cpu->vpmu.software || vpmu_is_amd(cpu)) {
         if (env->features[FEAT_1_ECX] & CPUID_EXT_PDCM) {
             warn_report_once("TCG has pdcm only with pmu=on and a CPU model "
                              "with vendor GenuineIntel");
         }
         env->features[FEAT_1_ECX] &= ~CPUID_EXT_PDCM;
         env->features[FEAT_PERF_CAPABILITIES] = 0;
+    }
+    if (!cpu->vpmu.software || !vpmu_is_amd(cpu)) {
+        vpmu_amd_drop_features(env);
     }
     if (!vpmu_wants_pebs(cpu)) {
         if ((env->features[FEAT_1_EDX] & CPUID_DTS) ||
@@ -575,6 +603,13 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
     return true;
 }
 
+void vpmu_cpuid_amd(X86CPU *cpu, uint32_t *eax, uint32_t *ebx)
+{
+    if (cpu->vpmu.software && vpmu_is_amd(cpu)) {
+        vpmu_amd_cpuid(cpu, eax, ebx);
+    }
+}
+
 void vpmu_cpuid(X86CPU *cpu, uint32_t *eax, uint32_t *ebx, uint32_t *ecx,
                 uint32_t *edx)
 {
@@ -582,6 +617,9 @@ void vpmu_cpuid(X86CPU *cpu, uint32_t *eax, uint32_t *ebx, uint32_t *ecx,
     unsigned nr_gp = ctpop16(vpmu->vpmcs & VPMU_MASK_GP);
     unsigned fixed = vpmu->vpmcs >> VPMU_NR_GP;
 
+    if (vpmu->software && vpmu_is_amd(cpu)) {
+        return;
+    }
     if (!vpmu->software) {
         if (vpmu->policy) {
             /* The kernel's counters, without those that are hidden */

@@ -102,20 +102,26 @@ static void vpmu_trace_change(CPUX86State *env, const HandoverChange *change)
     }
 }
 
-static void vpmu_note_unsupported(VPMUState *s, uint16_t code)
+static void vpmu_note_unsupported(VPMUState *s, VPMUEventCode code)
 {
-    for (int i = 0; i < VPMU_NR_UNSUPPORTED; i++) {
-        if (!s->unsupported[i]) {
+    const int last = VPMU_NR_UNSUPPORTED - 1;
+
+    for (int i = 0; i <= last; i++) {
+        if (!vpmu_unsupported_code(s, i)) {
             s->unsupported[i] = code;
+            s->unsupported_high[i] = code >> 16;
         }
-        if (s->unsupported[i] == code) {
+        if (vpmu_unsupported_code(s, i) == code) {
             return;
         }
     }
     /* Full: forget the oldest. */
     memmove(s->unsupported, s->unsupported + 1,
-            sizeof(s->unsupported) - sizeof(s->unsupported[0]));
-    s->unsupported[VPMU_NR_UNSUPPORTED - 1] = code;
+            last * sizeof(s->unsupported[0]));
+    memmove(s->unsupported_high, s->unsupported_high + 1,
+            last * sizeof(s->unsupported_high[0]));
+    s->unsupported[last] = code;
+    s->unsupported_high[last] = code >> 16;
 }
 
 /* What all vPMCs are set up to count.  Returns: the vPMCs that are enabled. */
@@ -139,7 +145,7 @@ static VPMUCounterMask vpmu_get_configs(CPUX86State *env,
         enabled |= VPMU_MASK_OF(v);
         if (v < VPMU_NR_GP &&
             !vpmu_event_is_supported(env->msr_gp_evtsel[v], event)) {
-            vpmu_note_unsupported(s, env->msr_gp_evtsel[v]);
+            vpmu_note_unsupported(s, vpmu_gp_code(env, v));
         }
     }
     return enabled;
@@ -291,7 +297,9 @@ static void vpmu_overflow(CPUX86State *env, VPMUCounterMask overflowed)
     for (unsigned v = 0; v < VPMU_NR; v++) {
         if (vpmcs & VPMU_MASK_OF(v)) {
             trace_vpmu_overflow(env_cpu(env)->cpu_index, v, env->eip);
-            env->msr_global_status |= vpmu_status_bit(v);
+            if (vpmu_has_global(env_archcpu(env))) {
+                env->msr_global_status |= vpmu_status_bit(v);
+            }
             interrupt |= vpmu_interrupts(env, v);
         }
     }

@@ -42,6 +42,17 @@
 #define GLM         VPMU_MODEL_GLM
 #define TNT         VPMU_MODEL_TNT
 #define CMT         VPMU_MODEL_CMT
+#define AMD         VPMU_MODEL_AMD
+#define K7          VPMU_MODEL_K7
+#define K8          VPMU_MODEL_K8
+#define F10         VPMU_MODEL_F10
+#define F15         VPMU_MODEL_F15
+#define ZEN1        VPMU_MODEL_ZEN1
+#define ZEN2        VPMU_MODEL_ZEN2
+#define ZEN3        VPMU_MODEL_ZEN3
+#define ZEN4        VPMU_MODEL_ZEN4
+#define ZEN5        VPMU_MODEL_ZEN5
+#define ZEN         (ZEN1 | ZEN2 | ZEN3 | ZEN4 | ZEN5)
 
 /* In a cycle, which is an instruction here, there are fewer than this. */
 #define MANY_UOPS   10
@@ -66,13 +77,20 @@ const VPMUEvent vpmu_events[] = {
 
 const unsigned vpmu_nr_events = sizeof(vpmu_events) / sizeof(vpmu_events[0]);
 
-const VPMUEvent *vpmu_event_find(uint16_t code, uint32_t model)
+/* An Intel processor that is in no table has the architectural ones. */
+static bool vpmu_event_exists(const VPMUEvent *event, uint32_t model)
+{
+    return (event->models & model) ||
+           (event->models == VPMU_MODEL_ALL && !(model & VPMU_MODEL_AMD));
+}
+
+const VPMUEvent *vpmu_event_find(VPMUEventCode code, uint32_t model)
 {
     for (unsigned i = 0; i < vpmu_nr_events; i++) {
         const VPMUEvent *event = &vpmu_events[i];
 
         if (code == vpmu_event_code(event) &&
-            (event->models == VPMU_MODEL_ALL || (event->models & model))) {
+            vpmu_event_exists(event, model)) {
             return event;
         }
     }
@@ -82,7 +100,7 @@ const VPMUEvent *vpmu_event_find(uint16_t code, uint32_t model)
 const VPMUEvent *vpmu_event_fixed(unsigned i)
 {
     /* Instructions, core cycles, reference cycles. */
-    static const uint16_t codes[VPMU_NR_FIXED] = { 0xc0, 0x3c, 0x300 };
+    static const VPMUEventCode codes[VPMU_NR_FIXED] = { 0xc0, 0x3c, 0x300 };
 
     return i < VPMU_NR_GP ? NULL :
            vpmu_event_find(codes[i - VPMU_NR_GP], VPMU_MODEL_FIXED);

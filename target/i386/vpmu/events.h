@@ -22,14 +22,26 @@
 #define VPMU_MODEL_GLM      (1u << 8)   /* Goldmont: Denverton */
 #define VPMU_MODEL_TNT      (1u << 9)   /* Tremont: Snow Ridge */
 #define VPMU_MODEL_CMT      (1u << 10)  /* Crestmont: Sierra Forest */
-/* None, fixed counters only, all models */
+/* AMD */
+#define VPMU_MODEL_K7       (1u << 16)  /* family 6 */
+#define VPMU_MODEL_K8       (1u << 17)  /* family 0Fh */
+#define VPMU_MODEL_F10      (1u << 18)  /* families 10h to 14h and 16h */
+#define VPMU_MODEL_F15      (1u << 19)  /* family 15h */
+#define VPMU_MODEL_ZEN1     (1u << 20)
+#define VPMU_MODEL_ZEN2     (1u << 21)
+#define VPMU_MODEL_ZEN3     (1u << 22)
+#define VPMU_MODEL_ZEN4     (1u << 23)
+#define VPMU_MODEL_ZEN5     (1u << 24)
+#define VPMU_MODEL_AMD      (0x1ffu << 16)
+/* None, fixed counters only, all Intel models */
 #define VPMU_MODEL_NONE     0
 #define VPMU_MODEL_FIXED    (1u << 31)
-#define VPMU_MODEL_ALL      (~0u)
+#define VPMU_MODEL_ALL      (~VPMU_MODEL_AMD)
 
 /**
  * VPMUEvent: one line of events.h.inc
- * @select, @umask: IA32_PERFEVTSELx bits 7:0 and 15:8
+ * @select: IA32_PERFEVTSELx bits 7:0; on AMD PERF_CTLx bits 35:32 and 7:0
+ * @umask: bits 15:8
  * @arch_bit: bit in CPUID leaf 0xA EBX, or -1
  * @models: mask of VPMU_MODEL_*
  * @add, @sub: classes as in SoftPMUConfig; @add 0: not counted
@@ -40,7 +52,7 @@
 typedef struct VPMUEvent {
     const char *name;
     const char *description;
-    uint8_t select;
+    uint16_t select;
     uint8_t umask;
     int8_t arch_bit;
     uint32_t models;
@@ -54,22 +66,42 @@ extern const VPMUEvent vpmu_events[];
 extern const unsigned vpmu_nr_events;
 
 /**
- * vpmu_event_code: IA32_PERFEVTSELx bits 15:0 of an event
+ * VPMUEventCode: what selects an event: bits 15:0 of an event select and, on
+ * AMD, in bits 19:16 the upper half of its event, PERF_CTLx bits 35:32
  */
-static inline uint16_t vpmu_event_code(const VPMUEvent *event)
+typedef uint32_t VPMUEventCode;
+
+/**
+ * vpmu_event_code: what selects an event
+ */
+static inline VPMUEventCode vpmu_event_code(const VPMUEvent *event)
 {
-    return event->select | event->umask << 8;
+    return (event->select & 0xff) | event->umask << 8 |
+           (event->select >> 8) << 16;
+}
+
+/**
+ * vpmu_event_code_select, vpmu_event_code_umask: its two parts
+ */
+static inline uint16_t vpmu_event_code_select(VPMUEventCode code)
+{
+    return (code & 0xff) | (code >> 16) << 8;
+}
+
+static inline uint8_t vpmu_event_code_umask(VPMUEventCode code)
+{
+    return code >> 8 & 0xff;
 }
 
 /**
  * vpmu_event_find: look an event up by its code
- * @code: IA32_PERFEVTSELx bits 15:0
+ * @code: what selects it
  * @model: a VPMU_MODEL_* bit, or 0 for a model with architectural events
  *     only; VPMU_MODEL_FIXED for a fixed counter
  *
  * Returns: the event, or NULL if the model has none with this code.
  */
-const VPMUEvent *vpmu_event_find(uint16_t code, uint32_t model);
+const VPMUEvent *vpmu_event_find(VPMUEventCode code, uint32_t model);
 
 /**
  * vpmu_event_fixed: the event that fixed counter @i is made for

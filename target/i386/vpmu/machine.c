@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
+#include "qemu/cutils.h"
 #include "migration/vmstate.h"
 #include "counting.h"
 #include "msr.h"
@@ -27,7 +28,7 @@ void vpmu_reset(X86CPU *cpu)
 {
     CPUX86State *env = &cpu->env;
 
-    if (cpu->vpmu.software || cpu->vpmu.policy) {
+    if ((cpu->vpmu.software || cpu->vpmu.policy) && !vpmu_is_amd(cpu)) {
         env->msr_ia32_misc_enable |= vpmu_misc_enable(cpu);
     }
     if (cpu->vpmu.software) {
@@ -36,8 +37,10 @@ void vpmu_reset(X86CPU *cpu)
         /* The host's counters go on; overflows of the guest's are void. */
         softpmu_fold(pmu);
         pmu->overflowed = 0;
-        /* SDM volume 3: the general-purpose counters' bits are set. */
-        env->msr_global_ctrl = cpu->vpmu.vpmcs & VPMU_MASK_GP;
+        if (vpmu_has_global(cpu)) {
+            /* SDM volume 3: the general-purpose counters' bits are set. */
+            env->msr_global_ctrl = cpu->vpmu.vpmcs & VPMU_MASK_GP;
+        }
         vpmu_load(env);
     }
 }
@@ -156,6 +159,27 @@ static const VMStateDescription vmstate_vpmu_waiting = {
     }
 };
 
+static bool vpmu_has_high(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    return !buffer_is_zero(cpu->env.vpmu.unsupported_high,
+                           sizeof(cpu->env.vpmu.unsupported_high));
+}
+
+/* Events of AMD whose numbers have more than eight bits */
+static const VMStateDescription vmstate_vpmu_high = {
+    .name = "cpu/vpmu/high",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vpmu_has_high,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT8_ARRAY(env.vpmu.unsupported_high, X86CPU,
+                            VPMU_NR_UNSUPPORTED),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 const VMStateDescription vmstate_vpmu = {
     .name = "cpu/vpmu",
     .version_id = 2,
@@ -180,6 +204,7 @@ const VMStateDescription vmstate_vpmu = {
     },
     .subsections = (const VMStateDescription * const []) {
         &vmstate_vpmu_waiting,
+        &vmstate_vpmu_high,
         NULL
     }
 };

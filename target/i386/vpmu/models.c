@@ -27,14 +27,52 @@ static const VPMUModel vpmu_models[] = {
 #undef VPMU_MODEL
 };
 
-const VPMUModel *vpmu_model_find(uint32_t signature)
+static const VPMUModelAMD vpmu_models_amd[] = {
+#define VPMU_AMD(family_, model_, events_, core_, v2_)                        \
+    {                                                                         \
+        .family = family_,                                                    \
+        .model = model_,                                                      \
+        .events = VPMU_MODEL_##events_,                                       \
+        .core = core_,                                                        \
+        .v2 = v2_,                                                            \
+    },
+#include "models-amd.h.inc"
+#undef VPMU_AMD
+};
+
+/* Display family and model, which come from two fields each */
+static unsigned vpmu_family(uint32_t signature)
 {
     unsigned family = (signature >> 8) & 0xf;
-    unsigned model = ((signature >> 12) & 0xf0) | ((signature >> 4) & 0xf);
+
+    return family < 0xf ? family : family + ((signature >> 20) & 0xff);
+}
+
+static unsigned vpmu_model_number(uint32_t signature)
+{
+    return ((signature >> 12) & 0xf0) | ((signature >> 4) & 0xf);
+}
+
+const VPMUModel *vpmu_model_find(uint32_t signature)
+{
     const VPMUModel *found = vpmu_models;
 
-    while (found->model && (family != 6 || found->model != model)) {
+    while (found->model && (vpmu_family(signature) != 6 ||
+                            found->model != vpmu_model_number(signature))) {
         found++;
     }
     return found;
+}
+
+const VPMUModelAMD *vpmu_model_find_amd(uint32_t signature)
+{
+    unsigned wanted = vpmu_family(signature) << 8 |
+                      vpmu_model_number(signature);
+    unsigned i = sizeof(vpmu_models_amd) / sizeof(vpmu_models_amd[0]) - 1;
+
+    while (((unsigned)vpmu_models_amd[i].family << 8 |
+            vpmu_models_amd[i].model) > wanted) {
+        i--;
+    }
+    return &vpmu_models_amd[i];
 }

@@ -32,11 +32,34 @@ typedef struct VPMUModel {
 } VPMUModel;
 
 /**
- * vpmu_model_find: the PMU that belongs to CPUID leaf 1
+ * VPMUModelAMD: one line of models-amd.h.inc
+ * @family, @model: display family and model of the first processor
+ * @events: a VPMU_MODEL_* bit
+ * @core: it has PerfCtrCore
+ * @v2: it has PerfMonV2
+ */
+typedef struct VPMUModelAMD {
+    uint8_t family;
+    uint8_t model;
+    uint32_t events;
+    bool core;
+    bool v2;
+} VPMUModelAMD;
+
+/**
+ * vpmu_model_find: the PMU that belongs to CPUID leaf 1 of an Intel processor
  * @signature: EAX of that leaf; SDM volume 2, "CPUID"
  *
  * Returns: a line of the table, the last one for a model that is not in it.
  */
 const VPMUModel *vpmu_model_find(uint32_t signature);
+
+/**
+ * vpmu_model_find_amd: the same of an AMD processor
+ * @signature: EAX of that leaf; APM volume 3, "CPUID Fn0000_0001_EAX"
+ *
+ * Returns: the last line of the table that is not above the model.
+ */
+const VPMUModelAMD *vpmu_model_find_amd(uint32_t signature);
 
 #endif /* TARGET_I386_VPMU_MODELS_H */

@@ -1,47 +1,16 @@
 /*
- * The registers of the guest's PMU
+ * The registers of the guest's PMU: Intel's, and access to either vendor's
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * SDM volume 4 (the list of registers) and volume 3, "Performance Monitoring".
- * The table at the end of this file has a row for each register: its number,
- * which guests have it, which bits they can set, and what happens when they
- * read and write it.
  */
 #include "qemu/osdep.h"
 #include "counting.h"
-#include "msr.h"
+#include "msr-table.h"
 #include "pebs-record.h"
 #include "tcg-vcpu.h"
 #include "vpmc.h"
-
-typedef struct VPMURegister VPMURegister;
-
-/**
- * VPMURegister: a register, or several of a kind with successive numbers
- * @msr: the number of the first
- * @nr: how many there are at most, including those that this CPU lacks
- * @exists: whether the guest has register @msr + @i
- * @absent: the outcome of an access to a register that the guest lacks
- * @bits: the bits that may be set; NULL: none
- * @home: offset of the first in CPUX86State, 0: the value is elsewhere
- * @read: the value
- * @write: set it; @bits are checked.  NULL: read only.  Returns: false for #GP
- * @counter: the vPMC whose value the first register is, if they are values
- */
-struct VPMURegister {
-    uint32_t msr;
-    uint32_t nr;
-    bool (*exists)(const X86CPU *cpu, unsigned i);
-    VPMUAccess absent;
-    uint64_t (*bits)(const X86CPU *cpu);
-    size_t home;
-    uint64_t (*read)(CPUX86State *env, const VPMURegister *reg, unsigned i,
-                     uintptr_t retaddr);
-    bool (*write)(CPUX86State *env, const VPMURegister *reg, unsigned i,
-                  uint64_t value);
-    unsigned counter;
-};
 
 /* Which guests have it */
 
@@ -50,7 +19,7 @@ static bool vpmu_exists_always(const X86CPU *cpu, unsigned i)
     return true;
 }
 
-static bool vpmu_exists_gp(const X86CPU *cpu, unsigned i)
+bool vpmu_exists_gp(const X86CPU *cpu, unsigned i)
 {
     return vpmu_exists(cpu, i);
 }
@@ -93,12 +62,12 @@ static uint64_t vpmu_bits_all(const X86CPU *cpu)
     return UINT64_MAX;
 }
 
-static uint64_t vpmu_bits_value(const X86CPU *cpu)
+uint64_t vpmu_bits_value(const X86CPU *cpu)
 {
     return SOFTPMU_VALUE_MASK;
 }
 
-static uint64_t vpmu_bits_counters(const X86CPU *cpu)
+uint64_t vpmu_bits_counters(const X86CPU *cpu)
 {
     return vpmu_mask_to_reg(cpu->vpmu.vpmcs);
 }
@@ -185,20 +154,20 @@ static uint64_t *vpmu_home(CPUX86State *env, const VPMURegister *reg,
     return (uint64_t *)((char *)env + reg->home) + i;
 }
 
-static uint64_t vpmu_read_home(CPUX86State *env, const VPMURegister *reg,
-                               unsigned i, uintptr_t retaddr)
+uint64_t vpmu_read_home(CPUX86State *env, const VPMURegister *reg,
+                        unsigned i, uintptr_t retaddr)
 {
     return *vpmu_home(env, reg, i);
 }
 
-static uint64_t vpmu_read_zero(CPUX86State *env, const VPMURegister *reg,
-                               unsigned i, uintptr_t retaddr)
+uint64_t vpmu_read_zero(CPUX86State *env, const VPMURegister *reg,
+                        unsigned i, uintptr_t retaddr)
 {
     return 0;
 }
 
-static uint64_t vpmu_read_counter(CPUX86State *env, const VPMURegister *reg,
-                                  unsigned i, uintptr_t retaddr)
+uint64_t vpmu_read_counter(CPUX86State *env, const VPMURegister *reg,
+                           unsigned i, uintptr_t retaddr)
 {
     return vpmu_read(env, reg->counter + i, retaddr);
 }
@@ -227,8 +196,8 @@ static uint64_t vpmu_read_capabilities(CPUX86State *env,
 
 /* Writing */
 
-static bool vpmu_write_counter(CPUX86State *env, const VPMURegister *reg,
-                               unsigned i, uint64_t value)
+bool vpmu_write_counter(CPUX86State *env, const VPMURegister *reg,
+                        unsigned i, uint64_t value)
 {
     vpmu_sync(env);
     vpmu_write(env, reg->counter + i, value);
@@ -245,8 +214,8 @@ static bool vpmu_write_legacy(CPUX86State *env, const VPMURegister *reg,
 }
 
 /* A control register: the map may change, which the statistics show. */
-static bool vpmu_write_control(CPUX86State *env, const VPMURegister *reg,
-                               unsigned i, uint64_t value)
+bool vpmu_write_control(CPUX86State *env, const VPMURegister *reg,
+                        unsigned i, uint64_t value)
 {
     HandoverStats *stats = &env->vpmu_host.handover.stats;
 
@@ -278,8 +247,8 @@ static bool vpmu_write_ds_area(CPUX86State *env, const VPMURegister *reg,
     return canonical && vpmu_write_pebs(env, reg, i, value);
 }
 
-static bool vpmu_write_status_reset(CPUX86State *env, const VPMURegister *reg,
-                                    unsigned i, uint64_t value)
+bool vpmu_write_status_reset(CPUX86State *env, const VPMURegister *reg,
+                             unsigned i, uint64_t value)
 {
     vpmu_sync(env);
     env->msr_global_status &= ~value;
@@ -287,8 +256,8 @@ static bool vpmu_write_status_reset(CPUX86State *env, const VPMURegister *reg,
     return true;
 }
 
-static bool vpmu_write_status_set(CPUX86State *env, const VPMURegister *reg,
-                                  unsigned i, uint64_t value)
+bool vpmu_write_status_set(CPUX86State *env, const VPMURegister *reg,
+                           unsigned i, uint64_t value)
 {
     vpmu_sync(env);
     env->msr_global_status |= value;
@@ -314,7 +283,7 @@ static bool vpmu_write_misc_enable(CPUX86State *env, const VPMURegister *reg,
 
 #define HOME(field) offsetof(CPUX86State, field)
 
-static const VPMURegister vpmu_registers[] = {
+static const VPMURegister vpmu_intel_registers[] = {
     { MSR_P6_PERFCTR0, VPMU_NR_GP, vpmu_exists_gp, VPMU_FAULT,
       vpmu_bits_all, 0, vpmu_read_counter, vpmu_write_legacy, 0 },
     { MSR_IA32_PMC0, VPMU_NR_GP, vpmu_exists_full_width, VPMU_FAULT,
@@ -363,11 +332,32 @@ static const VPMURegister vpmu_registers[] = {
       vpmu_write_misc_enable },
 };
 
-static const VPMURegister *vpmu_find_register(uint32_t msr)
+const VPMURegisterTable vpmu_intel_table = {
+    .rows = vpmu_intel_registers,
+    .nr = ARRAY_SIZE(vpmu_intel_registers),
+};
+
+/* Access */
+
+static const VPMURegisterTable *vpmu_table(const X86CPU *cpu)
 {
-    for (unsigned r = 0; r < ARRAY_SIZE(vpmu_registers); r++) {
-        if (msr - vpmu_registers[r].msr < vpmu_registers[r].nr) {
-            return &vpmu_registers[r];
+    return vpmu_is_amd(cpu) ? &vpmu_amd_table : &vpmu_intel_table;
+}
+
+/* @i: which of a row's registers it is */
+static const VPMURegister *vpmu_find_register(const X86CPU *cpu, uint32_t msr,
+                                              unsigned *i)
+{
+    const VPMURegisterTable *table = vpmu_table(cpu);
+
+    for (unsigned r = 0; r < table->nr; r++) {
+        const VPMURegister *reg = &table->rows[r];
+        uint32_t distance = msr - reg->msr;
+        unsigned step = reg->step ?: 1;
+
+        if (distance / step < reg->nr && !(distance % step)) {
+            *i = distance / step;
+            return reg;
         }
     }
     return NULL;
@@ -376,63 +366,76 @@ static const VPMURegister *vpmu_find_register(uint32_t msr)
 VPMUAccess vpmu_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *value,
                       uintptr_t retaddr)
 {
-    const VPMURegister *reg = vpmu_find_register(msr);
+    unsigned i;
+    const VPMURegister *reg = vpmu_find_register(env_archcpu(env), msr, &i);
 
     if (!reg || !reg->read) {
         return VPMU_NOT_MINE;
     }
-    if (!reg->exists(env_archcpu(env), msr - reg->msr)) {
+    if (!reg->exists(env_archcpu(env), i)) {
         return reg->absent;
     }
-    *value = reg->read(env, reg, msr - reg->msr, retaddr);
+    *value = reg->read(env, reg, i, retaddr);
     return VPMU_DONE;
 }
 
 VPMUAccess vpmu_wrmsr(CPUX86State *env, uint32_t msr, uint64_t value)
 {
     const X86CPU *cpu = env_archcpu(env);
-    const VPMURegister *reg = vpmu_find_register(msr);
+    bool lenient = vpmu_table(cpu)->lenient;
+    unsigned i;
+    const VPMURegister *reg = vpmu_find_register(cpu, msr, &i);
 
     if (!reg) {
         return VPMU_NOT_MINE;
     }
-    if (!reg->exists(cpu, msr - reg->msr)) {
+    if (!reg->exists(cpu, i)) {
         return reg->absent;
     }
-    if (!reg->write || (value & ~reg->bits(cpu)) ||
-        !reg->write(env, reg, msr - reg->msr, value)) {
+    if (!reg->write) {
+        return lenient ? VPMU_DONE : VPMU_FAULT;
+    }
+    if (lenient) {
+        value &= reg->bits(cpu);
+    }
+    if ((value & ~reg->bits(cpu)) || !reg->write(env, reg, i, value)) {
         return VPMU_FAULT;
     }
     return VPMU_DONE;
 }
 
+/* SDM volume 2, "RDPMC": fixed counters, and the fast mode */
+static bool vpmu_rdpmc_intel(uint32_t index, unsigned *v, uint64_t *mask)
+{
+    unsigned i = index & ~(VPMU_RDPMC_FAST | VPMU_RDPMC_FIXED);
+
+    *v = index & VPMU_RDPMC_FIXED ? VPMU_FIXED(i) : i;
+    *mask = index & VPMU_RDPMC_FAST ? UINT32_MAX : UINT64_MAX;
+    return i < VPMU_NR_GP;
+}
+
 VPMUAccess vpmu_rdpmc(CPUX86State *env, uint32_t index, uint64_t *value,
                       uintptr_t retaddr)
 {
-    unsigned v = index & ~(VPMU_RDPMC_FAST | VPMU_RDPMC_FIXED);
+    uint64_t mask = UINT64_MAX;
+    unsigned v = index;
 
-    if (v >= VPMU_NR_GP) {
+    if ((!vpmu_is_amd(env_archcpu(env)) &&
+         !vpmu_rdpmc_intel(index, &v, &mask)) ||
+        !vpmu_exists(env_archcpu(env), v)) {
         return VPMU_FAULT;
     }
-    if (index & VPMU_RDPMC_FIXED) {
-        v = VPMU_FIXED(v);
-    }
-    if (!vpmu_exists(env_archcpu(env), v)) {
-        return VPMU_FAULT;
-    }
-    *value = vpmu_read(env, v, retaddr);
-    if (index & VPMU_RDPMC_FAST) {
-        *value = (uint32_t)*value;
-    }
+    *value = vpmu_read(env, v, retaddr) & mask;
     return VPMU_DONE;
 }
 
 bool vpmu_registers_are_valid(CPUX86State *env)
 {
     const X86CPU *cpu = env_archcpu(env);
+    const VPMURegisterTable *table = vpmu_table(cpu);
 
-    for (unsigned r = 0; r < ARRAY_SIZE(vpmu_registers); r++) {
-        const VPMURegister *reg = &vpmu_registers[r];
+    for (unsigned r = 0; r < table->nr; r++) {
+        const VPMURegister *reg = &table->rows[r];
 
         for (unsigned i = 0; reg->home && i < reg->nr; i++) {
             uint64_t bits = reg->exists(cpu, i) ? reg->bits(cpu) : 0;

@@ -24,6 +24,12 @@
 #define VPMU_EVTSEL_ADAPTIVE        (UINT64_C(1) << 34)
 #define VPMU_EVTSEL_CMASK           (UINT64_C(0xff) << VPMU_EVTSEL_CMASK_SHIFT)
 
+/* PERF_CTLx of AMD, what it has in addition */
+#define VPMU_CTL_EVENT_HIGH_SHIFT   32
+#define VPMU_CTL_EVENT_HIGH         (UINT64_C(0xf) << VPMU_CTL_EVENT_HIGH_SHIFT)
+#define VPMU_CTL_GUEST_ONLY         (UINT64_C(1) << 40)
+#define VPMU_CTL_HOST_ONLY          (UINT64_C(1) << 41)
+
 /* IA32_FIXED_CTR_CTRL, four bits a counter */
 #define VPMU_FIXED_OS               1
 #define VPMU_FIXED_USR              2
@@ -83,6 +89,16 @@
 #define MSR_PEBS_DATA_CFG           0x3f2
 #define MSR_PEBS_LD_LAT             0x3f6
 #define MSR_IA32_DS_AREA            0x600
+
+/* The same of AMD; MSRs that alternate are two apart. */
+#define MSR_K7_EVNTSEL0                 0xc0010000
+#define MSR_K7_PERFCTR0                 0xc0010004
+#define MSR_AMD_PERF_CTL0               0xc0010200
+#define MSR_AMD_PERF_CTR0               0xc0010201
+#define MSR_AMD_GLOBAL_STATUS           0xc0000300
+#define MSR_AMD_GLOBAL_CTL              0xc0000301
+#define MSR_AMD_GLOBAL_STATUS_CLR       0xc0000302
+#define MSR_AMD_GLOBAL_STATUS_SET       0xc0000303
 
 /* MSR_PEBS_LD_LAT */
 #define VPMU_LD_LAT_THRESHOLD       UINT64_C(0xffff)

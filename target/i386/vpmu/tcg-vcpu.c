@@ -97,6 +97,6 @@ void vpmu_raise_pmi(CPUX86State *env)
 
     if (cpu->apic_state) {
         trace_vpmu_interrupt(CPU(cpu)->cpu_index);
-        apic_deliver_pmi(cpu->apic_state);
+        apic_deliver_pmi(cpu->apic_state, !IS_AMD_CPU(env));
     }
 }

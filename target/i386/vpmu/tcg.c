@@ -266,6 +266,19 @@ bool vpmu_tcg_rdpmc(CPUX86State *env, uintptr_t retaddr)
     return true;
 }
 
+/*
+ * WRMSR, VMRUN and #VMEXIT end their block, so that the clock is right with
+ * icount, too.
+ */
+void vpmu_tcg_svm_mode(CPUX86State *env)
+{
+    if (vpmu_is_on(env) && IS_AMD_CPU(env)) {
+        env_cpu(env)->neg.can_do_io = true;
+        vpmu_sync(env);
+        vpmu_update(env);
+    }
+}
+
 /* The provider */
 
 static VpmuMode vpmu_tcg_mode(X86CPU *cpu, const char **reason)
@@ -274,8 +287,9 @@ static VpmuMode vpmu_tcg_mode(X86CPU *cpu, const char **reason)
         *reason = "TCG counts the guest's instructions itself";
         return VPMU_MODE_SOFTWARE;
     }
-    *reason = !IS_INTEL_CPU(&cpu->env) ?
-              "the software PMU needs a CPU model with vendor GenuineIntel" :
+    *reason = !IS_INTEL_CPU(&cpu->env) && !IS_AMD_CPU(&cpu->env) ?
+              "the software PMU needs a CPU model with vendor GenuineIntel or "
+              "AuthenticAMD" :
               "the software PMU was not asked for: add pmu=on to -cpu";
     return VPMU_MODE_NONE;
 }

@@ -3,7 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * SDM volume 3, "Architectural Performance Monitoring".
+ * SDM volume 3, "Architectural Performance Monitoring"; APM volume 2,
+ * "Performance Monitoring Counters".
  */
 #include "qemu/osdep.h"
 #include "vpmc.h"
@@ -22,7 +23,39 @@ bool vpmu_is_adaptive(const CPUX86State *env, unsigned v)
 
 uint32_t vpmu_model(const CPUX86State *env)
 {
-    return vpmu_model_find(env->cpuid_version)->events;
+    return IS_AMD_CPU(env) ? vpmu_model_find_amd(env->cpuid_version)->events :
+                             vpmu_model_find(env->cpuid_version)->events;
+}
+
+VPMUEventCode vpmu_gp_code(const CPUX86State *env, unsigned v)
+{
+    uint64_t evtsel = env->msr_gp_evtsel[v];
+    uint64_t high = IS_AMD_CPU(env) ? evtsel & VPMU_CTL_EVENT_HIGH : 0;
+
+    return (evtsel & VPMU_EVTSEL_CODE) |
+           high >> (VPMU_CTL_EVENT_HIGH_SHIFT - 16);
+}
+
+/*
+ * The bits for the host and its guests count only if EFER.SVME is set; with
+ * both, the counter counts both.
+ */
+static bool vpmu_counts_in_mode(const CPUX86State *env, uint64_t ctl)
+{
+    bool guest = ctl & VPMU_CTL_GUEST_ONLY;
+    bool host = ctl & VPMU_CTL_HOST_ONLY;
+
+    return !IS_AMD_CPU(env) || guest == host ||
+           !(env->efer & MSR_EFER_SVME) ||
+           guest == !!(env->hflags & HF_GUEST_MASK);
+}
+
+static bool vpmu_is_enabled(CPUX86State *env, unsigned v, uint64_t evtsel)
+{
+    return (evtsel & VPMU_EVTSEL_EN) &&
+           (!vpmu_has_global(env_archcpu(env)) ||
+            (env->msr_global_ctrl & vpmu_status_bit(v))) &&
+           !(env->msr_global_status & VPMU_STATUS_CTR_FRZ);
 }
 
 /* A fixed counter's control as an event select */
@@ -43,15 +76,14 @@ SoftPMUConfig vpmu_counter_config(CPUX86State *env, unsigned v,
 
     if (v < VPMU_NR_GP) {
         evtsel = env->msr_gp_evtsel[v];
-        *event = vpmu_event_find(evtsel & VPMU_EVTSEL_CODE, vpmu_model(env));
+        *event = vpmu_event_find(vpmu_gp_code(env, v), vpmu_model(env));
     } else {
         evtsel = vpmu_fixed_evtsel(env, v);
         *event = vpmu_event_fixed(v);
     }
     config = vpmu_event_config(evtsel, *event);
-    config.on = (evtsel & VPMU_EVTSEL_EN) &&
-                (env->msr_global_ctrl & vpmu_status_bit(v)) &&
-                !(env->msr_global_status & VPMU_STATUS_CTR_FRZ);
+    config.on = vpmu_is_enabled(env, v, evtsel) &&
+                vpmu_counts_in_mode(env, evtsel);
     config.precise = vpmu_pebs_enabled(env) & VPMU_MASK_OF(v);
     if (*event && (*event)->latency &&
         env->vpmu.pebs_ld_lat >= VPMU_LOAD_LATENCY) {

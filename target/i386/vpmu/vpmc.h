@@ -14,6 +14,24 @@
 #include "regs.h"
 
 /**
+ * vpmu_is_amd: whether the guest's PMU is AMD's, not Intel's
+ */
+static inline bool vpmu_is_amd(const X86CPU *cpu)
+{
+    return IS_AMD_CPU(&cpu->env);
+}
+
+/**
+ * vpmu_has_global: whether the guest's PMU has global registers
+ *
+ * Intel's from version 2 on, AMD's with PerfMonV2.
+ */
+static inline bool vpmu_has_global(const X86CPU *cpu)
+{
+    return cpu->vpmu.version >= 2;
+}
+
+/**
  * vpmu_exists: whether the guest's PMU has counter @v
  */
 static inline bool vpmu_exists(const X86CPU *cpu, unsigned v)
@@ -99,6 +117,21 @@ bool vpmu_is_adaptive(const CPUX86State *env, unsigned v);
  * vpmu_model: the bit of the CPU's model in VPMUEvent.models
  */
 uint32_t vpmu_model(const CPUX86State *env);
+
+/**
+ * vpmu_unsupported_code: what selects the @i-th event that the guest asked for
+ * and that is not counted; 0: there is none
+ */
+static inline VPMUEventCode vpmu_unsupported_code(const VPMUState *s,
+                                                  unsigned i)
+{
+    return s->unsupported[i] | s->unsupported_high[i] << 16;
+}
+
+/**
+ * vpmu_gp_code: what selects the event of general-purpose vPMC @v
+ */
+VPMUEventCode vpmu_gp_code(const CPUX86State *env, unsigned v);
 
 /**
  * vpmu_counter_config: what vPMC @v is set up to count

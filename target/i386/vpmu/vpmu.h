@@ -25,7 +25,8 @@ struct CPUArchState;
  * VPMUConfig: what the guest's PMU has, from CPU properties
  * @pmu_set: the user has set pmu; its value is neither the default nor the
  *     choice of a CPU model (max)
- * @version: architectural performance monitoring version; 0: unset
+ * @version: architectural performance monitoring version, on AMD 2 with
+ *     PerfMonV2 and 1 without; 0: unset
  * @nr_gp: general-purpose vPMCs, as far as there are pPMCs; 0: unset
  * @pebs: there is PEBS
  * @pebs_format: PEBS_REC_FMT, 1 to 4; 0: unset
@@ -75,7 +76,7 @@ typedef struct VPMUConfig {
 /**
  * VPMUIdentity: what a guest sees of its PMU, and a migration must not change
  * @software: the software PMU provides it, not a kernel
- * @version: architectural performance monitoring version; 0: there is no PMU
+ * @version: as in VPMUConfig; 0: there is no PMU
  * @vpmcs: the counters
  * @pebs: the PEBS bits of PERF_CAPABILITIES
  */
@@ -108,6 +109,8 @@ typedef struct VPMUState {
     bool high[VPMU_NR];
     /* Codes of events that the guest asked for and that read 0; 0: none */
     uint16_t unsupported[VPMU_NR_UNSUPPORTED];
+    /* Bits 19:16 of these codes, which only AMD has */
+    uint8_t unsupported_high[VPMU_NR_UNSUPPORTED];
     /*
      * The vPMCs whose PEBS record waits for memory that the guest's hypervisor
      * has yet to provide, and the instruction that it will name
@@ -165,6 +168,11 @@ static inline void vpmu_cpuid(struct ArchCPU *cpu, uint32_t *eax,
 {
 }
 
+static inline void vpmu_cpuid_amd(struct ArchCPU *cpu, uint32_t *eax,
+                                  uint32_t *ebx)
+{
+}
+
 static inline void vpmu_reset(struct ArchCPU *cpu)
 {
 }
@@ -213,10 +221,19 @@ bool vpmu_realize(struct ArchCPU *cpu, Error **errp);
 /**
  * vpmu_cpuid: CPUID leaf 0xA of the software PMU
  *
- * SDM volume 2, CPUID.  Leaves the registers alone when it is off.
+ * SDM volume 2, CPUID.  Leaves the registers alone when it is off, and if it is
+ * AMD's.
  */
 void vpmu_cpuid(struct ArchCPU *cpu, uint32_t *eax, uint32_t *ebx,
                 uint32_t *ecx, uint32_t *edx);
+
+/**
+ * vpmu_cpuid_amd: CPUID leaf 0x80000022 of the software PMU
+ *
+ * APM volume 3, "CPUID Fn8000_0022".  Leaves the registers alone when it is
+ * off, and if it is not AMD's.
+ */
+void vpmu_cpuid_amd(struct ArchCPU *cpu, uint32_t *eax, uint32_t *ebx);
 
 /**
  * vpmu_reset: give the guest's PMU its state after reset
@@ -316,6 +333,15 @@ bool vpmu_tcg_wrmsr(struct CPUArchState *env, uint64_t value,
                     uintptr_t retaddr);
 bool vpmu_tcg_rdmsr(struct CPUArchState *env, uint64_t *value,
                     uintptr_t retaddr);
+
+/**
+ * vpmu_tcg_svm_mode: VMRUN, #VMEXIT or a write of EFER have just decided
+ * whether a counter counts that is only for AMD's host or only for its guests
+ *
+ * By the helper, when the instruction can no longer fault, or at an instruction
+ * boundary.
+ */
+void vpmu_tcg_svm_mode(struct CPUArchState *env);
 
 /**
  * vpmu_tcg_rdpmc: read the counter in ECX into EDX:EAX
