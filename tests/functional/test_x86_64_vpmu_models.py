@@ -58,6 +58,34 @@ MODELS = (
     Model('SierraForest', 5, 8, 4, 0x517ec4, 2, ()),
 )
 
+# cpu: QEMU's model; driver: what Linux calls the PMU; version: as Linux has it,
+# 2 with PerfMonV2; counters: of the PMU; family: in CPUID; always: as above
+AmdModel = namedtuple('AmdModel', 'cpu driver version counters family always',
+                      defaults=(False,))
+
+CORE15, CORE17 = 'Fam15h core perfctr, ', 'Fam17h+ core perfctr, '
+
+AMD_MODELS = (
+    AmdModel('max', 'core perfctr, ', 2, 6, 6),
+    AmdModel('qemu64', '', 0, 4, 0xf),
+    AmdModel('phenom', '', 0, 4, 0x10),
+    AmdModel('Opteron_G5', CORE15, 0, 6, 0x15),
+    AmdModel('EPYC', CORE17, 0, 6, 0x17, True),
+    AmdModel('EPYC-Rome', CORE17, 0, 6, 0x17),
+    AmdModel('EPYC-Milan', CORE17, 0, 6, 0x19),
+    AmdModel('EPYC-Genoa', CORE17, 2, 6, 0x19, True),
+)
+
+# The events of tests/guest/events for AMD, and the first family that has them
+AMD_EVENTS = {
+    'branches': ('branches', 0),
+    'far_branch': ('cpu/event=0xc6/', 0),
+    'near_return': ('cpu/event=0xc8/', 0xf),
+    'cond': ('cpu/event=0xd1/', 0x17),
+    'loads': ('cpu/event=0x29,umask=0x01/', 0x15),
+    'stores': ('cpu/event=0x29,umask=0x02/', 0x15),
+}
+
 # The loop of the program "loop": its two instructions
 DEC, JNZ = 0x401005, 0x401007
 PERIOD = 10007
@@ -159,10 +187,77 @@ class X86VpmuModels(VpmuTest):
                                            in found.items()))
 
 
+    # AMD
+
+    def check_amd_counts(self, guest, model):
+        '''perf counts every event of AMD to the unit'''
+        expected = guest.expected()
+        # It takes seconds
+        del expected['marathon']
+        for program, declared in expected.items():
+            insns = declared['instructions']
+            want = {spelled: declared[event]
+                    for event, (spelled, since) in AMD_EVENTS.items()
+                    if event in declared and model.family >= since}
+            if 'branches' in declared and 'cond_ntaken' in declared:
+                want['cpu/event=0xc4/'] = (declared['branches'] -
+                                           declared['cond_ntaken'])
+            want |= {'instructions': insns, 'cycles': insns}
+            # The watchdog has a counter of its own
+            slots = model.counters - 1
+            for first in range(0, len(want), slots):
+                some = dict(list(want.items())[first:first + slots])
+                self.assertEqual(self.count(guest, list(some), program), some,
+                                 program)
+        return 'exact'
+
+    def check_amd_ticks(self, guest, model):
+        '''rr's event is exact; it knows Zen only'''
+        if model.family < 0x17:
+            return '-'
+        expected = guest.expected()['branches']
+        got = parse_stat(guest.run(f'{STAT} -e r5100d1:u branches 2>&1'))
+        self.assertEqual(got, [expected['cond']])
+        return 'exact'
+
+    def check_amd_samples(self, guest, event):
+        '''An NMI comes at the very next instruction'''
+        ips = [ip for ip, _ in self.samples(guest, event, 'loop', PERIOD)]
+        total = guest.expected()['loop']['instructions']
+        self.assertEqual(ips, [DEC if nth % 2 else JNZ for nth in
+                               range(PERIOD, total, PERIOD)], event)
+        return 'no skid'
+
+    def check_amd(self, model):
+        '''What Linux and perf make of an AMD model'''
+        vm, guest = self.boot(*ICOUNT, cpu=f'{model.cpu},pmu=on')
+        log = guest.run('dmesg')
+        self.assertIn(f'Performance Events: {model.driver}AMD PMU driver', log)
+        self.check_probe(log, rf'version: +{model.version}\s',
+                         rf'generic registers: +{model.counters}\s',
+                         r'fixed-purpose events: +0\s')
+        found = {'counts': self.check_amd_counts(guest, model),
+                 'conditional branches': self.check_amd_ticks(guest, model)}
+        for event in 'cycles', 'instructions':
+            found[event] = self.check_amd_samples(guest, event)
+            found[f'{event}:p'] = self.check_refused(guest, f'{event}:p')
+        self.check_default(guest)
+        # What it does not count, it does not hide
+        guest.run('perf stat -e branch-misses:u loop 2>&1')
+        self.assertIn({'select': 0xc3, 'umask': 0, 'name': 'branch-misses'},
+                      vm.cmd('query-vpmu')['cpus'][0]['unsupported-events'])
+        self.assertNotRegex(guest.run('dmesg'), TROUBLE)
+        print(f'# {model.cpu}:', ', '.join(f'{event} {result}' for event, result
+                                           in found.items()))
+
+
 def add_test(model):
     '''A test of its own for the model'''
     def test(self):
-        self.check_model(model)
+        if isinstance(model, AmdModel):
+            self.check_amd(model)
+        else:
+            self.check_model(model)
 
     test.__doc__ = f'What perf and rr take is exact on {model.cpu}'
     name = model.cpu.lower()
@@ -171,7 +266,7 @@ def add_test(model):
     setattr(X86VpmuModels, f'test_{name}', test)
 
 
-for each in MODELS:
+for each in MODELS + AMD_MODELS:
     if each.always or os.environ.get('VPMU_MODELS') == 'all':
         add_test(each)
 
