@@ -69,7 +69,8 @@ AMD_MODELS = (
     AmdModel('max', 'core perfctr, ', 2, 6, 6),
     AmdModel('qemu64', '', 0, 4, 0xf),
     AmdModel('phenom', '', 0, 4, 0x10),
-    AmdModel('Opteron_G5', CORE15, 0, 6, 0x15),
+    # Linux does not start with the XSAVE that TCG offers on this model
+    AmdModel('Opteron_G5,xsave=off', CORE15, 0, 6, 0x15),
     AmdModel('EPYC', CORE17, 0, 6, 0x17, True),
     AmdModel('EPYC-Rome', CORE17, 0, 6, 0x17),
     AmdModel('EPYC-Milan', CORE17, 0, 6, 0x19),
