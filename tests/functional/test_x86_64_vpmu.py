@@ -248,19 +248,28 @@ class X86Vpmu(VpmuTest):
         self.assertFalse([counter for counter in cpu['counters']
                           if counter['enabled'] and not counter['kernel']])
 
-    def test_migration(self):
-        '''A machine that is migrated while it counts loses no event'''
-        vm, guest = self.boot()
+    def migrate_counting(self, **how):
+        '''Migrates a machine while it counts; returns the guest, as it arrived'''
+        vm, guest = self.boot(**how)
         want = start_marathon(guest, lambda: vm.cmd('query-vpmu'))
         state = self.scratch_file('state')
         vm.cmd('migrate', uri=f'file:{state}')
         self.wait_until(lambda: self.migrated(vm))
         vm.shutdown()
 
-        target, arrived = self.start('target', '-incoming', f'file:{state}')
+        _, arrived = self.start('target', '-incoming', f'file:{state}', **how)
         guest.move_to(arrived)
         self.assertEqual(parse_stat(guest.finish()), want)
+        return guest
+
+    def test_migration(self):
+        '''A machine that is migrated while it counts loses no event'''
+        guest = self.migrate_counting()
         self.check_counts(guest, 'after a migration', repeat=1)
+
+    def test_migration_amd(self):
+        '''The same with PerfMonV2 of AMD, and with counters handed over'''
+        self.migrate_counting(cpu='EPYC-Genoa,pmu-passthrough=on')
 
     def migrated(self, vm):
         info = vm.cmd('query-migrate')
