@@ -90,7 +90,7 @@ AMD_EVENTS = {
 # The loop of the program "loop": its two instructions
 DEC, JNZ = 0x401005, 0x401007
 PERIOD = 10007
-# Linux would throttle more samples
+# A few samples meet every instruction
 MEM_PERIOD = 5003
 
 
