@@ -73,6 +73,17 @@ class X86VpmuPebs(VpmuTest):
         self.assertEqual(len(set(ips)), 2)
         self.assertEqual(ips[0::2], ips[:1] * len(ips[0::2]))
 
+    def check_limits(self, guest):
+        '''With the limits that Linux itself has, all samples are there'''
+        limits = guest.run(
+            'cd /proc/sys/kernel; echo 25 >perf_cpu_time_max_percent; '
+            'echo 100000 >perf_event_max_sample_rate; '
+            'cat perf_cpu_time_max_percent perf_event_max_sample_rate; cd /tmp')
+        self.assertEqual(limits.split(), ['25', '100000'])
+        total = guest.expected()['loop']['instructions']
+        ips = self.samples(guest, 'instructions:ppp', 'loop', 199)
+        self.assertEqual(len(ips), total // 199)
+
     def test_paths(self):
         '''
         Samples are right if every counter has its own index, and if all are
@@ -87,6 +98,7 @@ class X86VpmuPebs(VpmuTest):
             found.append([ip for program in ('branches', 'ftest 300000')
                           for ip, _ in self.samples(guest, 'branches:pp',
                                                     program, 10007)])
+            self.check_limits(guest)
             vm.shutdown()
         self.assertGreater(len(found[0]), 1000)
         # assertEqual() would take minutes to describe how long lists differ
