@@ -103,6 +103,36 @@ static_assert(offsetof(struct kvm_pmu, host_cross_mapped_mask) ==
 	      VPMU_OFFSET_DS_AREA +
 	      offsetof(struct vpmu_told, host_cross_mapped_mask));
 
+/*
+ * May the guest be entered again without another look?  An NMI may have stopped
+ * an event since the exit, and events that are not used any more are released in
+ * time even if no interrupt ends the fast path.
+ */
+static bool vpmu_reenters(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
+
+	return vpmu->reenters && !kvm_test_request(KVM_REQ_PMU, vcpu) &&
+	       (!vpmu->events || time_before(jiffies, vpmu->release_at));
+}
+
+/*
+ * Is PEBS_ENABLE another one in the guest?  Then KVM has to clear it before each
+ * VM entry, see add_atomic_switch_msr().
+ */
+static bool vpmu_stops_host_records(const struct perf_guest_switch_msr *msrs,
+				    int nr)
+{
+	int i;
+
+	for (i = 1; i < nr; i++) {
+		if (msrs[i].msr == MSR_IA32_PEBS_ENABLE &&
+		    msrs[i].host != msrs[i].guest)
+			return true;
+	}
+	return false;
+}
+
 struct perf_guest_switch_msr *kvm_vpmu_enter(struct kvm_vcpu *vcpu, int *nr)
 {
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
@@ -114,13 +144,16 @@ struct perf_guest_switch_msr *kvm_vpmu_enter(struct kvm_vcpu *vcpu, int *nr)
 
 	if (!kvm_vpmu_on(vcpu))
 		return perf_guest_get_msrs(nr, pmu);
-	if (vcpu_to_vpmu(vcpu)->reenters)
+	if (vpmu_reenters(vcpu))
 		return NULL;
 	told.pebs_enable = vcpu_to_vpmu(vcpu)->pebs.enable;
 	msrs = perf_guest_get_msrs(nr, container_of(&told.ds_area,
 						    struct kvm_pmu, ds_area));
-	if (msrs)
-		vpmu_enter(vcpu, msrs);
+	if (!msrs)
+		return NULL;
+	vpmu_enter(vcpu, msrs);
+	if (vpmu_stops_host_records(msrs, *nr))
+		vcpu_to_vpmu(vcpu)->reenters = false;
 	return msrs;
 }
 EXPORT_SYMBOL_GPL(kvm_vpmu_enter);
@@ -173,6 +206,7 @@ u64 kvm_vpmu_reprogram(struct kvm_vcpu *vcpu, u64 changed)
 	VPMUCounterMask enabled;
 	HandoverChange change;
 	u64 bits, left = changed;
+	Handover before;
 
 	/* Interrupts may be disabled, so there is no waiting for the lock. */
 	if (!kvm_vpmu_on(vcpu) ||
@@ -180,14 +214,17 @@ u64 kvm_vpmu_reprogram(struct kvm_vcpu *vcpu, u64 changed)
 	    kvm_test_request(KVM_REQ_PMU, vcpu) || !mutex_trylock(&vpmu->lock))
 		return changed;
 	if (vpmu_switch_at_once(vcpu, changed, &bits)) {
-		enabled = vpmu->map.enabled & ~vpmu_mask_from_reg(changed);
+		before = vpmu->map;
+		enabled = before.enabled & ~vpmu_mask_from_reg(changed);
 		handover_enable(&vpmu->map, enabled | vpmu_mask_from_reg(bits),
 				ktime_get_ns(), &change);
-		kvm_vpmu_add_stats(vcpu);
-		if (!change.vpmcs && !change.starved) {
+		if (change.vpmcs || change.starved) {
+			/* KVM_REQ_PMU has to see what changes. */
+			vpmu->map = before;
+		} else {
+			kvm_vpmu_add_stats(vcpu);
 			vpmu->run = (vpmu->run & ~changed) | bits;
 			vpmu->reenters = false;
-			kvm_vpmu_account_control_writes(vcpu, false);
 			left = 0;
 		}
 	}
@@ -210,7 +247,8 @@ static struct kvm_pmc *vpmu_counter(struct kvm_vcpu *vcpu, u32 msr)
 /* Is the vPMC's value to be had without asking perf? */
 static bool vpmu_is_readable(const struct kvm_pmc *pmc)
 {
-	return !pmc->perf_event || (vpmu_ppmc(pmc) >= 0 && !vpmu_is_precise(pmc));
+	return !pmc->perf_event ||
+	       (vpmu_is_here(pmc->perf_event) && !vpmu_is_precise(pmc));
 }
 
 /* Has user space left the guest's accesses to this MSR to KVM? */

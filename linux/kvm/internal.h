@@ -79,12 +79,6 @@ int kvm_vpmu_path(struct kvm_pmc *pmc);
  */
 void kvm_vpmu_add_stats(struct kvm_vcpu *vcpu);
 
-/**
- * kvm_vpmu_account_control_writes - account for those since the last call
- * @asked: perf had to be asked; at most one of the writes is the reason
- */
-void kvm_vpmu_account_control_writes(struct kvm_vcpu *vcpu, bool asked);
-
 /* --- pebs.c: called in the vCPU's thread; the guest's memory may make it wait --- */
 
 /**

@@ -384,7 +384,8 @@ static bool vpmu_update_events(struct kvm_vcpu *vcpu, u64 changed, bool retry)
 	return asked;
 }
 
-void kvm_vpmu_account_control_writes(struct kvm_vcpu *vcpu, bool asked)
+/* At most one of the writes is the reason why perf had to be asked. */
+static void vpmu_account_control_writes(struct kvm_vcpu *vcpu, bool asked)
 {
 	struct kvm_vpmu_vcpu *vpmu = vcpu_to_vpmu(vcpu);
 
@@ -421,7 +422,7 @@ static void vpmu_update(struct kvm_vcpu *vcpu, u64 changed)
 	retry = retry_time || moved;
 	asked = vpmu_update_events(vcpu, changed, retry);
 	vpmu_cleanup(vcpu);
-	kvm_vpmu_account_control_writes(vcpu, asked);
+	vpmu_account_control_writes(vcpu, asked);
 
 	vpmu->release_at = jiffies +
 			   READ_ONCE(vcpu->kvm->arch.vpmu.slice_jiffies);
@@ -438,7 +439,9 @@ bool kvm_vpmu_handle_event(struct kvm_vcpu *vcpu)
 
 	changed = atomic64_xchg(&vcpu_to_pmu(vcpu)->__reprogram_pmi, 0);
 	kvm_vpmu_finish_records(vcpu);
-	vpmu_handle_overflows(vcpu, changed);
+	/* An NMI sets its bit in both; the one in @changed may be lost since. */
+	vpmu_handle_overflows(vcpu,
+			      changed | READ_ONCE(vcpu_to_vpmu(vcpu)->dropped));
 	vpmu_update(vcpu, changed);
 	kvm_vpmu_prepare_records(vcpu);
 	return true;
@@ -452,6 +455,7 @@ void kvm_vpmu_settle(struct kvm_vcpu *vcpu)
 		kvm_pmu_handle_event(vcpu);
 	if (kvm_check_request(KVM_REQ_PMI, vcpu))
 		kvm_pmu_deliver_pmi(vcpu);
+	vpmu_account_control_writes(vcpu, false);
 	if (!vcpu_to_vpmu(vcpu)->pebs.rearranged)
 		return;
 	kvm_vpmu_finish_records(vcpu);

@@ -8,7 +8,8 @@
  * - while perf has the event scheduled on this CPU and interrupts are disabled.
  *   The event excludes the host, so its counter stands still until the guest is
  *   entered, and perf does not touch it: an NMI only looks at counters that have
- *   overflowed, and an overflow in the guest was handled before;
+ *   overflowed, which is late if the guest has left since, and may then stop the
+ *   event;
  * - while the event is disabled, with the lock of kvm_vpmu_vcpu.
  *
  * perf may stop the event, move it or read it at any other time, and then must
@@ -192,6 +193,9 @@ static void vpmu_write_config(struct kvm_pmc *pmc, u64 config)
 	if (is_gp) {
 		wrmsrl(event->hw.config_base,
 		       config | ARCH_PERFMON_EVENTSEL_ENABLE);
+		/* An NMI may have stopped it just before. */
+		if (unlikely(event->hw.state & PERF_HES_STOPPED))
+			wrmsrl(event->hw.config_base, config);
 	} else {
 		event->pmu->start(event, 0);
 		event->pmu->pmu_enable(event->pmu);
@@ -328,9 +332,10 @@ bool kvm_vpmu_read(struct kvm_pmc *pmc, u64 *counter)
 		return false;
 
 	guard(irqsave)();
-	if (!vpmu_is_live(event))
+	if (!vpmu_is_here(event))
 		return false;
-	event->pmu->read(event);
+	if (!(event->hw.state & PERF_HES_UPTODATE))
+		event->pmu->read(event);
 	*counter += local64_read(&event->count);
 	return true;
 }

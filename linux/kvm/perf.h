@@ -10,15 +10,25 @@
 #include "internal.h"
 
 /**
- * vpmu_is_live - perf has scheduled the event on this CPU, and it counts
+ * vpmu_is_here - perf has scheduled the event on this CPU
  *
  * The caller has disabled interrupts; the answer holds until they are enabled.
  */
-static inline bool vpmu_is_live(const struct perf_event *event)
+static inline bool vpmu_is_here(const struct perf_event *event)
 {
 	return event && event->state == PERF_EVENT_STATE_ACTIVE &&
-	       event->oncpu == smp_processor_id() && event->hw.idx >= 0 &&
-	       !(event->hw.state & PERF_HES_STOPPED);
+	       event->oncpu == smp_processor_id() && event->hw.idx >= 0;
+}
+
+/**
+ * vpmu_is_live - perf has scheduled the event on this CPU, and it counts
+ *
+ * The caller has disabled interrupts.  Until they are enabled nothing but an NMI
+ * can stop the event, if perf finds that it overflows too often.
+ */
+static inline bool vpmu_is_live(const struct perf_event *event)
+{
+	return vpmu_is_here(event) && !(event->hw.state & PERF_HES_STOPPED);
 }
 
 /**

@@ -175,8 +175,9 @@ static inline void kvm_vpmu_start_entering(struct kvm_vcpu *vcpu)
  * "Architectural Performance Monitoring Version 2".
  *
  * After an exit that was handled in the fast path all of this would find what it
- * found before.  Interrupts were disabled, and an NMI in which perf has stopped an
- * event of the guest's has also made KVM_REQ_PMU, which ends the fast path.
+ * found before, because interrupts were disabled.  It is done again only if an NMI
+ * has made KVM_REQ_PMU meanwhile, as it does when perf stops an event of the
+ * guest's, or if the host makes records, which KVM has to stop before each VM entry.
  *
  * Returns: the answer of perf_guest_get_msrs(), of which the first is GLOBAL_CTRL,
  * or NULL if the MSRs are to be as at the last VM entry.
