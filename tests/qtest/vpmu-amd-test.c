@@ -96,6 +96,8 @@ static void test_cpuid(void)
         { ZEN4 ",pmu=on,perfmon-v2=off", true, false, 6 },
         { ZEN4 ",pmu=on,perfctr-core=off", false, false, 4 },
         { ZEN4 ",pmu=on,pmu-gp-counters=1", true, true, 1 },
+        { "max,pmu=on,perfctr-core=off", false, false, 4 },
+        { "max,pmu=on,pmu-gp-counters=4,perfctr-core=off", false, false, 4 },
         { K8 ",pmu=on,perfctr-core=on", true, false, 6 },
         { K8 ",pmu=on,pmu-gp-counters=6", true, false, 6 },
         /* Reserved counters are hidden as well as CPUID can. */
@@ -264,43 +266,72 @@ static void test_absent(void)
 
 /* Migration */
 
+/* The controls and counters of both CPUs, and the global registers */
+typedef struct Registers {
+    uint64_t ctl[COUNTERS], ctr[COUNTERS], status, global_ctl;
+} Registers;
+
+static void read_registers(QTestState *qts, const Seen *seen, Registers *to)
+{
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        to[cpu] = (Registers) { 0 };
+        for (unsigned k = 0; k < seen->nr; k++) {
+            to[cpu].ctl[k] = rdmsr(qts, cpu, seen->core ? CTL0 + 2 * k :
+                                                          K7_CTL0 + k);
+            to[cpu].ctr[k] = rdmsr(qts, cpu, seen->core ? CTR0 + 2 * k :
+                                                          K7_CTR0 + k);
+        }
+        if (seen->v2) {
+            to[cpu].status = rdmsr(qts, cpu, STATUS);
+            to[cpu].global_ctl = rdmsr(qts, cpu, GLOBAL_CTL);
+        }
+    }
+}
+
+static void write_registers(QTestState *qts, const Seen *seen)
+{
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        for (unsigned k = 0; k < seen->nr; k++) {
+            wrmsr(qts, cpu, seen->core ? CTL0 + 2 * k : K7_CTL0 + k,
+                  0x300005300c0ull + cpu + k);
+            wrmsr(qts, cpu, seen->core ? CTR0 + 2 * k : K7_CTR0 + k,
+                  0x345600000000 * (cpu + 1) + k);
+        }
+        if (seen->v2) {
+            wrmsr(qts, cpu, STATUS_SET, 0x22 + cpu);
+            wrmsr(qts, cpu, GLOBAL_CTL, 0x11 + cpu);
+        }
+    }
+}
+
 static void test_migration(void)
 {
-    static const char *const cpus[] = { ZEN4 ",pmu=on", ZEN ",pmu=on" };
+    static const Seen table[] = {
+        { ZEN4 ",pmu=on", true, true, 6 },
+        { ZEN ",pmu=on", true, false, 6 },
+        { K8 ",pmu=on", false, false, 4 },
+        { ZEN ",pmu=on,perfctr-core=off", false, false, 4 },
+        { ZEN ",pmu-passthrough=on,pmu-host-gp=1", false, false, 4 },
+    };
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(cpus); i++) {
+    for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
         g_autoptr(File) file = file_new("stream");
-        g_autofree char *args = g_strdup_printf(ARGS "-smp 2 -cpu %s", cpus[i]);
-        uint64_t before[2][2 * COUNTERS + 1], after[2][2 * COUNTERS + 1];
+        g_autofree char *args = g_strdup_printf(ARGS "-smp 2 -cpu %s",
+                                                table[i].cpu);
+        Registers before[2], after[2];
         QTestState *from = qtest_init(args), *to;
 
-        for (unsigned cpu = 0; cpu < 2; cpu++) {
-            for (unsigned k = 0; k < COUNTERS; k++) {
-                wrmsr(from, cpu, CTL0 + 2 * k, 0x300005300c0ull + cpu + k);
-                wrmsr(from, cpu, CTR0 + 2 * k, 0x345600000000 * (cpu + 1) + k);
-            }
-            for (unsigned k = 0; k < 2 * COUNTERS; k++) {
-                before[cpu][k] = rdmsr(from, cpu, CTL0 + k);
-            }
-            before[cpu][2 * COUNTERS] = 0;
-            if (!i) {
-                wrmsr(from, cpu, STATUS_SET, 0x22 + cpu);
-                wrmsr(from, cpu, GLOBAL_CTL, 0x11 + cpu);
-                before[cpu][2 * COUNTERS] = 0x220011 + 0x10001 * cpu;
-            }
-        }
+        g_test_message("%s", table[i].cpu);
+        write_registers(from, &table[i]);
+        read_registers(from, &table[i], before);
+        g_assert_cmphex(before[1].ctl[3], !=, 0);
+        g_assert_cmphex(before[1].status, ==, table[i].v2 ? 0x23 : 0);
         migrate(from, file);
         qtest_quit(from);
 
         to = qtest_initf("%s -incoming %s", args, file->uri);
         wait_migrated(to);
-        for (unsigned cpu = 0; cpu < 2; cpu++) {
-            for (unsigned k = 0; k < 2 * COUNTERS; k++) {
-                after[cpu][k] = rdmsr(to, cpu, CTL0 + k);
-            }
-            after[cpu][2 * COUNTERS] = i ? 0 : rdmsr(to, cpu, STATUS) << 16 |
-                                               rdmsr(to, cpu, GLOBAL_CTL);
-        }
+        read_registers(to, &table[i], after);
         g_assert_cmpmem(before, sizeof(before), after, sizeof(after));
         qtest_quit(to);
     }

@@ -92,8 +92,11 @@ static bool vpmu_amd_expand_version(X86CPU *cpu, const VPMUModelAMD *model,
     CPUX86State *env = &cpu->env;
     VPMUConfig *vpmu = &cpu->vpmu;
     bool core_is_off = !vpmu_amd_has(env, &perfctr_core, true);
+    /* What the CPU model has gives way to what the user has set. */
+    bool v2_by_user = env->user_features[perfmon_v2.word] & perfmon_v2.bit;
     bool v2 = vpmu->version ? vpmu->version == 2 :
-              vpmu_amd_has(env, &perfmon_v2, model->v2 && !core_is_off);
+              vpmu_amd_has(env, &perfmon_v2, model->v2) &&
+              (v2_by_user || !core_is_off);
 
     if (v2 && core_is_off) {
         error_setg(errp, "%s needs perfctr-core: remove perfctr-core=off",

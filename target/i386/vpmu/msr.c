@@ -429,21 +429,50 @@ VPMUAccess vpmu_rdpmc(CPUX86State *env, uint32_t index, uint64_t *value,
     return VPMU_DONE;
 }
 
-bool vpmu_registers_are_valid(CPUX86State *env)
+/* The bits that the guest can set at @home, by whichever of its registers */
+static uint64_t vpmu_bits_at(CPUX86State *env, const uint64_t *home)
 {
     const X86CPU *cpu = env_archcpu(env);
     const VPMURegisterTable *table = vpmu_table(cpu);
+    uint64_t bits = 0;
 
     for (unsigned r = 0; r < table->nr; r++) {
         const VPMURegister *reg = &table->rows[r];
 
         for (unsigned i = 0; reg->home && i < reg->nr; i++) {
-            uint64_t bits = reg->exists(cpu, i) ? reg->bits(cpu) : 0;
+            if (vpmu_home(env, reg, i) == home && reg->exists(cpu, i)) {
+                bits |= reg->bits(cpu);
+            }
+        }
+    }
+    return bits;
+}
 
-            if (*vpmu_home(env, reg, i) & ~bits) {
+static bool vpmu_homes_are_valid(CPUX86State *env,
+                                 const VPMURegisterTable *table)
+{
+    for (unsigned r = 0; r < table->nr; r++) {
+        const VPMURegister *reg = &table->rows[r];
+
+        for (unsigned i = 0; reg->home && i < reg->nr; i++) {
+            const uint64_t *home = vpmu_home(env, reg, i);
+
+            /* A register of QEMU's own, in which AMD's PMU has no bits */
+            if (home == &env->msr_ia32_misc_enable &&
+                vpmu_is_amd(env_archcpu(env))) {
+                continue;
+            }
+            if (*home & ~vpmu_bits_at(env, home)) {
                 return false;
             }
         }
     }
     return true;
+}
+
+bool vpmu_registers_are_valid(CPUX86State *env)
+{
+    /* What only the other vendor has must be 0. */
+    return vpmu_homes_are_valid(env, &vpmu_intel_table) &&
+           vpmu_homes_are_valid(env, &vpmu_amd_table);
 }
