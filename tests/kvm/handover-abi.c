@@ -21,9 +21,8 @@ void test_features(void)
     close(kvm);
 }
 
-/* Returns 0 or the error of KVM_ENABLE_CAP. */
-static int handover_enable_cap(int vm, const void *args, uint64_t arg1,
-                               uint32_t flags)
+int handover_enable_cap(int vm, const void *args, uint64_t arg1,
+                        uint32_t flags)
 {
     struct kvm_enable_cap cap = {
         .cap = KVM_CAP_X86_VPMU_HANDOVER, .flags = flags,

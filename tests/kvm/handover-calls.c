@@ -5,9 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-#include <linux/kvm.h>
 #include "handover.h"
 
 #define NR_CALLERS  2
@@ -24,16 +22,6 @@ static struct {
     bool stop;
     unsigned calls[NR_CALLERS], errors;
 } calls;
-
-/* Returns 0 or the error of KVM_ENABLE_CAP. */
-static int call(const struct kvm_vpmu_handover *args)
-{
-    struct kvm_enable_cap cap = {
-        .cap = KVM_CAP_X86_VPMU_HANDOVER, .args = { (uintptr_t)args },
-    };
-
-    return ioctl(calls.vm->vm, KVM_ENABLE_CAP, &cap) ? errno : 0;
-}
 
 /*
  * Make each request once.  None of them has a vPMC starve.  Where fixed 0 is
@@ -64,12 +52,13 @@ static unsigned call_all(void)
     };
     const unsigned nr = sizeof(requests) / sizeof(*requests);
     struct kvm_vpmu_handover args;
-    unsigned errors = call(NULL) != EFAULT;
+    int vm = calls.vm->vm;
+    unsigned errors = handover_enable_cap(vm, NULL, 0, 0) != EFAULT;
 
     for (unsigned i = 0; i < nr; i++) {
         args = requests[i].args;
         args.size = args.size ?: sizeof(args);
-        errors += call(&args) != requests[i].error;
+        errors += handover_enable_cap(vm, &args, 0, 0) != requests[i].error;
     }
     return errors;
 }

@@ -234,6 +234,12 @@ void test_pebs_moved(void);
 void test_pebs_hostile(void);
 void test_pebs_mapped_away(void);
 
+/* --- handover-abi.c --- */
+
+/* Returns 0 or the error of KVM_ENABLE_CAP. */
+int handover_enable_cap(int vm, const void *args, uint64_t arg1,
+                        uint32_t flags);
+
 /* --- handover-pebs.c: for the tests of records --- */
 
 /* A record is made every so many instructions of user mode. */

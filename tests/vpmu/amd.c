@@ -61,19 +61,6 @@ static void clear(void)
 
 /* Registers */
 
-static void keeps(uint32_t msr, uint64_t value, uint64_t want,
-                  const char *what)
-{
-    uint64_t got = ~want;
-
-    if (!try_wrmsr(msr, value)) {
-        result(false, "write 0x%lx to 0x%x (%s)", value, msr, what);
-        return;
-    }
-    try_rdmsr(msr, &got);
-    check(got, want, "write 0x%lx to 0x%x (%s)", value, msr, what);
-}
-
 static void absent(uint32_t msr)
 {
     uint64_t value;

@@ -137,6 +137,18 @@ bool check(uint64_t got, uint64_t want, const char *format, ...)
     return got == want;
 }
 
+void keeps(uint32_t msr, uint64_t value, uint64_t want, const char *what)
+{
+    uint64_t got = ~want;
+
+    if (!try_wrmsr(msr, value)) {
+        result(false, "write 0x%lx to 0x%x (%s)", value, msr, what);
+        return;
+    }
+    try_rdmsr(msr, &got);
+    check(got, want, "write 0x%lx to 0x%x (%s)", value, msr, what);
+}
+
 void result_state(void (*write)(uint8_t index, uint8_t value), uint8_t index)
 {
     write(index, results);

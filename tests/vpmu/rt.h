@@ -271,6 +271,8 @@ void print(const char *format, ...);
 bool result(bool ok, const char *format, ...);
 /* result() that compares. */
 bool check(uint64_t got, uint64_t want, const char *format, ...);
+/* The result of a write to an MSR, after which it must have the value @want. */
+void keeps(uint32_t msr, uint64_t value, uint64_t want, const char *what);
 /* Keep the number of results in four bytes from @index on, and go on there. */
 void result_state(void (*write)(uint8_t index, uint8_t value), uint8_t index);
 void result_resume(uint8_t (*read)(uint8_t index), uint8_t index);
