@@ -23,8 +23,11 @@ static bool vpmu_is_prepared(const struct kvm_pmc *pmc, int ppmc)
 	       vpmu_number_of(ppmc);
 }
 
-/* See kvm_vpmu_enter(); @msrs is the answer of perf_guest_get_msrs(). */
-static void vpmu_enter(struct kvm_vcpu *vcpu,
+/*
+ * See kvm_vpmu_enter(); @msrs is the answer of perf_guest_get_msrs().  Returns:
+ * whether all that can count is there, so that nothing is to be tried again.
+ */
+static bool vpmu_enter(struct kvm_vcpu *vcpu,
 		       struct perf_guest_switch_msr *msrs)
 {
 	struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
@@ -32,11 +35,10 @@ static void vpmu_enter(struct kvm_vcpu *vcpu,
 	u64 held = 0, running = 0, lost = vpmu->run, bit;
 	struct kvm_pmc *pmc;
 	int i, ppmc;
+	bool found;
 
-	if (!(vpmu->events | lost)) {
-		vpmu->reenters = true;
-		return;
-	}
+	if (!(vpmu->events | lost))
+		return true;
 
 	kvm_for_each_pmc(pmu, pmc, i, (unsigned long *)&vpmu->events) {
 		ppmc = vpmu_ppmc(pmc);
@@ -68,8 +70,8 @@ static void vpmu_enter(struct kvm_vcpu *vcpu,
 	 * it exit at once.  perf may change something again meanwhile, but at
 	 * last the guest must get on all the same.
 	 */
-	vpmu->reenters = !(lost & ~vpmu->unscheduled);
-	if (vpmu->reenters)
+	found = !(lost & ~vpmu->unscheduled);
+	if (found)
 		vpmu->forced_exits = 0;
 	else if (vpmu->forced_exits++ < VPMU_FORCED_EXITS)
 		smp_send_reschedule(smp_processor_id());
@@ -78,6 +80,7 @@ static void vpmu_enter(struct kvm_vcpu *vcpu,
 	      time_after_eq(jiffies, vpmu->retry_at))) ||
 	    (vpmu->events && time_after_eq(jiffies, vpmu->release_at)))
 		kvm_make_request(KVM_REQ_PMU, vcpu);
+	return found;
 }
 
 /*
@@ -117,8 +120,8 @@ static bool vpmu_reenters(struct kvm_vcpu *vcpu)
 }
 
 /*
- * Is PEBS_ENABLE another one in the guest?  Then KVM has to clear it before each
- * VM entry, see add_atomic_switch_msr().
+ * Does PEBS_ENABLE have another value in the guest?  Then KVM has to clear it
+ * before each VM entry, see add_atomic_switch_msr().
  */
 static bool vpmu_stops_host_records(const struct perf_guest_switch_msr *msrs,
 				    int nr)
@@ -151,9 +154,8 @@ struct perf_guest_switch_msr *kvm_vpmu_enter(struct kvm_vcpu *vcpu, int *nr)
 						    struct kvm_pmu, ds_area));
 	if (!msrs)
 		return NULL;
-	vpmu_enter(vcpu, msrs);
-	if (vpmu_stops_host_records(msrs, *nr))
-		vcpu_to_vpmu(vcpu)->reenters = false;
+	vcpu_to_vpmu(vcpu)->reenters = vpmu_enter(vcpu, msrs) &&
+				       !vpmu_stops_host_records(msrs, *nr);
 	return msrs;
 }
 EXPORT_SYMBOL_GPL(kvm_vpmu_enter);
@@ -244,7 +246,7 @@ static struct kvm_pmc *vpmu_counter(struct kvm_vcpu *vcpu, u32 msr)
 	return get_gp_pmc(pmu, msr, MSR_IA32_PERFCTR0) ?: get_fixed_pmc(pmu, msr);
 }
 
-/* Is the vPMC's value to be had without asking perf? */
+/* Can the vPMC be read without asking perf? */
 static bool vpmu_is_readable(const struct kvm_pmc *pmc)
 {
 	return !pmc->perf_event ||
