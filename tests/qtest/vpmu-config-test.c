@@ -300,6 +300,46 @@ static void test_command_line(void)
     }
 }
 
+/*
+ * A feature of a PMU that is not there is missing, and says what it needs: it
+ * is left out with a warning, and enforce refuses it.
+ */
+static void test_missing(void)
+{
+    static const struct {
+        const char *cpu, *feature, *says;
+    } table[] = {
+        { INTEL, "pdcm", "TCG has pdcm only with pmu=on and a CPU model with "
+          "vendor GenuineIntel" },
+        { INTEL, "ds", "TCG has ds only with pmu=on, without pebs=off" },
+        { INTEL, "dtes64", "TCG has dtes64 only with pmu=on, without pebs=off" },
+        { INTEL ",pmu=on,pebs=off", "ds", "TCG has ds only with pmu=on, "
+          "without pebs=off" },
+        { "qemu64,pmu=on", "pdcm", "TCG has pdcm only with pmu=on and a CPU "
+          "model with vendor GenuineIntel" },
+        { "qemu64", "perfctr-core", "TCG has perfctr-core only with pmu=on and "
+          "a CPU model with vendor AuthenticAMD" },
+        { "qemu64", "perfmon-v2", "TCG has perfmon-v2 only with pmu=on" },
+        { INTEL ",pmu=on", "perfctr-core", "TCG has perfctr-core only with "
+          "pmu=on and a CPU model with vendor AuthenticAMD" },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autofree char *args = g_strdup_printf("-accel tcg -cpu %s,%s=on",
+                                                table[i].cpu,
+                                                table[i].feature);
+        g_autofree char *enforce = g_strconcat(args, ",enforce", NULL);
+        g_autofree char *unchecked = g_strconcat(args, ",check=off", NULL);
+        g_autofree char *said = run_emulator(unchecked, true);
+
+        g_test_message("%s", args);
+        check_message(args, true, table[i].says);
+        check_message(enforce, false, table[i].says);
+        check_message(enforce, false, "doesn't support requested features");
+        g_assert_null(strstr(said, table[i].feature));
+    }
+}
+
 /* There is no message where everything is in order. */
 static void test_quiet(void)
 {
@@ -309,6 +349,8 @@ static void test_quiet(void)
         "pmu-host-fixed=0:2,pmu-host-order=low,pmu-visible=all,pmu-slice-ms=1",
         "-accel tcg -cpu " INTEL ",pmu=on,pmu-passthrough=auto",
         "-accel tcg -cpu " INTEL ",pmu=off,pmu-passthrough=off",
+        "-accel tcg -cpu " INTEL ",pmu=on,pdcm=on,ds=on,dtes64=on,enforce",
+        "-accel tcg -cpu qemu64,pmu=on,perfctr-core=on,enforce",
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(args); i++) {
@@ -492,6 +534,7 @@ int main(int argc, char **argv)
     qtest_add_func("vpmu-config/none", test_none);
     qtest_add_func("vpmu-config/properties", test_properties);
     qtest_add_func("vpmu-config/command-line", test_command_line);
+    qtest_add_func("vpmu-config/missing", test_missing);
     qtest_add_func("vpmu-config/quiet", test_quiet);
     qtest_add_func("vpmu-config/expansion", test_expansion);
     qtest_add_func("vpmu-config/hotplug", test_hotplug);

@@ -8,7 +8,6 @@
  * guest has, unless the user sets them or the properties that imply them.
  */
 #include "qemu/osdep.h"
-#include "qemu/error-report.h"
 #include "qapi/error.h"
 #include "config-amd.h"
 #include "models.h"
@@ -34,20 +33,6 @@ uint64_t vpmu_amd_features(int word)
 {
     return (word == perfctr_core.word ? perfctr_core.bit : 0) |
            (word == perfmon_v2.word ? perfmon_v2.bit : 0);
-}
-
-void vpmu_amd_drop_features(CPUX86State *env)
-{
-    const Feature *features[] = { &perfctr_core, &perfmon_v2 };
-
-    for (int i = 0; i < ARRAY_SIZE(features); i++) {
-        if (env->features[features[i]->word] & features[i]->bit) {
-            warn_report_once("TCG has perfctr-core and perfmon-v2 only with "
-                             "pmu=on and a CPU model with vendor "
-                             "AuthenticAMD");
-        }
-        env->features[features[i]->word] &= ~features[i]->bit;
-    }
 }
 
 /* Is it on, by the user's choice, by the CPU model (max), or as @model says? */

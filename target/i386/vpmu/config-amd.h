@@ -21,11 +21,6 @@
 uint64_t vpmu_amd_features(int word);
 
 /**
- * vpmu_amd_drop_features: switch these features off, as there is no such PMU
- */
-void vpmu_amd_drop_features(CPUX86State *env);
-
-/**
  * vpmu_amd_expand: check the PMU's properties, fill in those that are unset,
  * and show the features that go with them
  *

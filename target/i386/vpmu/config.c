@@ -78,14 +78,12 @@ static bool vpmu_wants_baseline(const X86CPU *cpu)
            vpmu_pebs_format(cpu) >= 4;
 }
 
-/* PERF_CAPABILITIES of PEBS; @cpu: NULL for what is possible at all */
+/* PERF_CAPABILITIES of PEBS */
 static uint64_t vpmu_pebs_capabilities(const X86CPU *cpu)
 {
     return VPMU_CAP_PEBS_TRAP | VPMU_CAP_PEBS_ARCH_REG |
-           (cpu ? (uint64_t)vpmu_pebs_format(cpu) <<
-                  VPMU_CAP_PEBS_FORMAT_SHIFT : VPMU_CAP_PEBS_FORMAT) |
-           (!cpu || vpmu_wants_baseline(cpu) ?
-            VPMU_CAP_PEBS_BASELINE : 0);
+           (uint64_t)vpmu_pebs_format(cpu) << VPMU_CAP_PEBS_FORMAT_SHIFT |
+           (vpmu_wants_baseline(cpu) ? VPMU_CAP_PEBS_BASELINE : 0);
 }
 
 static const int feature_words[] = {
@@ -154,17 +152,51 @@ uint64_t vpmu_supported_features(X86CPU *cpu, int word)
 {
     uint64_t capabilities = VPMU_CAP_FW_WRITE;
 
-    if (cpu && !vpmu_wants_software(cpu)) {
+    if (!cpu || !vpmu_wants_software(cpu)) {
         return 0;
     }
-    if (cpu && vpmu_is_amd(cpu)) {
+    if (vpmu_is_amd(cpu)) {
         return vpmu_amd_features(word);
     }
-    if (!cpu || vpmu_wants_pebs(cpu)) {
+    if (vpmu_wants_pebs(cpu)) {
         capabilities |= vpmu_pebs_capabilities(cpu);
     }
-    return vpmu_features_of(capabilities, word) |
-           (cpu ? 0 : vpmu_amd_features(word));
+    return vpmu_features_of(capabilities, word);
+}
+
+/* What makes TCG support the features of a word, for a warning */
+static const struct {
+    FeatureWord word;
+    uint64_t bits;
+    const char *needs;
+} vpmu_needs[] = {
+    { FEAT_1_ECX, CPUID_EXT_PDCM,
+      "pdcm only with pmu=on and a CPU model with vendor GenuineIntel" },
+    { FEAT_1_ECX, CPUID_EXT_DTES64,
+      "dtes64 only with pmu=on, without pebs=off, and a CPU model with vendor "
+      "GenuineIntel" },
+    { FEAT_1_EDX, CPUID_DTS,
+      "ds only with pmu=on, without pebs=off, and a CPU model with vendor "
+      "GenuineIntel" },
+    { FEAT_8000_0001_ECX, CPUID_EXT3_PERFCORE,
+      "perfctr-core only with pmu=on and a CPU model with vendor "
+      "AuthenticAMD" },
+    { FEAT_8000_0022_EAX, CPUID_8000_0022_EAX_PERFMON_V2,
+      "perfmon-v2 only with pmu=on and a CPU model with vendor AuthenticAMD" },
+};
+
+uint64_t vpmu_filter_features(X86CPU *cpu, int word, bool explain)
+{
+    uint64_t supported = vpmu_supported_features(cpu, word);
+
+    for (int i = 0; explain && tcg_enabled() && i < ARRAY_SIZE(vpmu_needs);
+         i++) {
+        if (vpmu_needs[i].word == word &&
+            (cpu->env.features[word] & vpmu_needs[i].bits & ~supported)) {
+            warn_report_once("TCG has %s", vpmu_needs[i].needs);
+        }
+    }
+    return supported;
 }
 
 /* Is there a PMU with counters that can be handed over? */
@@ -542,34 +574,6 @@ static bool vpmu_check_same(const X86CPU *cpu, const X86CPU *first,
     return false;
 }
 
-/* Drop the features that only the software PMU has. */
-static void vpmu_drop_features(X86CPU *cpu)
-{
-    CPUX86State *env = &cpu->env;
-
-    if (!cpu->vpmu.software || vpmu_is_amd(cpu)) {
-        if (env->features[FEAT_1_ECX] & CPUID_EXT_PDCM) {
-            warn_report_once("TCG has pdcm only with pmu=on and a CPU model "
-                             "with vendor GenuineIntel");
-        }
-        env->features[FEAT_1_ECX] &= ~CPUID_EXT_PDCM;
-        env->features[FEAT_PERF_CAPABILITIES] = 0;
-    }
-    if (!cpu->vpmu.software || !vpmu_is_amd(cpu)) {
-        vpmu_amd_drop_features(env);
-    }
-    if (!vpmu_wants_pebs(cpu)) {
-        if ((env->features[FEAT_1_EDX] & CPUID_DTS) ||
-            (env->features[FEAT_1_ECX] & CPUID_EXT_DTES64)) {
-            warn_report_once("TCG has ds and dtes64 only with pmu=on, without "
-                             "pebs=off, and a CPU model with vendor "
-                             "GenuineIntel");
-        }
-        env->features[FEAT_1_EDX] &= ~CPUID_DTS;
-        env->features[FEAT_1_ECX] &= ~CPUID_EXT_DTES64;
-    }
-}
-
 bool vpmu_realize(X86CPU *cpu, Error **errp)
 {
     VPMUConfig *vpmu = &cpu->vpmu;
@@ -596,9 +600,6 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
     } else if (vpmu->software) {
         handover_init(&cpu->env.vpmu_host.handover, vpmu_ppmcs(cpu), 0,
                       HANDOVER_FOREVER);
-    }
-    if (tcg_enabled()) {
-        vpmu_drop_features(cpu);
     }
     return true;
 }

@@ -153,6 +153,12 @@ static inline uint64_t vpmu_supported_features(struct ArchCPU *cpu, int word)
     return 0;
 }
 
+static inline uint64_t vpmu_filter_features(struct ArchCPU *cpu, int word,
+                                            bool explain)
+{
+    return 0;
+}
+
 static inline bool vpmu_expand_features(struct ArchCPU *cpu, Error **errp)
 {
     return true;
@@ -195,10 +201,17 @@ extern const struct VMStateDescription vmstate_vpmu;
 
 /**
  * vpmu_supported_features: what the PMU adds to TCG's features in @word
- * @cpu: NULL for what is possible at all
+ * @cpu: NULL adds nothing, since the CPU's properties decide
  * @word: a FeatureWord
  */
 uint64_t vpmu_supported_features(struct ArchCPU *cpu, int word);
+
+/**
+ * vpmu_filter_features: the same, when features that are not supported are
+ * about to be dropped or refused
+ * @explain: say what the features need that the PMU could have
+ */
+uint64_t vpmu_filter_features(struct ArchCPU *cpu, int word, bool explain);
 
 /**
  * vpmu_expand_features: check the PMU properties, add what they imply
@@ -209,7 +222,7 @@ uint64_t vpmu_supported_features(struct ArchCPU *cpu, int word);
 bool vpmu_expand_features(struct ArchCPU *cpu, Error **errp);
 
 /**
- * vpmu_realize: switch the PMU on, or drop the features that depend on it
+ * vpmu_realize: switch the PMU on
  *
  * After features are filtered, before the first reset and before KVM creates
  * the vCPU.  A CPU that is plugged later gets the machine's reservation.
