@@ -6,6 +6,7 @@
  * tests/vpmu/amd.c and count.c test what counters count.
  */
 #include "qemu/osdep.h"
+#include "qobject/qjson.h"
 #include "vpmu-test.h"
 
 /* What TCG has of this processor, without a warning for what it lacks */
@@ -179,6 +180,55 @@ static void test_properties(void)
     QTestState *qts = qtest_init("-accel tcg -machine none");
 
     assert_bad_models(qts, bad, G_N_ELEMENTS(bad));
+    qtest_quit(qts);
+}
+
+/* What an expansion shows of the PMU gives the same PMU. */
+
+static QDict *expand(QTestState *qts, const char *model, const char *props)
+{
+    g_autofree char *command = expansion(model, props);
+    g_autoptr(QDict) rsp = qtest_qmp_assert_success_ref(qts, command, NULL);
+    QDict *all = qdict_get_qdict(qdict_get_qdict(rsp, "model"), "props");
+    QDict *shown = qdict_new();
+
+    for (const QDictEntry *e = qdict_first(all); e; e = qdict_next(all, e)) {
+        if (g_str_has_prefix(e->key, "pmu") ||
+            g_str_has_prefix(e->key, "pebs") ||
+            g_str_equal(e->key, "perfctr-core") ||
+            g_str_equal(e->key, "perfmon-v2")) {
+            qdict_put_obj(shown, e->key, qobject_ref(e->value));
+        }
+    }
+    return shown;
+}
+
+static void test_expansion(void)
+{
+    static const struct {
+        const char *model, *props;
+    } table[] = {
+        { "EPYC", "{ 'pmu': true }" },
+        { "EPYC", "{ 'pmu-passthrough': 'on', 'pmu-host-gp': 1 }" },
+        { "EPYC", "{ 'pmu-passthrough': 'on', 'pmu-host-gp': 2 }" },
+        { "EPYC", "{ 'pmu-passthrough': 'on', 'pmu-host-gp': 6,"
+          " 'pmu-visible': 'all' }" },
+        { "EPYC-Genoa", "{ 'pmu-passthrough': 'on', 'pmu-host-gp': 5 }" },
+        { "phenom", "{ 'pmu-passthrough': 'on', 'pmu-host-gp': 3,"
+          " 'pmu-visible': 'all' }" },
+    };
+    QTestState *qts = qtest_init("-accel tcg -machine none");
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autoptr(QDict) first = expand(qts, table[i].model, table[i].props);
+        g_autoptr(GString) json = qobject_to_json(QOBJECT(first));
+        g_autoptr(QDict) again = NULL;
+
+        g_test_message("%s %s", table[i].model, json->str);
+        g_assert_cmpuint(qdict_size(first), >=, 10);
+        again = expand(qts, table[i].model, json->str);
+        g_assert_true(qobject_is_equal(QOBJECT(first), QOBJECT(again)));
+    }
     qtest_quit(qts);
 }
 
@@ -498,6 +548,7 @@ int main(int argc, char **argv)
         qtest_add_func("/vpmu/amd/cpuid", test_cpuid);
         qtest_add_func("/vpmu/amd/none", test_none);
         qtest_add_func("/vpmu/amd/properties", test_properties);
+        qtest_add_func("/vpmu/amd/expansion", test_expansion);
         qtest_add_func("/vpmu/amd/registers", test_registers);
         qtest_add_func("/vpmu/amd/absent", test_absent);
         qtest_add_func("/vpmu/amd/migration", test_migration);

@@ -397,7 +397,7 @@ static void test_hotplug(void)
         "'pmu-version': 3", "'pmu-gp-counters': 7", "'pmu-host-gp': 1",
         "'pmu-host-fixed': '1'", "'pmu-host-order': 'low'",
         "'pmu-visible': 'all'", "'pmu-slice-ms': 11",
-        "'pmu-passthrough': 'auto'",
+        "'pmu-passthrough': 'auto'", "'vendor': 'AuthenticAMD'",
     };
     QTestState *qts = qtest_init(ARGS "-smp 1,sockets=2,maxcpus=2 -cpu "
                                  INTEL ",pmu-passthrough=on");

@@ -96,6 +96,34 @@ static bool vpmu_amd_expand_version(X86CPU *cpu, const VPMUModelAMD *model,
     return true;
 }
 
+/* Are counters hidden from the guest, in CPUID's perfctr-core? */
+static bool vpmu_amd_hides(const VPMUConfig *vpmu)
+{
+    return vpmu->version == 1 && vpmu->host_gp &&
+           vpmu->visible == VPMU_VISIBLE_GRANTED;
+}
+
+unsigned vpmu_amd_visible_gp(const VPMUConfig *vpmu)
+{
+    return vpmu_amd_hides(vpmu) ? LEGACY_COUNTERS : vpmu->nr_gp;
+}
+
+/* Without PerfMonV2 what the guest is told of must remain. */
+static bool vpmu_amd_check_hidden(const VPMUConfig *vpmu, Error **errp)
+{
+    unsigned left = vpmu->total_gp - MIN(vpmu->host_gp, vpmu->total_gp);
+
+    if (vpmu_amd_hides(vpmu) && left < LEGACY_COUNTERS) {
+        error_setg(errp, "pmu-host-gp=%u leaves %u counters, and without "
+                   "PerfMonV2 a guest cannot be told of fewer than %u: use 0 "
+                   "to %u, or add pmu-visible=all or pmu-version=2",
+                   vpmu->host_gp, left, LEGACY_COUNTERS,
+                   vpmu->total_gp - LEGACY_COUNTERS);
+        return false;
+    }
+    return true;
+}
+
 /*
  * Without PerfMonV2 CPUID can tell the guest of four counters or of six, and of
  * no other number.
@@ -108,6 +136,7 @@ static bool vpmu_amd_expand_counters(X86CPU *cpu, const VPMUModelAMD *model,
     bool v2 = vpmu->version == 2;
     bool core = v2 || (vpmu->nr_gp ? vpmu->nr_gp == CORE_COUNTERS :
                        vpmu_amd_has(env, &perfctr_core, model->core));
+    bool hides = vpmu_amd_hides(vpmu);
 
     if (!v2 && vpmu->nr_gp && vpmu->nr_gp != LEGACY_COUNTERS &&
         vpmu->nr_gp != CORE_COUNTERS) {
@@ -116,36 +145,14 @@ static bool vpmu_amd_expand_counters(X86CPU *cpu, const VPMUModelAMD *model,
                    vpmu->nr_gp, LEGACY_COUNTERS, CORE_COUNTERS);
         return false;
     }
-    if (!vpmu_amd_switch(env, &perfctr_core, core, "pmu-gp-counters",
-                         vpmu->nr_gp, errp)) {
+    if (!vpmu_amd_switch(env, &perfctr_core, core && !hides,
+                         hides ? "pmu-host-gp" : "pmu-gp-counters",
+                         hides ? vpmu->host_gp : vpmu->nr_gp, errp)) {
         return false;
     }
     vpmu->nr_gp = vpmu->nr_gp ?: core ? CORE_COUNTERS : LEGACY_COUNTERS;
     vpmu->total_gp = vpmu->nr_gp;
-    return true;
-}
-
-/* Hide what is reserved at start, where CPUID has no number. */
-static bool vpmu_amd_hide_reserved(X86CPU *cpu, Error **errp)
-{
-    VPMUConfig *vpmu = &cpu->vpmu;
-    unsigned left = vpmu->total_gp - MIN(vpmu->host_gp, vpmu->total_gp);
-
-    if (vpmu->version == 2 || vpmu->visible == VPMU_VISIBLE_ALL ||
-        !vpmu->host_gp) {
-        return true;
-    }
-    if (left < LEGACY_COUNTERS) {
-        error_setg(errp, "pmu-host-gp=%u leaves %u counters, and without "
-                   "PerfMonV2 a guest cannot be told of fewer than %u: use 0 "
-                   "to %u, or add pmu-visible=all or pmu-version=2",
-                   vpmu->host_gp, left, LEGACY_COUNTERS,
-                   vpmu->total_gp - LEGACY_COUNTERS);
-        return false;
-    }
-    vpmu->nr_gp = LEGACY_COUNTERS;
-    return vpmu_amd_switch(&cpu->env, &perfctr_core, false, "pmu-host-gp",
-                           vpmu->host_gp, errp);
+    return vpmu_amd_check_hidden(vpmu, errp);
 }
 
 bool vpmu_amd_expand(X86CPU *cpu, Error **errp)
@@ -159,8 +166,7 @@ bool vpmu_amd_expand(X86CPU *cpu, Error **errp)
         return false;
     }
     if (!vpmu_amd_expand_version(cpu, model, errp) ||
-        !vpmu_amd_expand_counters(cpu, model, errp) ||
-        !vpmu_amd_hide_reserved(cpu, errp)) {
+        !vpmu_amd_expand_counters(cpu, model, errp)) {
         return false;
     }
     vpmu->nr_fixed = 0;

@@ -29,6 +29,14 @@ uint64_t vpmu_amd_features(int word);
 bool vpmu_amd_expand(X86CPU *cpu, Error **errp);
 
 /**
+ * vpmu_amd_visible_gp: how many counters the guest is told of at most
+ *
+ * Where CPUID has no number, it is four of those that the properties have left,
+ * or all.
+ */
+unsigned vpmu_amd_visible_gp(const VPMUConfig *vpmu);
+
+/**
  * vpmu_amd_cpuid: CPUID leaf 0x80000022
  *
  * APM volume 3, "CPUID Fn8000_0022".

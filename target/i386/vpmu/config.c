@@ -524,9 +524,11 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
 
 /* Results */
 
-static VPMUCounterMask vpmu_visible_vpmcs(const VPMUConfig *vpmu)
+static VPMUCounterMask vpmu_visible_vpmcs(const X86CPU *cpu)
 {
-    unsigned nr_gp = vpmu->nr_gp;
+    const VPMUConfig *vpmu = &cpu->vpmu;
+    unsigned nr_gp = vpmu_is_amd(cpu) ? vpmu_amd_visible_gp(vpmu) :
+                                        vpmu->nr_gp;
     unsigned fixed = (1u << vpmu->nr_fixed) - 1;
 
     if (vpmu->policy && vpmu->visible == VPMU_VISIBLE_GRANTED) {
@@ -540,17 +542,20 @@ static VPMUCounterMask vpmu_visible_vpmcs(const VPMUConfig *vpmu)
     return ((1u << nr_gp) - 1) | fixed << VPMU_NR_GP;
 }
 
-static char *vpmu_describe(const VPMUConfig *vpmu)
+static char *vpmu_describe(const X86CPU *cpu)
 {
+    const VPMUConfig *vpmu = &cpu->vpmu;
+    g_autofree char *vendor = object_property_get_str(OBJECT(cpu), "vendor",
+                                                      &error_abort);
     g_autofree char *fixed = vpmu_fixed_list(vpmu->host_fixed);
 
-    return g_strdup_printf("pmu=%s,pmu-version=%u,pmu-gp-counters=%u,"
+    return g_strdup_printf("vendor=%s,pmu=%s,pmu-version=%u,pmu-gp-counters=%u,"
                            "pebs=%s,pebs-fmt=%u,pebs-baseline=%s,"
                            "pmu-passthrough=%s,pmu-host-gp=%u,"
                            "pmu-host-fixed=%s,pmu-host-order=%s,"
                            "pmu-visible=%s,pmu-slice-ms=%u",
-                           vpmu->software ? "on" : "off", vpmu->version,
-                           vpmu->nr_gp, OnOffAuto_str(vpmu->pebs),
+                           vendor, vpmu->software ? "on" : "off",
+                           vpmu->version, vpmu->nr_gp, OnOffAuto_str(vpmu->pebs),
                            vpmu->pebs_format,
                            OnOffAuto_str(vpmu->pebs_baseline),
                            OnOffAuto_str(vpmu->passthrough),
@@ -562,8 +567,8 @@ static char *vpmu_describe(const VPMUConfig *vpmu)
 static bool vpmu_check_same(const X86CPU *cpu, const X86CPU *first,
                             Error **errp)
 {
-    g_autofree char *here = vpmu_describe(&cpu->vpmu);
-    g_autofree char *there = vpmu_describe(&first->vpmu);
+    g_autofree char *here = vpmu_describe(cpu);
+    g_autofree char *there = vpmu_describe(first);
 
     if (!strcmp(here, there)) {
         return true;
@@ -589,7 +594,7 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
         return false;
     }
     if (vpmu->software || vpmu->policy) {
-        vpmu->vpmcs = vpmu_visible_vpmcs(vpmu);
+        vpmu->vpmcs = vpmu_visible_vpmcs(cpu);
     }
     if (first_cpu && CPU(cpu) != first_cpu &&
         !vpmu_check_same(cpu, X86_CPU(first_cpu), errp)) {
