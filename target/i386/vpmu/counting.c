@@ -132,9 +132,11 @@ static VPMUCounterMask vpmu_get_configs(CPUX86State *env,
     VPMUCounterMask enabled = 0;
 
     for (unsigned v = 0; v < VPMU_NR; v++) {
-        const VPMUEvent *event;
+        const VPMUEvent *event = NULL;
 
-        configs[v] = vpmu_counter_config(env, v, &event);
+        /* Most are off, and looking their events up would take longest. */
+        configs[v] = vpmu_is_enabled(env, v) ?
+                     vpmu_counter_config(env, v, &event) : vpmu_config_off;
         if (!softpmu_counts_edges(&configs[v])) {
             /* softpmu_config() does the same for a vPMC that has a pPMC. */
             s->high[v] = false;

@@ -50,14 +50,6 @@ static bool vpmu_counts_in_mode(const CPUX86State *env, uint64_t ctl)
            guest == !!(env->hflags & HF_GUEST_MASK);
 }
 
-static bool vpmu_is_enabled(CPUX86State *env, unsigned v, uint64_t evtsel)
-{
-    return (evtsel & VPMU_EVTSEL_EN) &&
-           (!vpmu_has_global(env_archcpu(env)) ||
-            (env->msr_global_ctrl & vpmu_status_bit(v))) &&
-           !(env->msr_global_status & VPMU_STATUS_CTR_FRZ);
-}
-
 /* A fixed counter's control as an event select */
 static uint64_t vpmu_fixed_evtsel(const CPUX86State *env, unsigned v)
 {
@@ -68,22 +60,33 @@ static uint64_t vpmu_fixed_evtsel(const CPUX86State *env, unsigned v)
            (ctrl & (VPMU_FIXED_OS | VPMU_FIXED_USR) ? VPMU_EVTSEL_EN : 0);
 }
 
+/* The event select of a general-purpose counter, or a fixed one's control */
+static uint64_t vpmu_evtsel(const CPUX86State *env, unsigned v)
+{
+    return v < VPMU_NR_GP ? env->msr_gp_evtsel[v] : vpmu_fixed_evtsel(env, v);
+}
+
+bool vpmu_is_enabled(CPUX86State *env, unsigned v)
+{
+    uint64_t evtsel = vpmu_evtsel(env, v);
+
+    return (evtsel & VPMU_EVTSEL_EN) &&
+           (!vpmu_has_global(env_archcpu(env)) ||
+            (env->msr_global_ctrl & vpmu_status_bit(v))) &&
+           !(env->msr_global_status & VPMU_STATUS_CTR_FRZ) &&
+           vpmu_counts_in_mode(env, evtsel);
+}
+
 SoftPMUConfig vpmu_counter_config(CPUX86State *env, unsigned v,
                                   const VPMUEvent **event)
 {
     SoftPMUConfig config;
-    uint64_t evtsel;
 
-    if (v < VPMU_NR_GP) {
-        evtsel = env->msr_gp_evtsel[v];
-        *event = vpmu_event_find(vpmu_gp_code(env, v), vpmu_model(env));
-    } else {
-        evtsel = vpmu_fixed_evtsel(env, v);
-        *event = vpmu_event_fixed(v);
-    }
-    config = vpmu_event_config(evtsel, *event);
-    config.on = vpmu_is_enabled(env, v, evtsel) &&
-                vpmu_counts_in_mode(env, evtsel);
+    *event = v < VPMU_NR_GP ? vpmu_event_find(vpmu_gp_code(env, v),
+                                              vpmu_model(env)) :
+                              vpmu_event_fixed(v);
+    config = vpmu_event_config(vpmu_evtsel(env, v), *event);
+    config.on = vpmu_is_enabled(env, v);
     config.precise = vpmu_pebs_enabled(env) & VPMU_MASK_OF(v);
     if (*event && (*event)->latency &&
         env->vpmu.pebs_ld_lat >= VPMU_LOAD_LATENCY) {

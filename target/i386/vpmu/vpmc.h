@@ -134,6 +134,11 @@ static inline VPMUEventCode vpmu_unsupported_code(const VPMUState *s,
 VPMUEventCode vpmu_gp_code(const CPUX86State *env, unsigned v);
 
 /**
+ * vpmu_is_enabled: whether vPMC @v counts, all enables taken together
+ */
+bool vpmu_is_enabled(CPUX86State *env, unsigned v);
+
+/**
  * vpmu_counter_config: what vPMC @v is set up to count
  * @event: the event, NULL if it is not a supported one
  */
