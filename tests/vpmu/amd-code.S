@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #define ASSEMBLY
+#include "rt.h"
 #include "amd.h"
 
         .text
@@ -82,5 +83,12 @@ amd_guest:
         nop
         .endr
         vmmcall
+
+/* Send this CPU an SMI: AMD_SMI_INSNS, besides the handler's. */
+        .global amd_smi
+amd_smi:
+        mov $APIC + APIC_ICR, %r9d
+        movl $APIC_SELF_SMI, (%r9)
+        ret
 
         .section .note.GNU-stack, "", @progbits

@@ -1,5 +1,5 @@
 /*
- * AMD's PMU: registers, counts without global registers, overflow, SVM
+ * AMD's PMU: registers, counts without global registers, overflow, SVM, SMM
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -379,6 +379,28 @@ static void test_svm_off(void)
     clear();
 }
 
+/*
+ * SMM clears EFER, and with SVME the effect of the bits: both counters count
+ * the firmware's handler.  Nobody knows how long that is; the rest is known.
+ */
+static void test_smm(void)
+{
+    uint64_t efer = rdmsr(MSR_EFER);
+    uint64_t handler;
+
+    wrmsr(MSR_EFER, efer | EFER_SVME);
+    clear();
+    wrmsr(msr_select(1), AMD_INSNS | COUNT_BOTH | CTL_GUEST);
+    amd_count(msr_select(0), AMD_INSNS | COUNT_BOTH | CTL_HOST, amd_smi);
+    handler = rdmsr(msr_value(1));
+    result(handler > 0, "SMM: guest only");
+    check(rdmsr(msr_value(0)) - handler, AMD_SMI_INSNS, "SMM: host only");
+    amd_code();
+    check(rdmsr(msr_value(1)), handler, "after SMM: guest only");
+    wrmsr(MSR_EFER, efer);
+    clear();
+}
+
 void ap_main(struct cpu *me)
 {
 }
@@ -405,5 +427,6 @@ void main(void)
     if (svm) {
         test_svm();
         test_svm_off();
+        test_smm();
     }
 }

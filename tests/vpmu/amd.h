@@ -20,6 +20,9 @@
 #define AMD_HOST_INSNS      5
 #define AMD_GUEST_INSNS     10
 
+/* What amd_count() retires with amd_smi, besides the firmware's handler */
+#define AMD_SMI_INSNS       7
+
 #ifndef ASSEMBLY
 #include "rt.h"
 
@@ -32,6 +35,8 @@ extern char amd_after_nops[], amd_callee[];
 /* Write @select to register @msr, run the guest of @vmcb, write 0. */
 void amd_enter_guest(uint32_t msr, uint64_t select, uint64_t vmcb);
 extern char amd_guest[];
+
+void amd_smi(void);
 #endif
 
 #endif /* TESTS_VPMU_AMD_H */

@@ -75,6 +75,7 @@
 #define APIC_IRR        0x200
 #define APIC_ICR        0x300
 #define APIC_ICR2       0x310
+#define APIC_SELF_SMI   0x40200
 #define APIC_LVTT       0x320
 #define APIC_LVTPC      0x340
 #define APIC_TIMER_INIT 0x380

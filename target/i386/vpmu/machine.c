@@ -49,6 +49,9 @@ void vpmu_after_init(X86CPU *cpu, const CPUX86State *before)
 {
     if (cpu->vpmu.software) {
         cpu->env.vpmu_host = before->vpmu_host;
+        /* What counts may depend on the mode, which INIT has changed. */
+        vpmu_sync(&cpu->env);
+        vpmu_update(&cpu->env);
     }
 }
 

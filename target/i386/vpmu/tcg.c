@@ -267,8 +267,8 @@ bool vpmu_tcg_rdpmc(CPUX86State *env, uintptr_t retaddr)
 }
 
 /*
- * WRMSR, VMRUN and #VMEXIT end their block, so that the clock is right with
- * icount, too.
+ * WRMSR, VMRUN, RSM and #VMEXIT end their block, so that the clock is right
+ * with icount, too.
  */
 void vpmu_tcg_svm_mode(CPUX86State *env)
 {

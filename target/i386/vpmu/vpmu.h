@@ -301,8 +301,8 @@ int vpmu_kvm_put_msrs(struct ArchCPU *cpu, int level);
  * vpmu_tcg_exec_enter, vpmu_tcg_exec_exit: around the execution loop
  *
  * Outside the loop all counters are up to date.  hflags keeps the level, since
- * cpu_exec_step_atomic() looks at it before it enters.  INIT loses it, so it
- * is set again on entry.  Either may be called twice in a row.
+ * cpu_exec_step_atomic() looks at it before it enters.  Either may be called
+ * twice in a row.
  */
 void vpmu_tcg_exec_enter(struct CPUArchState *env);
 void vpmu_tcg_exec_exit(struct CPUArchState *env);
@@ -348,7 +348,7 @@ bool vpmu_tcg_rdmsr(struct CPUArchState *env, uint64_t *value,
                     uintptr_t retaddr);
 
 /**
- * vpmu_tcg_svm_mode: VMRUN, #VMEXIT or a write of EFER have just decided
+ * vpmu_tcg_svm_mode: VMRUN, #VMEXIT, SMM or a write of EFER have just decided
  * whether a counter counts that is only for AMD's host or only for its guests
  *
  * By the helper, when the instruction can no longer fault, or at an instruction
