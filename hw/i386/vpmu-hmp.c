@@ -93,6 +93,10 @@ static void hmp_info_vpmu(Monitor *mon, const QDict *qdict)
         monitor_printf(mon, "PEBS: record format %u%s\n", info->pebs->format,
                        info->pebs->baseline ? " with baseline" : "");
     }
+    if (info->lbr) {
+        monitor_printf(mon, "LBR: %u records of format %u\n",
+                       info->lbr->depth, info->lbr->format);
+    }
     if (info->passthrough) {
         monitor_printf(mon, "reserved for the host: ");
         vpmu_print_set(mon, info->reserved);

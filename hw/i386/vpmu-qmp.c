@@ -194,6 +194,11 @@ static void vpmu_software_info(VpmuInfo *info, X86CPU *first)
         info->pebs = vpmu_pebs_info(config->pebs_format,
                                     vpmu_has_baseline(first));
     }
+    if (vpmu_has_lbr(first)) {
+        info->lbr = g_new0(VpmuLbr, 1);
+        info->lbr->format = config->lbr_format;
+        info->lbr->depth = LBR_DEPTH;
+    }
     vpmu_policy_info(info, config);
     for (unsigned i = 0; i < vpmu_nr_events; i++) {
         const VPMUEvent *event = &vpmu_events[i];

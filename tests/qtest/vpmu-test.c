@@ -441,9 +441,9 @@ static void test_shared_migration_refused(void)
     g_assert_true(g_file_get_contents(log->path, &said, NULL, NULL));
     assert_contains(said, "guest sees a PMU with version 5, 7 "
                     "general-purpose counters, fixed counters of mask 0x7, "
-                    "PEBS 0x4400, provided by TCG; on this side it would see "
-                    "version 5, 6 general-purpose counters, fixed counters of "
-                    "mask 0x3, PEBS 0x4400, provided by TCG");
+                    "PEBS 0x4400, LBR format 5, provided by TCG; on this side "
+                    "it would see version 5, 6 general-purpose counters, "
+                    "fixed counters of mask 0x3, PEBS 0x4400, LBR format 5, provided by TCG");
 
     wait_status(from, "failed", "completed");
     for (;;) {

@@ -177,6 +177,7 @@ try_failed:
         .endm
 
         .global run, user_done, ctrl_places
+        .global run_call, run_return, run_iret, user_exit
         .pushsection .rodata
         .balign 8
 ctrl_places:
@@ -203,7 +204,9 @@ run:
         push 16(%rbx)           /* flags */
         popf
         wrmsr
+run_call:
         call *%r12
+run_return:
         xor %eax, %eax
         xor %edx, %edx
         to_global_ctrl
@@ -223,6 +226,7 @@ run:
         push $SEL_USER
         push %r12
         wrmsr
+run_iret:
         iretq
 user_exit:
         int $VECTOR_DONE
@@ -261,6 +265,8 @@ gdt:
         .quad 0x00cff3000000ffff        /* SS after SYSEXIT */
         .quad 0x00cf9b000000ffff        /* SEL_KERNEL32 */
         .fill 2 * MAX_CPUS, 8, 0        /* SEL_TSS */
+        .quad 0x00cf9b100000ffff        /* SEL_BASED_KERNEL: SEGMENT_BASE */
+        .quad 0x00cffb100000ffff        /* SEL_BASED_USER */
 gdt_end:
 
 /*

@@ -21,6 +21,8 @@
 #define CAP_PEBS        0xc0
 #define CAP_FORMAT      0xf00
 #define CAP_BASELINE    (1u << 14)
+/* Format of last branch records */
+#define CAP_LBR         0x3f
 
 #define EMON            (1u << 7)
 #define NO_BTS          (1u << 11)
@@ -36,14 +38,18 @@
 #define MSR_UNKNOWN     0x3f3
 
 static bool ds, pebs, baseline;
-static unsigned format;
+static unsigned format, lbr;
 
 static const uint32_t pebs_msrs[] = {
     MSR_DS_AREA, MSR_PEBS_ENABLE, MSR_PEBS_LD_LAT, MSR_PEBS_DATA_CFG,
 };
+static const uint32_t lbr_msrs[] = {
+    MSR_LBR_SELECT, MSR_LBR_TOS, MSR_LBR_FROM, MSR_LBR_FROM + 31, MSR_LBR_TO,
+    MSR_LBR_TO + 31, MSR_LBR_INFO, MSR_LBR_INFO + 31,
+};
 
 /* One CPU's registers, for INIT. */
-static uint64_t ap_seen[9];
+static uint64_t ap_seen[15];
 /* volatile: the CPUs tell each other. */
 static volatile unsigned ap_phase;
 
@@ -96,6 +102,7 @@ static void read_pebs(void)
     format = (rdmsr(MSR_PERF_CAPABILITIES) & CAP_FORMAT) >> 8;
     pebs = ds && format;
     baseline = rdmsr(MSR_PERF_CAPABILITIES) & CAP_BASELINE;
+    lbr = rdmsr(MSR_PERF_CAPABILITIES) & CAP_LBR;
 }
 
 static void test_cpuid(void)
@@ -115,12 +122,14 @@ static void test_cpuid(void)
     cpuid(1, r);
     check(r[2] >> 15 & 1, 1, "CPUID: PDCM");
     check(r[2] >> 2 & 1, ds, "CPUID: DTES64");
-    check(capabilities & ~(uint64_t)(CAP_FORMAT | CAP_BASELINE),
+    check(capabilities & ~(uint64_t)(CAP_FORMAT | CAP_BASELINE | CAP_LBR),
           CAP_FULL_WIDTH | (pebs ? CAP_PEBS : 0),
           "PERF_CAPABILITIES: full-width writes, PEBS");
     result(!pebs ? !format : format == 4 || (format < 4 && !baseline),
            "PERF_CAPABILITIES: record format %u, baseline %u", format,
            baseline);
+    result(!lbr || (lbr >= 5 && lbr <= 7), "PERF_CAPABILITIES: LBR format %u",
+           lbr);
     faults(MSR_PERF_CAPABILITIES, capabilities, "read-only");
 }
 
@@ -152,6 +161,11 @@ static void test_reset_values(const char *when)
         value = 0;
         try_rdmsr(pebs_msrs[i], &value);
         check(value, 0, "%s: 0x%x", when, pebs_msrs[i]);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(lbr_msrs); i++) {
+        value = 0;
+        try_rdmsr(lbr_msrs[i], &value);
+        check(value, 0, "%s: 0x%x", when, lbr_msrs[i]);
     }
     check(rdmsr(MSR_MISC_ENABLE) & (EMON | NO_BTS | NO_PEBS), misc_bits(),
           "%s: MISC_ENABLE", when);
@@ -350,7 +364,10 @@ static void test_other(void)
         return;
     }
     keeps(MSR_DEBUGCTL, DEBUGCTL_FREEZE, DEBUGCTL_FREEZE, "freeze on PMI");
-    keeps(MSR_DEBUGCTL, 1, 0, "LBR: ignored");
+    keeps(MSR_DEBUGCTL, DEBUGCTL_LBR | DEBUGCTL_FREEZE_LBRS,
+          lbr ? DEBUGCTL_LBR | DEBUGCTL_FREEZE_LBRS : 0,
+          "LBR and its freeze");
+    keeps(MSR_DEBUGCTL, 0x7c2, 0, "BTF, TR, BTS: ignored");
     faults(MSR_DEBUGCTL, UINT64_C(1) << 63, "bit 63");
     keeps(MSR_DEBUGCTL, 0, 0, "zero");
 }
@@ -368,6 +385,13 @@ static bool is_there(uint32_t msr)
         return pebs && !on_kvm;
     case MSR_PEBS_DATA_CFG:
         return baseline;
+    case MSR_LBR_SELECT:
+    case MSR_LBR_TOS:
+    case MSR_LBR_FROM ... MSR_LBR_FROM + 31:
+    case MSR_LBR_TO ... MSR_LBR_TO + 31:
+        return lbr;
+    case MSR_LBR_INFO ... MSR_LBR_INFO + 31:
+        return lbr == 5 || lbr == 7;
     default:
         return true;
     }
@@ -479,6 +503,68 @@ static void test_pebs(void)
     }
 }
 
+/* Last branch records */
+
+static void test_lbr_address(uint32_t msr)
+{
+    const uint64_t low = UINT64_C(1) << 47;
+
+    keeps(msr, low - 1, low - 1, "canonical");
+    keeps(msr, -low, -low, "canonical, upper half");
+    if (lbr == 6) {
+        /* A flag in bit 63 of FROM, cycles in bits 63:48 of TO */
+        keeps(msr, 0x7fff800000001234, 0x7fff800000001234, "any");
+    } else {
+        faults(msr, low, "not canonical");
+        faults(msr, UINT64_C(1) << 63, "not canonical");
+    }
+    keeps(msr, 0, 0, "zero");
+}
+
+static void test_lbr_info(uint32_t msr)
+{
+    keeps(msr, 0xffff, 0xffff, "cycles");
+    keeps(msr, UINT64_C(1) << 63, UINT64_C(1) << 63, "mispredicted");
+    faults(msr, 0x10000, "bit 16");
+    faults(msr, UINT64_C(1) << 60, "bit 60");
+    if (lbr == 5) {
+        keeps(msr, UINT64_C(6) << 60, UINT64_C(6) << 60, "transactions");
+    } else {
+        faults(msr, UINT64_C(2) << 60, "no transactions");
+        faults(msr, UINT64_C(4) << 60, "no transactions");
+    }
+    keeps(msr, 0, 0, "zero");
+}
+
+static void test_lbr(void)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(lbr_msrs); i++) {
+        if (!is_there(lbr_msrs[i])) {
+            test_unknown(lbr_msrs[i]);
+        }
+    }
+    if (!lbr) {
+        return;
+    }
+    keeps(MSR_LBR_SELECT, 0x3ff, 0x3ff, "every filter");
+    faults(MSR_LBR_SELECT, 0x400, "bit 10");
+    faults(MSR_LBR_SELECT, UINT64_C(1) << 63, "bit 63");
+    keeps(MSR_LBR_SELECT, 0, 0, "zero");
+    keeps(MSR_LBR_TOS, 31, 31, "the last record");
+    faults(MSR_LBR_TOS, 32, "a record too many");
+    keeps(MSR_LBR_TOS, 0, 0, "zero");
+    for (unsigned i = 0; i < 32; i++) {
+        test_lbr_address(MSR_LBR_FROM + i);
+        test_lbr_address(MSR_LBR_TO + i);
+        if (is_there(MSR_LBR_INFO + i)) {
+            test_lbr_info(MSR_LBR_INFO + i);
+        }
+    }
+    test_unknown(MSR_LBR_FROM + 32);
+    test_unknown(MSR_LBR_TO + 32);
+    test_unknown(MSR_LBR_INFO + 32);
+}
+
 /* RDPMC */
 
 asm(".globl user_rdpmc, count_between\n"
@@ -583,10 +669,12 @@ static void test_rdpmc(void)
 static const uint32_t init_msrs[] = {
     MSR_PERFEVTSEL0, MSR_PMC0, MSR_FIXED_CTR_CTRL, MSR_FIXED_CTR0,
     MSR_GLOBAL_CTRL, MSR_DS_AREA, MSR_PEBS_ENABLE, MSR_PEBS_LD_LAT,
-    MSR_PEBS_DATA_CFG,
+    MSR_PEBS_DATA_CFG, MSR_LBR_SELECT, MSR_LBR_TOS, MSR_LBR_FROM + 3,
+    MSR_LBR_TO + 31, MSR_LBR_INFO, MSR_LBR_INFO + 31,
 };
 static const uint64_t init_values[] = {
-    0x1300c0, 0x1234, 0, 0x5678, 1, 0x123456789000, 1, 0x3f, 0x3000007,
+    0x1300c0, 0x1234, 0, 0x5678, 1, 0x123456789000, 1, 0x3f, 0x3000007, 0x2c4,
+    17, 0x765432109876, 0x7edcba987654, 0x4321, 0xfedc,
 };
 
 void ap_main(struct cpu *cpu)
@@ -636,6 +724,9 @@ static void reset(void)
     for (unsigned i = 0; i < ARRAY_SIZE(pebs_msrs); i++) {
         try_wrmsr(pebs_msrs[i], 1);
     }
+    for (unsigned i = 0; i < ARRAY_SIZE(lbr_msrs); i++) {
+        try_wrmsr(lbr_msrs[i], 1);
+    }
     try_wrmsr(MSR_PEBS_ENABLE, 0); /* or there is no overflow to be seen */
     apic_write(APIC_LVTPC, APIC_MASKED | 0x31);
     wrmsr(MSR_GLOBAL_CTRL, pmu_counters);
@@ -666,6 +757,7 @@ void main(void)
     test_other();
     test_arch_capabilities();
     test_pebs();
+    test_lbr();
     test_rdpmc();
     test_init();
     reset();

@@ -28,6 +28,10 @@
 #define SEL_USER        0x2b
 #define SEL_KERNEL32    0x38
 #define SEL_TSS         0x40
+/* 32-bit code that does not begin at 0 */
+#define SEL_BASED_KERNEL 0x60
+#define SEL_BASED_USER  0x6b
+#define SEGMENT_BASE    0x100000
 
 /* The vector by which run() comes back from ring 3 */
 #define VECTOR_DONE     0x80
@@ -95,6 +99,8 @@
 #define MSR_PERFCTR0            0xc1
 #define MSR_PERFEVTSEL0         0x186
 #define MSR_MISC_ENABLE         0x1a0
+#define MSR_LBR_SELECT          0x1c8
+#define MSR_LBR_TOS             0x1c9
 #define MSR_DEBUGCTL            0x1d9
 #define MSR_FIXED_CTR0          0x309
 #define MSR_PERF_CAPABILITIES   0x345
@@ -108,6 +114,9 @@
 #define MSR_PEBS_LD_LAT         0x3f6
 #define MSR_PMC0                0x4c1
 #define MSR_DS_AREA             0x600
+#define MSR_LBR_FROM            0x680
+#define MSR_LBR_TO              0x6c0
+#define MSR_LBR_INFO            0xdc0
 /* AMD: of K7, of PerfCtrCore (two apart), of PerfMonV2 */
 #define MSR_K7_CTL0             0xc0010000
 #define MSR_K7_CTR0             0xc0010004
@@ -135,6 +144,8 @@
 #define OVF_BUF         (UINT64_C(1) << 62)
 #define COND_CHGD       (UINT64_C(1) << 63)
 
+#define DEBUGCTL_LBR    (1 << 0)
+#define DEBUGCTL_FREEZE_LBRS (1 << 11)
 #define DEBUGCTL_FREEZE (1 << 12)
 
 #define FLAGS_IF        0x200

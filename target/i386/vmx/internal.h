@@ -425,6 +425,12 @@ void vmx_pmu_sync(CPUX86State *env);
 void vmx_pmu_retry(CPUX86State *env);
 
 /**
+ * vmx_pmu_injected: a VM entry has delivered an event, no debug exception
+ * @eip, @cs_base: where the guest was; @cs_base is 0 in 64-bit code
+ */
+void vmx_pmu_injected(CPUX86State *env, uint64_t eip, uint64_t cs_base);
+
+/**
  * vmx_pmu_msr: RDMSR or WRMSR of a register of the PMU
  *
  * Returns: 1 if done, 0 if it is none, -1 if it would be #GP

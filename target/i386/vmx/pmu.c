@@ -10,6 +10,7 @@
 #include "internal.h"
 
 #ifdef TARGET_I386_VPMU_H
+#include "../vpmu/branches.h"
 #include "../vpmu/counting.h"
 #include "../vpmu/msr.h"
 #include "../vpmu/tcg-vcpu.h"
@@ -63,6 +64,15 @@ void vmx_pmu_retry(CPUX86State *env)
     }
 }
 
+void vmx_pmu_injected(CPUX86State *env, uint64_t eip, uint64_t cs_base)
+{
+    VPMUPlace from = { .eip = eip, .cs_base = cs_base };
+
+    if (env_archcpu(env)->vpmu.software) {
+        vpmu_far_branch(env, &from);
+    }
+}
+
 int vmx_pmu_msr(CPUX86State *env, uint32_t msr, uint64_t *value, bool write)
 {
     VPMUAccess access = VPMU_NOT_MINE;
@@ -90,6 +100,10 @@ void vmx_pmu_retire(CPUX86State *env, const VMXInsn *insn)
 }
 
 void vmx_pmu_retry(CPUX86State *env)
+{
+}
+
+void vmx_pmu_injected(CPUX86State *env, uint64_t eip, uint64_t cs_base)
 {
 }
 

@@ -86,6 +86,24 @@ static uint64_t vpmu_pebs_capabilities(const X86CPU *cpu)
            (vpmu_wants_baseline(cpu) ? VPMU_CAP_PEBS_BASELINE : 0);
 }
 
+static bool vpmu_lbr_format_is_set(const X86CPU *cpu)
+{
+    return cpu->lbr_fmt != ~PERF_CAP_LBR_FMT;
+}
+
+/* The format of the last branch records that TCG makes, if it makes some */
+static unsigned vpmu_lbr_format(const X86CPU *cpu)
+{
+    unsigned model = vpmu_model_of(cpu)->lbr_format;
+
+    if (!vpmu_wants_software(cpu) || vpmu_is_amd(cpu) ||
+        cpu->vpmu.lbr == ON_OFF_AUTO_OFF) {
+        return LBR_FORMAT_NONE;
+    }
+    return vpmu_lbr_format_is_set(cpu) ? cpu->lbr_fmt :
+           cpu->vpmu.lbr == ON_OFF_AUTO_ON && !model ? LBR_FORMAT_INFO : model;
+}
+
 static const int feature_words[] = {
     FEAT_1_ECX, FEAT_1_EDX, FEAT_PERF_CAPABILITIES
 };
@@ -148,6 +166,14 @@ static void vpmu_hide_pebs(CPUX86State *env)
     }
 }
 
+/* Under KVM, where only lbr-fmt asks for it */
+static void vpmu_hide_lbr(X86CPU *cpu)
+{
+    if (kvm_enabled() && cpu->vpmu.lbr == ON_OFF_AUTO_OFF) {
+        cpu->env.features[FEAT_PERF_CAPABILITIES] &= ~PERF_CAP_LBR_FMT;
+    }
+}
+
 uint64_t vpmu_supported_features(X86CPU *cpu, int word)
 {
     uint64_t capabilities = VPMU_CAP_FW_WRITE;
@@ -161,7 +187,7 @@ uint64_t vpmu_supported_features(X86CPU *cpu, int word)
     if (vpmu_wants_pebs(cpu)) {
         capabilities |= vpmu_pebs_capabilities(cpu);
     }
-    return vpmu_features_of(capabilities, word);
+    return vpmu_features_of(capabilities | vpmu_lbr_format(cpu), word);
 }
 
 /* What makes TCG support the features of a word, for a warning */
@@ -252,7 +278,8 @@ static const char *vpmu_software_property(const VPMUConfig *vpmu)
            vpmu->nr_gp ? "pmu-gp-counters" :
            vpmu->pebs == ON_OFF_AUTO_ON ? "pebs" :
            vpmu->pebs_format ? "pebs-fmt" :
-           vpmu->pebs_baseline == ON_OFF_AUTO_ON ? "pebs-baseline" : NULL;
+           vpmu->pebs_baseline == ON_OFF_AUTO_ON ? "pebs-baseline" :
+           vpmu->lbr == ON_OFF_AUTO_ON ? "lbr" : NULL;
 }
 
 static const char *vpmu_policy_property(const VPMUConfig *vpmu)
@@ -287,6 +314,11 @@ static bool vpmu_check_needed(X86CPU *cpu, Error **errp)
         return true;
     }
     if (vpmu_has_handover(cpu)) {
+        if (cpu->vpmu.lbr == ON_OFF_AUTO_ON) {
+            error_setg(errp, "lbr=on: under KVM the processor makes the "
+                       "records: use lbr-fmt with the host's format instead");
+            return false;
+        }
         if (cpu->vpmu.host_order != VPMU_HOST_ORDER_HIGH) {
             error_setg(errp, "pmu-host-order: the host's kernel picks the "
                        "counters itself: remove pmu-host-order");
@@ -313,6 +345,25 @@ static bool vpmu_check_needed(X86CPU *cpu, Error **errp)
     if (software) {
         error_setg(errp, "%s needs a PMU: add pmu=on or remove %s", software,
                    software);
+        return false;
+    }
+    return true;
+}
+
+static bool vpmu_check_lbr(const X86CPU *cpu, Error **errp)
+{
+    unsigned format = vpmu_lbr_format(cpu);
+
+    if (vpmu_lbr_format_is_set(cpu) &&
+        cpu->vpmu.lbr != ON_OFF_AUTO_AUTO &&
+        (cpu->vpmu.lbr == ON_OFF_AUTO_ON) != !!cpu->lbr_fmt) {
+        error_setg(errp, "lbr-fmt=0x%" PRIx64 " contradicts lbr=%s: remove one "
+                   "of them", cpu->lbr_fmt, OnOffAuto_str(cpu->vpmu.lbr));
+        return false;
+    }
+    if (format && !lbr_format_exists(format)) {
+        error_setg(errp, "lbr-fmt=0x%x is not available: TCG has the formats "
+                   "5, 6 and 7: use one of them, or remove lbr-fmt", format);
         return false;
     }
     return true;
@@ -396,6 +447,8 @@ static bool vpmu_expand_intel(X86CPU *cpu, Error **errp)
     vpmu->pebs_baseline = vpmu_wants_baseline(cpu) ? ON_OFF_AUTO_ON :
                                                      ON_OFF_AUTO_OFF;
     vpmu->pebs_format = format;
+    vpmu->lbr_format = vpmu_lbr_format(cpu);
+    vpmu->lbr = vpmu->lbr_format ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
     vpmu->total_gp = vpmu->nr_gp;
     vpmu->nr_fixed = VPMU_NR_FIXED;
     capabilities = vpmu_supported_features(cpu, FEAT_PERF_CAPABILITIES);
@@ -492,6 +545,7 @@ static bool vpmu_expand_handover(X86CPU *cpu, Error **errp)
     vpmu->pebs_baseline = pebs & VPMU_CAP_PEBS_BASELINE ? ON_OFF_AUTO_ON :
                                                           ON_OFF_AUTO_OFF;
     vpmu_hide_pebs(env);
+    vpmu_hide_lbr(cpu);
     if (offer.capabilities) {
         vpmu_show_features(env, pebs | (offer.capabilities & ~VPMU_CAP_PEBS));
     }
@@ -502,7 +556,8 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
 {
     const VPMUConfig *vpmu = &cpu->vpmu;
 
-    if (!vpmu_check_range(cpu, errp) || !vpmu_check_passthrough(cpu, errp) ||
+    if (!vpmu_check_range(cpu, errp) || !vpmu_check_lbr(cpu, errp) ||
+        !vpmu_check_passthrough(cpu, errp) ||
         !vpmu_check_needed(cpu, errp)) {
         return false;
     }
@@ -519,6 +574,7 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
     if (kvm_enabled() && vpmu->pebs == ON_OFF_AUTO_OFF) {
         vpmu_hide_pebs(&cpu->env);
     }
+    vpmu_hide_lbr(cpu);
     return true;
 }
 
@@ -551,6 +607,7 @@ static char *vpmu_describe(const X86CPU *cpu)
 
     return g_strdup_printf("vendor=%s,pmu=%s,pmu-version=%u,pmu-gp-counters=%u,"
                            "pebs=%s,pebs-fmt=%u,pebs-baseline=%s,"
+                           "lbr=%s,lbr-fmt=%u,"
                            "pmu-passthrough=%s,pmu-host-gp=%u,"
                            "pmu-host-fixed=%s,pmu-host-order=%s,"
                            "pmu-visible=%s,pmu-slice-ms=%u",
@@ -558,6 +615,7 @@ static char *vpmu_describe(const X86CPU *cpu)
                            vpmu->version, vpmu->nr_gp, OnOffAuto_str(vpmu->pebs),
                            vpmu->pebs_format,
                            OnOffAuto_str(vpmu->pebs_baseline),
+                           OnOffAuto_str(vpmu->lbr), vpmu->lbr_format,
                            OnOffAuto_str(vpmu->passthrough),
                            vpmu->host_gp, fixed,
                            VpmuHostOrder_str(vpmu->host_order),

@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/timer.h"
+#include "branches.h"
 #include "counting.h"
 #include "pebs.h"
 #include "report.h"
@@ -185,6 +186,7 @@ bool vpmu_update(CPUX86State *env)
     SoftPMUConfig configs[VPMU_NR];
     HandoverChange change;
 
+    vpmu_branches_update(env);
     handover_enable(&env->vpmu_host.handover, vpmu_get_configs(env, configs),
                     vpmu_now(), &change);
     vpmu_apply_change(env, &change, configs);
@@ -201,6 +203,7 @@ void vpmu_unload(CPUX86State *env)
             vpmu_save_counter(env, v, h->phys[v]);
         }
     }
+    vpmu_branches_unload(env);
 }
 
 void vpmu_load(CPUX86State *env)
@@ -271,10 +274,22 @@ void vpmu_host_count(CPUX86State *env, unsigned p, const VPMUEvent *event,
  */
 static void vpmu_freeze(CPUX86State *env)
 {
-    if (env_archcpu(env)->vpmu.version >= 4) {
-        env->msr_global_status |= VPMU_STATUS_CTR_FRZ;
-    } else {
-        env->msr_global_ctrl = 0;
+    bool streamlined = env_archcpu(env)->vpmu.version >= 4;
+    uint64_t debugctl = env->vpmu.debugctl;
+
+    if (debugctl & VPMU_DEBUGCTL_FREEZE_PMI) {
+        if (streamlined) {
+            env->msr_global_status |= VPMU_STATUS_CTR_FRZ;
+        } else {
+            env->msr_global_ctrl = 0;
+        }
+    }
+    if (debugctl & VPMU_DEBUGCTL_FREEZE_LBRS) {
+        if (streamlined) {
+            env->msr_global_status |= VPMU_STATUS_LBR_FRZ;
+        } else {
+            env->vpmu.debugctl &= ~VPMU_DEBUGCTL_LBR;
+        }
     }
     vpmu_update(env);
 }
@@ -308,7 +323,8 @@ static void vpmu_overflow(CPUX86State *env, VPMUCounterMask overflowed)
     if (!interrupt) {
         return;
     }
-    if (env->vpmu.debugctl & VPMU_DEBUGCTL_FREEZE_PMI) {
+    if (env->vpmu.debugctl & (VPMU_DEBUGCTL_FREEZE_PMI |
+                              VPMU_DEBUGCTL_FREEZE_LBRS)) {
         vpmu_freeze(env);
     }
     h->stats.pmis++;

@@ -65,6 +65,7 @@ static VPMUIdentity vpmu_identity(X86CPU *cpu)
     if (identity.software) {
         identity.version = cpu->vpmu.version;
         identity.vpmcs = cpu->vpmu.vpmcs;
+        identity.lbr = cpu->vpmu.lbr_format;
         /* PEBS as the properties say, whatever the user has masked in CPUID */
         identity.pebs = vpmu_supported_features(cpu, FEAT_PERF_CAPABILITIES);
         /* Format 0 leaves nothing but the bit that comes with every format. */
@@ -86,17 +87,25 @@ static char *vpmu_describe_identity(const VPMUIdentity *identity)
     }
     return g_strdup_printf("version %u, %u general-purpose counters, fixed "
                            "counters of mask 0x%x, PEBS 0x%" PRIx64
-                           ", provided by %s",
+                           ", LBR format %u, provided by %s",
                            identity->version,
                            ctpop16(identity->vpmcs & VPMU_MASK_GP),
                            identity->vpmcs >> VPMU_NR_GP, identity->pebs,
+                           identity->lbr,
                            identity->software ? "TCG" : "KVM");
 }
 
-static bool vpmu_is_identical(const VPMUIdentity *a, const VPMUIdentity *b)
+/*
+ * A guest that has found no LBR when it started does not look for it again, so
+ * it may have one now.
+ */
+static bool vpmu_is_identical(const VPMUIdentity *theirs,
+                              const VPMUIdentity *ours)
 {
-    return a->software == b->software && a->version == b->version &&
-           a->vpmcs == b->vpmcs && a->pebs == b->pebs;
+    return theirs->software == ours->software &&
+           theirs->version == ours->version && theirs->vpmcs == ours->vpmcs &&
+           theirs->pebs == ours->pebs &&
+           (theirs->lbr == ours->lbr || theirs->lbr == LBR_FORMAT_NONE);
 }
 
 /*
@@ -183,6 +192,31 @@ static const VMStateDescription vmstate_vpmu_high = {
     }
 };
 
+static bool vpmu_needs_lbr(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    return vpmu_has_lbr(cpu);
+}
+
+/* Last branch records */
+static const VMStateDescription vmstate_vpmu_lbr = {
+    .name = "cpu/vpmu/lbr",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vpmu_needs_lbr,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT8(env.vpmu.identity.lbr, X86CPU),
+        VMSTATE_UINT64(env.vpmu.lbr.select, X86CPU),
+        VMSTATE_UINT64(env.vpmu.lbr.tos, X86CPU),
+        VMSTATE_UINT64_ARRAY(env.vpmu.lbr.from, X86CPU, LBR_DEPTH),
+        VMSTATE_UINT64_ARRAY(env.vpmu.lbr.to, X86CPU, LBR_DEPTH),
+        VMSTATE_UINT64_ARRAY(env.vpmu.lbr.info, X86CPU, LBR_DEPTH),
+        VMSTATE_UINT64(env.vpmu.lbr.elapsed, X86CPU),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 const VMStateDescription vmstate_vpmu = {
     .name = "cpu/vpmu",
     .version_id = 2,
@@ -208,6 +242,7 @@ const VMStateDescription vmstate_vpmu = {
     .subsections = (const VMStateDescription * const []) {
         &vmstate_vpmu_waiting,
         &vmstate_vpmu_high,
+        &vmstate_vpmu_lbr,
         NULL
     }
 };

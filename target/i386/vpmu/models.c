@@ -13,7 +13,7 @@
 
 static const VPMUModel vpmu_models[] = {
 #define VPMU_MODEL(model_, events_, version_, gp_, full_width_, format_,      \
-                   pebs_)                                                     \
+                   pebs_, lbr_)                                               \
     {                                                                         \
         .model = model_,                                                      \
         .events = VPMU_MODEL_##events_,                                       \
@@ -22,6 +22,7 @@ static const VPMUModel vpmu_models[] = {
         .full_width = full_width_,                                            \
         .pebs_format = format_,                                               \
         .pebs_gp = pebs_,                                                     \
+        .lbr_format = lbr_,                                                   \
     },
 #include "models.h.inc"
 #undef VPMU_MODEL

@@ -20,6 +20,7 @@
  * @full_width: there are full-width writes of counters
  * @pebs_format: PERF_CAPABILITIES.PEBS_REC_FMT
  * @pebs_gp: mask of the general-purpose counters that can have PEBS
+ * @lbr_format: PERF_CAPABILITIES.LBR_FMT, 0: no last branch records here
  */
 typedef struct VPMUModel {
     uint8_t model;
@@ -29,6 +30,7 @@ typedef struct VPMUModel {
     bool full_width;
     uint8_t pebs_format;
     uint8_t pebs_gp;
+    uint8_t lbr_format;
 } VPMUModel;
 
 /**

@@ -50,6 +50,16 @@ static bool vpmu_exists_pebs(const X86CPU *cpu, unsigned i)
     return vpmu_has_pebs(cpu);
 }
 
+static bool vpmu_exists_lbr(const X86CPU *cpu, unsigned i)
+{
+    return vpmu_has_lbr(cpu);
+}
+
+static bool vpmu_exists_lbr_info(const X86CPU *cpu, unsigned i)
+{
+    return vpmu_has_lbr(cpu) && lbr_has_info(cpu->vpmu.lbr_format);
+}
+
 static bool vpmu_exists_baseline(const X86CPU *cpu, unsigned i)
 {
     return vpmu_has_baseline(cpu);
@@ -119,6 +129,29 @@ static uint64_t vpmu_bits_fixed_ctrl(const X86CPU *cpu)
 static uint64_t vpmu_bits_debugctl(const X86CPU *cpu)
 {
     return VPMU_DEBUGCTL_FREEZE_PMI | VPMU_DEBUGCTL_IGNORED;
+}
+
+/* Of these, what is kept */
+static uint64_t vpmu_kept_debugctl(const X86CPU *cpu)
+{
+    return VPMU_DEBUGCTL_FREEZE_PMI |
+           (vpmu_has_lbr(cpu) ? VPMU_DEBUGCTL_LBR | VPMU_DEBUGCTL_FREEZE_LBRS :
+                                0);
+}
+
+static uint64_t vpmu_bits_lbr_select(const X86CPU *cpu)
+{
+    return LBR_SELECT_MASK;
+}
+
+static uint64_t vpmu_bits_tos(const X86CPU *cpu)
+{
+    return LBR_DEPTH - 1;
+}
+
+static uint64_t vpmu_bits_lbr_info(const X86CPU *cpu)
+{
+    return lbr_info_mask(cpu->vpmu.lbr_format);
 }
 
 /*
@@ -229,8 +262,9 @@ bool vpmu_write_control(CPUX86State *env, const VPMURegister *reg,
     return true;
 }
 
-static bool vpmu_write_pebs(CPUX86State *env, const VPMURegister *reg,
-                            unsigned i, uint64_t value)
+/* A register that decides on more than what is in it */
+static bool vpmu_write_updating(CPUX86State *env, const VPMURegister *reg,
+                                unsigned i, uint64_t value)
 {
     vpmu_sync(env);
     *vpmu_home(env, reg, i) = value;
@@ -241,10 +275,25 @@ static bool vpmu_write_pebs(CPUX86State *env, const VPMURegister *reg,
 static bool vpmu_write_ds_area(CPUX86State *env, const VPMURegister *reg,
                                unsigned i, uint64_t value)
 {
-    int shift = env->cr[4] & CR4_LA57_MASK ? 7 : 16;
-    bool canonical = (int64_t)(value << shift) >> shift == value;
+    return vpmu_canonical(env, value) == value &&
+           vpmu_write_updating(env, reg, i, value);
+}
 
-    return canonical && vpmu_write_pebs(env, reg, i, value);
+static bool vpmu_write_home(CPUX86State *env, const VPMURegister *reg,
+                            unsigned i, uint64_t value)
+{
+    *vpmu_home(env, reg, i) = value;
+    return true;
+}
+
+static bool vpmu_write_lbr_address(CPUX86State *env, const VPMURegister *reg,
+                                   unsigned i, uint64_t value)
+{
+    if (env_archcpu(env)->vpmu.lbr_format != LBR_FORMAT_TIME &&
+        vpmu_canonical(env, value) != value) {
+        return false;
+    }
+    return vpmu_write_home(env, reg, i, value);
 }
 
 bool vpmu_write_status_reset(CPUX86State *env, const VPMURegister *reg,
@@ -268,8 +317,10 @@ bool vpmu_write_status_set(CPUX86State *env, const VPMURegister *reg,
 static bool vpmu_write_debugctl(CPUX86State *env, const VPMURegister *reg,
                                 unsigned i, uint64_t value)
 {
-    env->vpmu.debugctl = value & VPMU_DEBUGCTL_FREEZE_PMI;
-    return true;
+    value &= vpmu_kept_debugctl(env_archcpu(env));
+    /* Each VM exit writes it. */
+    return value == env->vpmu.debugctl ||
+           vpmu_write_updating(env, reg, i, value);
 }
 
 static bool vpmu_write_misc_enable(CPUX86State *env, const VPMURegister *reg,
@@ -319,13 +370,27 @@ static const VPMURegister vpmu_intel_registers[] = {
       vpmu_bits_all, HOME(vpmu.ds_area), vpmu_read_home, vpmu_write_ds_area },
     { MSR_IA32_PEBS_ENABLE, 1, vpmu_exists_pebs, VPMU_NOT_MINE,
       vpmu_bits_pebs_enable, HOME(vpmu.pebs_enable), vpmu_read_home,
-      vpmu_write_pebs },
+      vpmu_write_updating },
     { MSR_PEBS_DATA_CFG, 1, vpmu_exists_baseline, VPMU_NOT_MINE,
       vpmu_bits_data_cfg, HOME(vpmu.pebs_data_cfg), vpmu_read_home,
-      vpmu_write_pebs },
+      vpmu_write_updating },
     { MSR_PEBS_LD_LAT, 1, vpmu_exists_pebs, VPMU_NOT_MINE,
       vpmu_bits_ld_lat, HOME(vpmu.pebs_ld_lat), vpmu_read_home,
-      vpmu_write_pebs },
+      vpmu_write_updating },
+    { MSR_LBR_SELECT, 1, vpmu_exists_lbr, VPMU_NOT_MINE,
+      vpmu_bits_lbr_select, HOME(vpmu.lbr.select), vpmu_read_home,
+      vpmu_write_updating },
+    { MSR_LASTBRANCH_TOS, 1, vpmu_exists_lbr, VPMU_NOT_MINE,
+      vpmu_bits_tos, HOME(vpmu.lbr.tos), vpmu_read_home, vpmu_write_home },
+    { MSR_LASTBRANCH_0_FROM_IP, LBR_DEPTH, vpmu_exists_lbr, VPMU_NOT_MINE,
+      vpmu_bits_all, HOME(vpmu.lbr.from), vpmu_read_home,
+      vpmu_write_lbr_address },
+    { MSR_LASTBRANCH_0_TO_IP, LBR_DEPTH, vpmu_exists_lbr, VPMU_NOT_MINE,
+      vpmu_bits_all, HOME(vpmu.lbr.to), vpmu_read_home,
+      vpmu_write_lbr_address },
+    { MSR_LBR_INFO_0, LBR_DEPTH, vpmu_exists_lbr_info, VPMU_NOT_MINE,
+      vpmu_bits_lbr_info, HOME(vpmu.lbr.info), vpmu_read_home,
+      vpmu_write_home },
     /* QEMU has the register; the PMU's bits in it are read-only. */
     { MSR_IA32_MISC_ENABLE, 1, vpmu_exists_always, VPMU_NOT_MINE,
       vpmu_bits_all, HOME(msr_ia32_misc_enable), NULL,

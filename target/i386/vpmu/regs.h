@@ -61,8 +61,13 @@
 #define VPMU_CAP_FW_WRITE           (UINT64_C(1) << 13)
 
 /* IA32_DEBUGCTL */
+#define VPMU_DEBUGCTL_LBR           (UINT64_C(1) << 0)
+#define VPMU_DEBUGCTL_FREEZE_LBRS   (UINT64_C(1) << 11)
 #define VPMU_DEBUGCTL_FREEZE_PMI    (UINT64_C(1) << 12)
-/* LBR, BTF, TR, BTS, BTINT, BTS_OFF_OS, BTS_OFF_USR, freeze LBR: ignored */
+/*
+ * LBR, BTF, TR, BTS, BTINT, BTS_OFF_OS, BTS_OFF_USR, freeze LBR: ignored where
+ * there is nothing that they could switch on
+ */
 #define VPMU_DEBUGCTL_IGNORED       UINT64_C(0xfc3)
 
 /* IA32_MISC_ENABLE */
@@ -81,6 +86,8 @@
 #define VPMU_RDPMC_FAST             (1u << 31)
 
 /* MSR numbers that cpu.h lacks */
+#define MSR_LBR_SELECT              0x1c8
+#define MSR_LASTBRANCH_TOS          0x1c9
 #define MSR_IA32_DEBUGCTL           0x1d9
 #define MSR_IA32_PERF_GLOBAL_STATUS_SET 0x391
 #define MSR_IA32_PERF_GLOBAL_INUSE  0x392
@@ -89,6 +96,9 @@
 #define MSR_PEBS_DATA_CFG           0x3f2
 #define MSR_PEBS_LD_LAT             0x3f6
 #define MSR_IA32_DS_AREA            0x600
+#define MSR_LASTBRANCH_0_FROM_IP    0x680
+#define MSR_LASTBRANCH_0_TO_IP      0x6c0
+#define MSR_LBR_INFO_0              0xdc0
 
 /* The same of AMD; MSRs that alternate are two apart. */
 #define MSR_K7_EVNTSEL0                 0xc0010000

@@ -51,7 +51,7 @@ uint32_t softpmu_charge_class(SoftPMUCharge charge, SoftPMUClass class)
     case SOFTPMU_STORE:
         return (charge >> 18) & 0x1ff;
     default:
-        return (branch_classes[charge >> 27] >> class) & 1;
+        return (branch_classes[softpmu_charge_kind(charge)] >> class) & 1;
     }
 }
 
@@ -146,12 +146,23 @@ void softpmu_fold(SoftPMU *pmu)
             spent[SOFTPMU_INSN] = base >> INSN_SHIFT;
             spent[SOFTPMU_BRANCH] = base & ((1 << INSN_SHIFT) - 1);
             softpmu_count(pmu, r, spent);
+            pmu->cycles += spent[SOFTPMU_INSN];
         }
         for (unsigned c = 0; c < SOFTPMU_NR_CLASSES; c++) {
             spent[c] = 0;
         }
         pmu->given[r] = pmu->left[r];
     }
+}
+
+uint64_t softpmu_cycles(const SoftPMU *pmu)
+{
+    uint64_t cycles = pmu->cycles;
+
+    for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
+        cycles += (pmu->given[r] - pmu->left[r]) >> INSN_SHIFT;
+    }
+    return cycles;
 }
 
 /* How many events counter @i counts until it overflows, at least 1 */
@@ -269,23 +280,17 @@ bool softpmu_counts_edges(const SoftPMUConfig *config)
     return config->on && config->edge && config->rings;
 }
 
-void softpmu_config(SoftPMU *pmu, unsigned i, const SoftPMUConfig *config)
+static void softpmu_set_level(SoftPMU *pmu)
 {
     const uint16_t base = BIT_OF(SOFTPMU_INSN) | BIT_OF(SOFTPMU_BRANCH) |
                           BIT_OF(SOFTPMU_HWINT);
 
-    pmu->config[i] = *config;
-    if (!softpmu_counts_edges(config)) {
-        /* The sum is not watched while the counter does not count edges. */
-        pmu->counter[i].high = false;
-    }
-
-    pmu->level = SOFTPMU_LEVEL_OFF;
+    pmu->level = pmu->branches ? SOFTPMU_LEVEL_BASE : SOFTPMU_LEVEL_OFF;
     pmu->stepping = false;
-    for (i = 0; i < VPMU_NR; i++) {
+    for (unsigned i = 0; i < VPMU_NR; i++) {
+        const SoftPMUConfig *config = &pmu->config[i];
         SoftPMULevel level;
 
-        config = &pmu->config[i];
         if (!config->on || !config->rings) {
             continue;
         }
@@ -297,4 +302,20 @@ void softpmu_config(SoftPMU *pmu, unsigned i, const SoftPMUConfig *config)
         }
         pmu->stepping |= config->edge;
     }
+}
+
+void softpmu_config(SoftPMU *pmu, unsigned i, const SoftPMUConfig *config)
+{
+    pmu->config[i] = *config;
+    if (!softpmu_counts_edges(config)) {
+        /* The sum is not watched while the counter does not count edges. */
+        pmu->counter[i].high = false;
+    }
+    softpmu_set_level(pmu);
+}
+
+void softpmu_report_branches(SoftPMU *pmu, bool report)
+{
+    pmu->branches = report;
+    softpmu_set_level(pmu);
 }

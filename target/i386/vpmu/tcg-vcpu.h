@@ -35,6 +35,15 @@ static inline void vpmu_set_level(CPUX86State *env, SoftPMULevel level)
 }
 
 /**
+ * vpmu_set_branches: whether translated code reports branches
+ */
+static inline void vpmu_set_branches(CPUX86State *env, bool report)
+{
+    env->hflags = (env->hflags & ~HF_VPMU_BRANCH_MASK) |
+                  (report ? HF_VPMU_BRANCH_MASK : 0);
+}
+
+/**
  * vpmu_refill: hand out a new allowance to translated code
  *
  * Right after vpmu_sync(), or after the last of the changes that followed it.
@@ -53,6 +62,7 @@ static inline void vpmu_commit(CPUX86State *env)
 {
     vpmu_refill(env);
     vpmu_set_level(env, env->vpmu_host.hw.level);
+    vpmu_set_branches(env, env->vpmu_host.hw.branches);
 }
 
 /**

@@ -11,6 +11,7 @@
 #include "qemu/main-loop.h"
 #include "exec/exec-all.h"
 #include "exec/helper-proto.h"
+#include "branches.h"
 #include "counting.h"
 #include "msr.h"
 #include "provider.h"
@@ -18,8 +19,10 @@
 #include "tcg/helper-tcg.h"
 #include "tcg/tcg.h"
 #include "trace.h"
+#include "vpmc.h"
 
 QEMU_BUILD_BUG_ON(SOFTPMU_LEVEL_NOTE << HF_VPMU_SHIFT > HF_VPMU_MASK);
+QEMU_BUILD_BUG_ON(HF_VPMU_MASK & HF_VPMU_BRANCH_MASK);
 
 static bool vpmu_is_on(CPUX86State *env)
 {
@@ -170,15 +173,57 @@ void vpmu_tcg_received(CPUX86State *env)
     }
 }
 
-void vpmu_tcg_software_interrupt(CPUX86State *env, uint32_t hflags,
-                                 uint64_t rip)
+/* Branches */
+
+void helper_vpmu_branch(CPUX86State *env, target_ulong from, target_ulong to,
+                        uint32_t info)
 {
-    if (vpmu_is_on(env)) {
-        vpmu_sync(env);
-        env->vpmu_host.hw.note = (SoftPMUNote) { .ip = rip };
-        softpmu_charge(&env->vpmu_host.hw, vpmu_ring(hflags),
-                       SOFTPMU_LEVEL_FULL, SOFTPMU_CHARGE_INSN |
-                       SOFTPMU_CHARGE_KIND(SOFTPMU_BR_FAR));
+    vpmu_near_branch(env, info & 0xff, from, to, info >> 8);
+}
+
+void helper_vpmu_far_branch(CPUX86State *env, target_ulong from,
+                            target_ulong cs_base)
+{
+    VPMUPlace place = { .eip = from, .cs_base = cs_base };
+
+    vpmu_far_branch(env, &place);
+}
+
+VPMUPlace vpmu_tcg_place(CPUX86State *env)
+{
+    return (VPMUPlace) {
+        .eip = env->eip,
+        .cs_base = vpmu_cs_base(env),
+        .hflags = env->hflags,
+    };
+}
+
+/* INT n, INT3 or INTO retires when it has been delivered. */
+static void vpmu_charge_software_interrupt(CPUX86State *env,
+                                           const VPMUPlace *from)
+{
+    vpmu_sync(env);
+    env->vpmu_host.hw.note = (SoftPMUNote) { .ip = from->cs_base + from->eip };
+    softpmu_charge(&env->vpmu_host.hw, vpmu_ring(from->hflags),
+                   SOFTPMU_LEVEL_FULL, SOFTPMU_CHARGE_INSN |
+                   SOFTPMU_CHARGE_KIND(SOFTPMU_BR_FAR));
+}
+
+void vpmu_tcg_delivered(CPUX86State *env, const VPMUPlace *from, int vector,
+                        bool software)
+{
+    if (!vpmu_is_on(env)) {
+        return;
+    }
+    if (software) {
+        vpmu_charge_software_interrupt(env, from);
+    }
+    if (vector == EXCP01_DB && !software) {
+        vpmu_debug_exception(env);
+    } else {
+        vpmu_far_branch(env, from);
+    }
+    if (software) {
         vpmu_sync(env);
         vpmu_refill(env);
     }

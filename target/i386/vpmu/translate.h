@@ -34,8 +34,13 @@ static void vpmu_tr_no_retire(DisasContext *s);
 static void vpmu_tr_rep(DisasContext *s, target_ulong mask);
 /* Before another iteration of REP: the instruction has not retired yet. */
 static void vpmu_tr_again(DisasContext *s);
-/* On the path of a conditional branch that is taken. */
-static void vpmu_tr_taken(DisasContext *s);
+/* The decoded instruction is translated, up to the end of its TB. */
+static void vpmu_tr_insn_end(DisasContext *s);
+/*
+ * On the path of a branch that is taken, before gen_jmp_rel() with the same
+ * arguments
+ */
+static void vpmu_tr_jump(DisasContext *s, MemOp ot, int diff);
 
 #else
 
@@ -63,7 +68,11 @@ static inline void vpmu_tr_again(DisasContext *s)
 {
 }
 
-static inline void vpmu_tr_taken(DisasContext *s)
+static inline void vpmu_tr_insn_end(DisasContext *s)
+{
+}
+
+static inline void vpmu_tr_jump(DisasContext *s, MemOp ot, int diff)
 {
 }
 

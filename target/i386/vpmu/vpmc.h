@@ -54,6 +54,33 @@ static inline bool vpmu_has_baseline(const X86CPU *cpu)
 }
 
 /**
+ * vpmu_has_lbr: whether the guest's PMU has last branch records
+ */
+static inline bool vpmu_has_lbr(const X86CPU *cpu)
+{
+    return cpu->vpmu.software && cpu->vpmu.lbr_format != LBR_FORMAT_NONE;
+}
+
+/**
+ * vpmu_cs_base: what is added to RIP; 64-bit code ignores the segment's base
+ */
+static inline uint64_t vpmu_cs_base(const CPUX86State *env)
+{
+    return env->hflags & HF_CS64_MASK ? 0 : env->segs[R_CS].base;
+}
+
+/**
+ * vpmu_canonical: @address with what the paging mode ignores replaced by copies
+ * of the highest bit that counts
+ */
+static inline uint64_t vpmu_canonical(const CPUX86State *env, uint64_t address)
+{
+    int shift = env->cr[4] & CR4_LA57_MASK ? 7 : 16;
+
+    return (int64_t)(address << shift) >> shift;
+}
+
+/**
  * vpmu_pebs_capable: the counters that can have PEBS, if the PMU has it
  *
  * With baseline all can.

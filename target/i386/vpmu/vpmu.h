@@ -11,6 +11,7 @@
 
 #include "qapi/qapi-types-vpmu.h"
 #include "handover.h"
+#include "lbr.h"
 #include "softpmu.h"
 
 struct ArchCPU;
@@ -31,6 +32,7 @@ struct CPUArchState;
  * @pebs: there is PEBS
  * @pebs_format: PEBS_REC_FMT, 1 to 4; 0: unset
  * @pebs_baseline: adaptive records, and PEBS on fixed counters
+ * @lbr: there are last branch records
  * @passthrough: whether the user asks for the hand-over policy
  * @host_gp: how many general-purpose pPMCs are reserved at start
  * @host_fixed: mask of the fixed pPMCs that are, bit j for fixed j
@@ -41,6 +43,7 @@ struct CPUArchState;
  * Set when the CPU's features are expanded, as are the fields above that the
  * user left unset:
  * @total_gp, @nr_fixed: pPMCs
+ * @lbr_format: an LBRFormat; LBR_FORMAT_NONE without @lbr
  *
  * Set when the CPU is realized:
  * @software: the software PMU is on
@@ -58,6 +61,7 @@ typedef struct VPMUConfig {
     OnOffAuto pebs;
     uint8_t pebs_format;
     OnOffAuto pebs_baseline;
+    OnOffAuto lbr;
     OnOffAuto passthrough;
     uint8_t host_gp;
     uint8_t host_fixed;
@@ -66,6 +70,7 @@ typedef struct VPMUConfig {
     uint32_t slice_ms;
     uint8_t total_gp;
     uint8_t nr_fixed;
+    uint8_t lbr_format;
     bool software;
     bool policy;
     bool has_map;
@@ -79,12 +84,15 @@ typedef struct VPMUConfig {
  * @version: as in VPMUConfig; 0: there is no PMU
  * @vpmcs: the counters
  * @pebs: the PEBS bits of PERF_CAPABILITIES
+ * @lbr: format of the last branch records that TCG makes; LBR_FORMAT_NONE also
+ *     in streams from before there were some
  */
 typedef struct VPMUIdentity {
     bool software;
     uint8_t version;
     VPMUCounterMask vpmcs;
     uint64_t pebs;
+    uint8_t lbr;
 } VPMUIdentity;
 
 /**
@@ -105,6 +113,7 @@ typedef struct VPMUState {
     uint64_t pebs_enable;
     uint64_t pebs_data_cfg;
     uint64_t pebs_ld_lat;
+    LBR lbr;
     /* SoftPMUCounter.high of vPMCs that have no pPMC */
     bool high[VPMU_NR];
     /* Codes of events that the guest asked for and that read 0; 0: none */
@@ -142,6 +151,18 @@ typedef struct VPMUHost {
     int64_t starved_ms;
     VPMUCounterMask recordless;
 } VPMUHost;
+
+/**
+ * VPMUPlace: where a vCPU is
+ * @eip: RIP
+ * @cs_base: base of the code segment
+ * @hflags: as in CPUX86State
+ */
+typedef struct VPMUPlace {
+    uint64_t eip;
+    uint64_t cs_base;
+    uint32_t hflags;
+} VPMUPlace;
 
 #ifdef CONFIG_USER_ONLY
 
@@ -289,6 +310,8 @@ int vpmu_kvm_put_msrs(struct ArchCPU *cpu, int level);
 
 /* Bits of CPUX86State.hflags that select a SoftPMULevel */
 #define HF_VPMU_SHIFT       29
+/* The bit that says that branches are reported */
+#define HF_VPMU_BRANCH_SHIFT 31
 
 /*
  * Hooks of TCG.  User-mode emulation has no PMU: there they do nothing.
@@ -296,6 +319,7 @@ int vpmu_kvm_put_msrs(struct ArchCPU *cpu, int level);
 #if defined(CONFIG_TCG) && !defined(CONFIG_USER_ONLY)
 
 #define HF_VPMU_MASK        (3u << HF_VPMU_SHIFT)
+#define HF_VPMU_BRANCH_MASK (1u << HF_VPMU_BRANCH_SHIFT)
 
 /**
  * vpmu_tcg_exec_enter, vpmu_tcg_exec_exit: around the execution loop
@@ -330,11 +354,19 @@ int vpmu_tcg_interrupt(struct CPUArchState *env, int request);
 void vpmu_tcg_received(struct CPUArchState *env);
 
 /**
- * vpmu_tcg_software_interrupt: count INT n, INT3 or INTO once it is delivered
- * @hflags, @rip: of the instruction; @rip is linear
+ * vpmu_tcg_place: where the vCPU is, for vpmu_tcg_delivered()
+ *
+ * At an instruction boundary.
  */
-void vpmu_tcg_software_interrupt(struct CPUArchState *env, uint32_t hflags,
-                                 uint64_t rip);
+VPMUPlace vpmu_tcg_place(struct CPUArchState *env);
+
+/**
+ * vpmu_tcg_delivered: an interrupt or an exception has been delivered
+ * @from: of the instruction that has caused it; of an interrupt, the next one
+ * @software: it is INT n, INT3 or INTO, which is counted now
+ */
+void vpmu_tcg_delivered(struct CPUArchState *env, const VPMUPlace *from,
+                        int vector, bool software);
 
 /**
  * vpmu_tcg_wrmsr, vpmu_tcg_rdmsr: the PMU's registers
@@ -367,6 +399,18 @@ bool vpmu_tcg_rdpmc(struct CPUArchState *env, uintptr_t retaddr);
 #else
 
 #define HF_VPMU_MASK        0
+#define HF_VPMU_BRANCH_MASK 0
+
+static inline VPMUPlace vpmu_tcg_place(struct CPUArchState *env)
+{
+    return (VPMUPlace) { };
+}
+
+static inline void vpmu_tcg_delivered(struct CPUArchState *env,
+                                      const VPMUPlace *from, int vector,
+                                      bool software)
+{
+}
 
 static inline void vpmu_tcg_exec_enter(struct CPUArchState *env)
 {

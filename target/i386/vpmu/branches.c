@@ -1,0 +1,93 @@
+/*
+ * Branches that a vCPU has taken, on their way to the records
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Translated code reports branches only while somebody records them
+ * (SoftPMU.branches), and so do the few functions by which all far branches,
+ * interrupts and exceptions go.
+ */
+#include "qemu/osdep.h"
+#include "branches.h"
+#include "counting.h"
+#include "vpmc.h"
+
+static bool vpmu_lbr_runs(CPUX86State *env)
+{
+    return vpmu_has_lbr(env_archcpu(env)) &&
+           (env->vpmu.debugctl & VPMU_DEBUGCTL_LBR) &&
+           !(env->msr_global_status & VPMU_STATUS_LBR_FRZ);
+}
+
+void vpmu_branches_update(CPUX86State *env)
+{
+    SoftPMU *pmu = &env->vpmu_host.hw;
+    bool run = vpmu_lbr_runs(env);
+
+    lbr_update(&env->vpmu.lbr, run, softpmu_cycles(pmu));
+    softpmu_report_branches(pmu, run);
+}
+
+void vpmu_branches_unload(CPUX86State *env)
+{
+    env->vpmu.lbr.elapsed = lbr_elapsed(&env->vpmu.lbr,
+                                        softpmu_cycles(&env->vpmu_host.hw));
+}
+
+static unsigned vpmu_branch_ring(const CPUX86State *env)
+{
+    return env->hflags & HF_CPL_MASK ? SOFTPMU_USER : SOFTPMU_KERNEL;
+}
+
+/* The address that a record has; only 64-bit code has more than 32 bits. */
+static uint64_t vpmu_record_address(CPUX86State *env, LBRFormat format,
+                                    uint64_t cs_base, uint64_t eip)
+{
+    bool add = cs_base && lbr_is_linear(format);
+
+    return vpmu_canonical(env, add ? (uint32_t)(cs_base + eip) : eip);
+}
+
+void vpmu_near_branch(CPUX86State *env, SoftPMUBranch kind, uint64_t from,
+                      uint64_t to, bool is_next)
+{
+    unsigned ring = vpmu_branch_ring(env);
+    LBRFormat format = env_archcpu(env)->vpmu.lbr_format;
+    uint64_t base = vpmu_cs_base(env);
+
+    if (lbr_wants(&env->vpmu.lbr, kind, ring)) {
+        LBRBranch branch = {
+            .kind = kind,
+            .ring = ring,
+            .is_next = is_next,
+            .from = vpmu_record_address(env, format, base, from),
+            .to = vpmu_record_address(env, format, base, to),
+        };
+
+        lbr_record(&env->vpmu.lbr, format, &branch,
+                   softpmu_cycles(&env->vpmu_host.hw));
+    }
+}
+
+void vpmu_far_branch(CPUX86State *env, const VPMUPlace *from)
+{
+    LBRFormat format = env_archcpu(env)->vpmu.lbr_format;
+    LBRBranch branch = {
+        .kind = SOFTPMU_BR_FAR,
+        .ring = vpmu_branch_ring(env),
+        .from = vpmu_record_address(env, format, from->cs_base, from->eip),
+        .to = vpmu_record_address(env, format, vpmu_cs_base(env), env->eip),
+    };
+
+    lbr_record(&env->vpmu.lbr, format, &branch,
+               softpmu_cycles(&env->vpmu_host.hw));
+}
+
+void vpmu_debug_exception(CPUX86State *env)
+{
+    if (env->vpmu.debugctl & VPMU_DEBUGCTL_LBR) {
+        vpmu_sync(env);
+        env->vpmu.debugctl &= ~VPMU_DEBUGCTL_LBR;
+        vpmu_update(env);
+    }
+}

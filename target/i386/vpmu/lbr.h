@@ -1,0 +1,147 @@
+/*
+ * Last branch records (LBR): the stack of branches, in plain C
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * SDM volume 3, "Last Branch, Interrupt, and Exception Recording", as
+ * processors from Skylake and Goldmont on have it: 32 records, and a filter.
+ * Plain C like softpmu.h.
+ */
+#ifndef TARGET_I386_VPMU_LBR_H
+#define TARGET_I386_VPMU_LBR_H
+
+#include "softpmu.h"
+
+/* Records in the stack; a power of 2 */
+#define LBR_DEPTH               32
+
+/* MSR_LBR_SELECT: what is not recorded.  The first two are about the target. */
+#define LBR_CPL_EQ_0            (UINT64_C(1) << 0)
+#define LBR_CPL_NEQ_0           (UINT64_C(1) << 1)
+#define LBR_JCC                 (UINT64_C(1) << 2)
+#define LBR_NEAR_REL_CALL       (UINT64_C(1) << 3)
+#define LBR_NEAR_IND_CALL       (UINT64_C(1) << 4)
+#define LBR_NEAR_RET            (UINT64_C(1) << 5)
+#define LBR_NEAR_IND_JMP        (UINT64_C(1) << 6)
+#define LBR_NEAR_REL_JMP        (UINT64_C(1) << 7)
+#define LBR_FAR_BRANCH          (UINT64_C(1) << 8)
+/* Returns take the record of their call away. */
+#define LBR_EN_CALLSTACK        (UINT64_C(1) << 9)
+#define LBR_SELECT_MASK         UINT64_C(0x3ff)
+
+/* MSR_LBR_INFO_x: cycles since the record before, in transaction, mispredicted */
+#define LBR_INFO_CYCLES         UINT64_C(0xffff)
+#define LBR_INFO_ABORT          (UINT64_C(1) << 61)
+#define LBR_INFO_IN_TSX         (UINT64_C(1) << 62)
+#define LBR_INFO_MISPRED        (UINT64_C(1) << 63)
+
+/**
+ * LBRFormat: PERF_CAPABILITIES.LBR_FMT, those that exist here
+ * @LBR_FORMAT_NONE: there is no LBR
+ * @LBR_FORMAT_INFO: offsets in the code segment; the rest is in MSR_LBR_INFO_x
+ * @LBR_FORMAT_TIME: linear addresses; bits 63:48 of TO are the cycles, and bit
+ *     63 of FROM says that the branch was mispredicted
+ * @LBR_FORMAT_INFO2: linear addresses; the rest is in MSR_LBR_INFO_x, which
+ *     knows nothing of transactions
+ */
+typedef enum LBRFormat {
+    LBR_FORMAT_NONE = 0,
+    LBR_FORMAT_INFO = 5,
+    LBR_FORMAT_TIME = 6,
+    LBR_FORMAT_INFO2 = 7,
+} LBRFormat;
+
+/**
+ * LBRBranch: a branch that was taken
+ * @kind: what it was; interrupts and exceptions are far branches
+ * @ring: the ring in which it ends
+ * @is_next: it is a call of the instruction behind it
+ * @from, @to: as the format has them, canonical
+ */
+typedef struct LBRBranch {
+    SoftPMUBranch kind;
+    unsigned ring;
+    bool is_next;
+    uint64_t from;
+    uint64_t to;
+} LBRBranch;
+
+/**
+ * LBR: the stack of a vCPU
+ * @select: MSR_LBR_SELECT
+ * @tos: MSR_LASTBRANCH_TOS, the index of the last record
+ * @from, @to, @info: the records, as the registers have them
+ * @elapsed: while it does not run: cycles since the last record
+ * @stamp: while it runs: the cycle at which @elapsed was 0
+ * @kinds: by the ring where a branch ends: mask of 1 << SoftPMUBranch of those
+ *     that are recorded; follows from @select
+ * @runs: branches are recorded
+ */
+typedef struct LBR {
+    uint64_t select;
+    uint64_t tos;
+    uint64_t from[LBR_DEPTH];
+    uint64_t to[LBR_DEPTH];
+    uint64_t info[LBR_DEPTH];
+    uint64_t elapsed;
+    uint64_t stamp;
+    uint8_t kinds[SOFTPMU_NR_RINGS];
+    bool runs;
+} LBR;
+
+/**
+ * lbr_format_exists: whether there is such a format here
+ */
+bool lbr_format_exists(unsigned format);
+
+/**
+ * lbr_has_info: whether a format has the registers MSR_LBR_INFO_x
+ */
+static inline bool lbr_has_info(LBRFormat format)
+{
+    return format == LBR_FORMAT_INFO || format == LBR_FORMAT_INFO2;
+}
+
+/**
+ * lbr_is_linear: whether a format has linear addresses, not offsets
+ */
+static inline bool lbr_is_linear(LBRFormat format)
+{
+    return format == LBR_FORMAT_TIME || format == LBR_FORMAT_INFO2;
+}
+
+/**
+ * lbr_info_mask: the bits of MSR_LBR_INFO_x that can be written
+ */
+uint64_t lbr_info_mask(LBRFormat format);
+
+/**
+ * lbr_update: follow a change of @select, and start or stop
+ * @run: whether branches are to be recorded from now on
+ * @now: the cycle; the time while it does not run does not count
+ */
+void lbr_update(LBR *lbr, bool run, uint64_t now);
+
+/**
+ * lbr_elapsed: cycles since the last record, not counting those at which
+ * nothing was recorded
+ */
+uint64_t lbr_elapsed(const LBR *lbr, uint64_t now);
+
+/**
+ * lbr_wants: whether a branch of this kind, which ends in @ring, is recorded
+ *
+ * In call-stack mode there may still be no record of it.
+ */
+static inline bool lbr_wants(const LBR *lbr, SoftPMUBranch kind, unsigned ring)
+{
+    return lbr->runs && lbr->kinds[ring] & 1u << kind;
+}
+
+/**
+ * lbr_record: a branch has retired at cycle @now, if the filter lets it in
+ */
+void lbr_record(LBR *lbr, LBRFormat format, const LBRBranch *branch,
+                uint64_t now);
+
+#endif /* TARGET_I386_VPMU_LBR_H */

@@ -1,0 +1,275 @@
+/*
+ * Last branch records: every branch of known code, with every filter
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A case declares the branches that it takes, one after the other.  From these
+ * a model of the stack, as simple as can be, makes what the registers must have.
+ */
+#include "lbr.h"
+#include "pmu.h"
+
+#define DEPTH           32
+#define FORMAT          0x3f
+/* The formats */
+#define FORMAT_INFO     5
+#define FORMAT_TIME     6
+
+#define SELECT_RINGS    0x3
+#define SELECT_ALL      0x1ff
+#define CALL_STACK      0x200
+/* What Linux has with it: no jumps, no far branches */
+#define CALLS_ONLY      (CALL_STACK | 1 << K_JCC | 1 << K_IJMP | 1 << K_JMP | \
+                         1 << K_FAR)
+
+const uint32_t loop_turns = 1; /* for bodies.S */
+
+static unsigned format;
+
+/* The model: what the registers have, and the cycles since the last record */
+static struct {
+    uint64_t from[DEPTH], to[DEPTH], cycles[DEPTH];
+    unsigned tos, pushed;
+    uint64_t select, since;
+} model;
+
+void before_pointer(struct cpu *me)
+{
+    uint64_t *page = (uint64_t *)(uintptr_t)WINDOW;
+
+    rt_window(1);
+    page[0] = (uint64_t)lbr_pointed;
+    page[1] = (uint64_t)lbr_returned;
+    rt_window(0);
+}
+
+void before_jump(struct cpu *me)
+{
+    static const uint8_t jmp_r15[] = { 0x41, 0xff, 0xe7 };
+
+    rt_window(1);
+    memcpy((void *)(uintptr_t)WINDOW, jmp_r15, sizeof(jmp_r15));
+    rt_window(0);
+}
+
+/* The registers */
+
+static void write_stack(void)
+{
+    for (unsigned i = 0; i < DEPTH; i++) {
+        wrmsr(MSR_LBR_FROM + i, 0);
+        wrmsr(MSR_LBR_TO + i, 0);
+        if (format != FORMAT_TIME) {
+            wrmsr(MSR_LBR_INFO + i, 0);
+        }
+    }
+    wrmsr(MSR_LBR_TOS, DEPTH - 1);
+    wrmsr(MSR_LBR_SELECT, model.select);
+    memset(model.from, 0, sizeof(model.from));
+    memset(model.to, 0, sizeof(model.to));
+    memset(model.cycles, 0, sizeof(model.cycles));
+    model.tos = DEPTH - 1;
+    model.pushed = 0;
+}
+
+static void print_record(const char *what, unsigned i, uint64_t from,
+                         uint64_t to, uint64_t cycles)
+{
+    print("#   %s %u: 0x%lx to 0x%lx, %lu cycles\n", what, i, from, to, cycles);
+}
+
+/* Compare record @i with the model. */
+static bool record_is_right(unsigned i)
+{
+    uint64_t from = rdmsr(MSR_LBR_FROM + i), to = rdmsr(MSR_LBR_TO + i);
+    uint64_t cycles;
+
+    if (format == FORMAT_TIME) {
+        cycles = to >> 48;
+        to = (int64_t)(to << 16) >> 16;
+    } else {
+        cycles = rdmsr(MSR_LBR_INFO + i);
+    }
+    if (from == model.from[i] && to == model.to[i] &&
+        cycles == model.cycles[i]) {
+        return true;
+    }
+    print_record("want", i, model.from[i], model.to[i], model.cycles[i]);
+    print_record("got ", i, from, to, cycles);
+    return false;
+}
+
+static bool check_stack(const char *name, bool user)
+{
+    unsigned tos = rdmsr(MSR_LBR_TOS), bad = tos != model.tos;
+
+    for (unsigned i = 0; i < DEPTH; i++) {
+        bad += !record_is_right(i);
+    }
+    if (!result(!bad, "%s, ring %d, filter 0x%lx", name, ring_of(user),
+                model.select)) {
+        print("#   top of stack: want %u, got %u\n", model.tos, tos);
+    }
+    return !bad;
+}
+
+/* The model */
+
+static void model_push(uint64_t from, uint64_t to)
+{
+    model.tos = (model.tos + 1) % DEPTH;
+    model.from[model.tos] = from;
+    model.to[model.tos] = to;
+    model.cycles[model.tos] = MIN(model.since, 0xffff);
+    model.since = 0;
+    model.pushed++;
+}
+
+static void model_pop(void)
+{
+    model.from[model.tos] = model.to[model.tos] = 0;
+    model.cycles[model.tos] = 0;
+    model.tos = (model.tos + DEPTH - 1) % DEPTH;
+}
+
+static void model_branch(const struct branch *b, bool user)
+{
+    bool is_next = b->kind == K_CALL_NEXT;
+    unsigned kind = is_next ? K_CALL : b->kind;
+    unsigned ring = b->ring == OWN ? ring_of(user) : (unsigned)b->ring;
+    bool linear = format != FORMAT_INFO;
+
+    model.since += b->insns;
+    if (model.select >> (ring ? 1 : 0) & 1 || model.select >> kind & 1) {
+        return;
+    }
+    if (model.select & CALL_STACK && kind == K_RET) {
+        model_pop();
+    } else if (!(model.select & CALL_STACK) || !is_next) {
+        model_push(b->from + (linear ? b->from_base : 0),
+                   b->to + (linear ? b->to_base : 0));
+    }
+}
+
+static void model_near(const char *from, const void *to, unsigned kind,
+                       unsigned insns, unsigned ring)
+{
+    struct branch b = {
+        .from = (uint64_t)from,
+        .to = (uint64_t)to,
+        .kind = kind,
+        .ring = ring,
+        .insns = insns,
+    };
+
+    model_branch(&b, ring);
+}
+
+/* What run() does before and after the code; WRMSR starts and ends it. */
+static void model_enter(void (*code)(void), bool user)
+{
+    model_near(user ? run_iret : run_call, code, user ? K_FAR : K_ICALL, 1,
+               ring_of(user));
+}
+
+static void model_leave(uint64_t ret, unsigned left, bool user)
+{
+    model_near((char *)ret, user ? user_exit : run_return, K_RET, left + 1,
+               ring_of(user));
+    if (user) {
+        model_near(user_exit, user_done, K_FAR, 1, 0);
+    }
+    model.since += 4;
+}
+
+/* Cases */
+
+static void run_recorded(void (*code)(void), bool user, uint64_t flags)
+{
+    run_code(cpu, code, user, FLAGS_IOPL3 | flags, DEBUGCTL_LBR);
+}
+
+static void try_case(const struct lbr_case *c, bool user, uint64_t select)
+{
+    model.select = select;
+    write_stack();
+    memset(cpu->buffer, 0, sizeof(cpu->buffer));
+    if (c->before) {
+        c->before(cpu);
+    }
+    run_recorded(c->code, user, 0);
+    model_enter(c->code, user);
+    for (unsigned i = 0; i < c->n; i++) {
+        model_branch(&c->took[i], user);
+    }
+    model_leave(c->ret, c->left, user);
+    check_stack(c->name, user);
+}
+
+static void try_filters(const struct lbr_case *c, bool user)
+{
+    try_case(c, user, 0);
+    for (unsigned bit = 0; bit <= K_FAR; bit++) {
+        try_case(c, user, 1u << bit);
+    }
+    for (unsigned kind = K_JCC; kind <= K_FAR; kind++) {
+        try_case(c, user, SELECT_ALL & ~SELECT_RINGS & ~(1u << kind));
+    }
+    try_case(c, user, SELECT_ALL);
+    try_case(c, user, CALLS_ONLY);
+    try_case(c, user, CALL_STACK);
+    try_case(c, user, CALLS_ONLY | 1 << K_RET);
+    try_case(c, user, CALLS_ONLY | 1 << K_ICALL);
+}
+
+static void test_cases(void)
+{
+    for (const struct lbr_case *c = lbr_cases; c < lbr_cases_end; c++) {
+        if (c->where & KERNEL) {
+            try_filters(c, false);
+        }
+        if (c->where & USER) {
+            try_filters(c, true);
+        }
+    }
+}
+
+static void set_handlers(void)
+{
+    set_gate(cpu, 0, h_skip);
+    set_gate(cpu, 3, h_iret);
+    set_gate(cpu, 6, h_skip);
+    set_gate(cpu, 13, h_skip_error);
+    set_gate(cpu, 14, h_map_error);
+    set_gate(cpu, VECTOR_IPI, h_irq);
+    wrmsr(0x174, SEL_KERNEL);
+    wrmsr(0x175, (uint64_t)&cpu->rsp0_stack[ARRAY_SIZE(cpu->rsp0_stack)]);
+    wrmsr(0x176, (uint64_t)h_sysexit);
+}
+
+static void reset_handlers(void)
+{
+    static const uint8_t vectors[] = { 0, 3, 6, 13, 14, VECTOR_IPI };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(vectors); i++) {
+        set_gate(cpu, vectors[i], NULL);
+    }
+}
+
+void ap_main(struct cpu *other)
+{
+}
+
+void main(void)
+{
+    format = rdmsr(MSR_PERF_CAPABILITIES) & FORMAT;
+    result(format >= FORMAT_INFO && format <= 7, "format %u", format);
+    for (unsigned i = 0; i < 3; i++) {
+        /* run() starts and ends the recording, not the counting. */
+        memcpy(ctrl_places[i], &(uint32_t){ MSR_DEBUGCTL }, 4);
+    }
+    pmu_start();
+    set_handlers();
+    test_cases();
+    reset_handlers();
+}

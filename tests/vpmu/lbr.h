@@ -1,0 +1,90 @@
+/*
+ * How a case of lbr.c is written: a piece of code, and the branches it takes
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The cases are functions in lbr-cases.S, each of which starts with "lbr_case"
+ * and finishes with "lbr_end", which also returns from it.
+ *
+ * lbr_case "NAME", WHERE, BEFORE
+ *     The code runs in the rings WHERE (of case.h); BEFORE is a function in C
+ *     that prepares the case, each time.
+ * took FROM, TO, KIND, INSNS, RING, FROM_BASE, TO_BASE
+ *     The next branch that the code takes: from the instruction at FROM to TO,
+ *     after INSNS instructions since the one before or since the code began,
+ *     this one included if it retires.  KIND is a bit of LBR_SELECT.  RING is
+ *     that of the target, if it is not the one that runs the code.  The bases
+ *     are those of the code segments, to which RIP is relative.
+ * lbr_end LEFT
+ *     LEFT is how many instructions there are after the last branch, not
+ *     counting the final RET.
+ *
+ * Registers at entry are those of a case, see case.inc; R15 is where the
+ * handlers of faults go on.
+ */
+#ifndef TESTS_VPMU_LBR_H
+#define TESTS_VPMU_LBR_H
+
+#include "case.h"
+
+/* Kinds of branches: their bits in LBR_SELECT */
+#define K_JCC           2
+#define K_CALL          3
+#define K_ICALL         4
+#define K_RET           5
+#define K_IJMP          6
+#define K_JMP           7
+#define K_FAR           8
+/* A call of the next instruction */
+#define K_CALL_NEXT     16
+
+#define OWN             (-1)
+
+#define LBR_TURNS       1000
+
+#ifndef ASSEMBLY
+
+/* As the macros lay it out. */
+struct branch {
+    uint64_t from, to;
+    uint16_t kind;
+    int16_t ring;
+    uint32_t insns;
+    uint32_t from_base, to_base;
+};
+
+struct lbr_case {
+    const char *name;
+    void (*code)(void);
+    void (*before)(struct cpu *cpu);
+    const struct branch *took;
+    uint32_t where, n, left, pad;
+    uint64_t ret;
+};
+
+extern const struct lbr_case lbr_cases[], lbr_cases_end[];
+
+/* In boot.S: what run() adds to the branches of the code */
+extern char run_call[], run_return[], run_iret[], user_exit[], user_done[];
+
+/* In lbr-cases.S: handlers */
+void h_skip(void);
+void h_skip_error(void);
+void h_map_error(void);
+void h_irq(void);
+void h_sysexit(void);
+/* DEC and JNZ, LBR_TURNS times */
+void lbr_loop(void);
+extern char lbr_loop_dec[], lbr_loop_jnz[];
+/* A branch at which TF traps, and others behind it */
+void lbr_trapped(void);
+extern char lbr_trapped_jmp[], lbr_trapped_to[];
+
+/* Where a JMP and a RET go that load from the window */
+extern char lbr_pointed[], lbr_returned[];
+/* For cases: what is in the window when it is mapped.  It is absent now. */
+void before_pointer(struct cpu *cpu);
+void before_jump(struct cpu *cpu);
+
+#endif /* !ASSEMBLY */
+#endif /* TESTS_VPMU_LBR_H */
