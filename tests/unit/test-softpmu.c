@@ -26,6 +26,7 @@ typedef struct Model {
     SoftPMUConfig config[VPMU_NR];
     bool high[VPMU_NR];
     uint16_t overflowed;
+    uint64_t cycles;
     /* What happened last; an overflow is folded before anything else. */
     SoftPMUNote last;
 } Model;
@@ -100,6 +101,7 @@ static void model_retire(Model *m, unsigned ring, const Insn *insn,
     unsigned mask = classes_of(insn);
 
     m->last = note_of(insn, ip);
+    m->cycles++;
     for (unsigned i = 0; i < VPMU_NR; i++) {
         const SoftPMUConfig *config = &m->config[i];
         int n = __builtin_popcount(config->add & mask) -
@@ -142,6 +144,9 @@ static void compare(Test *t, unsigned ring, SoftPMULevel level,
     for (unsigned i = 0; i < VPMU_NR; i++) {
         g_assert_cmphex(softpmu_read(&t->pmu, i, ring, level, ahead), ==,
                         t->model.value[i]);
+    }
+    if (t->pmu.branches && !ahead) {
+        g_assert_cmpuint(softpmu_cycles(&t->pmu), ==, t->model.cycles);
     }
 }
 
@@ -438,7 +443,7 @@ static unsigned random_block(Insn *insns)
     return n;
 }
 
-/* INT n: see vpmu_tcg_software_interrupt(). */
+/* INT n: see vpmu_tcg_delivered(). */
 static void software_interrupt(Test *t)
 {
     const Insn insn = {
@@ -471,6 +476,8 @@ static unsigned run_random(unsigned with)
     unsigned used = 1 + below(VPMU_NR);
 
     t->reload = with & PRECISE;
+    softpmu_report_branches(&t->pmu, one_in(2));
+    refill(t);
     for (unsigned i = 0; i < used; i++) {
         SoftPMUConfig config = random_config(with);
 

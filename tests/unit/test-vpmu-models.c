@@ -17,28 +17,29 @@ static const struct {
     uint32_t events;
     unsigned version, gp, format;
     bool full_width;
+    unsigned lbr;
 } models[] = {
-    { "core2duo", 6, 15, 0, 2, 2, 0, false },
-    { "Conroe", 6, 15, 0, 2, 2, 0, false },
-    { "Penryn", 6, 23, 0, 2, 2, 0, false },
-    { "n270", 6, 28, 0, 3, 2, 0, false },
-    { "Nehalem", 6, 26, VPMU_MODEL_NHM, 3, 4, 1, false },
-    { "Westmere", 6, 44, VPMU_MODEL_NHM, 3, 4, 1, false },
-    { "SandyBridge", 6, 42, VPMU_MODEL_SNB, 3, 4, 1, true },
-    { "IvyBridge", 6, 58, VPMU_MODEL_IVB, 3, 4, 1, true },
-    { "Haswell", 6, 60, VPMU_MODEL_HSW, 3, 4, 2, true },
-    { "Broadwell", 6, 61, VPMU_MODEL_HSW, 3, 4, 2, true },
-    { "Skylake-Client", 6, 94, VPMU_MODEL_SKL, 4, 4, 3, true },
-    { "Skylake-Server", 6, 85, VPMU_MODEL_SKL, 4, 4, 3, true },
-    { "Cascadelake-Server", 6, 85, VPMU_MODEL_SKL, 4, 4, 3, true },
-    { "Cooperlake", 6, 85, VPMU_MODEL_SKL, 4, 4, 3, true },
-    { "Icelake-Server-v4", 6, 106, VPMU_MODEL_ICX, 5, 8, 4, true },
-    { "SapphireRapids", 6, 143, VPMU_MODEL_SPR, 5, 8, 4, true },
-    { "GraniteRapids", 6, 173, VPMU_MODEL_SPR, 5, 8, 4, true },
-    { "KnightsMill", 6, 133, VPMU_MODEL_KNL, 3, 2, 2, true },
-    { "Denverton", 6, 95, VPMU_MODEL_GLM, 4, 4, 3, true },
-    { "Snowridge", 6, 134, VPMU_MODEL_TNT, 5, 4, 4, true },
-    { "SierraForest", 6, 175, VPMU_MODEL_CMT, 5, 8, 4, true },
+    { "core2duo", 6, 15, 0, 2, 2, 0, false, 0 },
+    { "Conroe", 6, 15, 0, 2, 2, 0, false, 0 },
+    { "Penryn", 6, 23, 0, 2, 2, 0, false, 0 },
+    { "n270", 6, 28, 0, 3, 2, 0, false, 0 },
+    { "Nehalem", 6, 26, VPMU_MODEL_NHM, 3, 4, 1, false, 0 },
+    { "Westmere", 6, 44, VPMU_MODEL_NHM, 3, 4, 1, false, 0 },
+    { "SandyBridge", 6, 42, VPMU_MODEL_SNB, 3, 4, 1, true, 0 },
+    { "IvyBridge", 6, 58, VPMU_MODEL_IVB, 3, 4, 1, true, 0 },
+    { "Haswell", 6, 60, VPMU_MODEL_HSW, 3, 4, 2, true, 0 },
+    { "Broadwell", 6, 61, VPMU_MODEL_HSW, 3, 4, 2, true, 0 },
+    { "Skylake-Client", 6, 94, VPMU_MODEL_SKL, 4, 4, 3, true, 5 },
+    { "Skylake-Server", 6, 85, VPMU_MODEL_SKL, 4, 4, 3, true, 5 },
+    { "Cascadelake-Server", 6, 85, VPMU_MODEL_SKL, 4, 4, 3, true, 5 },
+    { "Cooperlake", 6, 85, VPMU_MODEL_SKL, 4, 4, 3, true, 5 },
+    { "Icelake-Server-v4", 6, 106, VPMU_MODEL_ICX, 5, 8, 4, true, 5 },
+    { "SapphireRapids", 6, 143, VPMU_MODEL_SPR, 5, 8, 4, true, 0 },
+    { "GraniteRapids", 6, 173, VPMU_MODEL_SPR, 5, 8, 4, true, 0 },
+    { "KnightsMill", 6, 133, VPMU_MODEL_KNL, 3, 2, 2, true, 0 },
+    { "Denverton", 6, 95, VPMU_MODEL_GLM, 4, 4, 3, true, 6 },
+    { "Snowridge", 6, 134, VPMU_MODEL_TNT, 5, 4, 4, true, 7 },
+    { "SierraForest", 6, 175, VPMU_MODEL_CMT, 5, 8, 4, true, 0 },
 };
 
 /* CPUID leaf 1 EAX with some stepping; SDM volume 2, "CPUID" */
@@ -63,6 +64,7 @@ static void test_qemu(void)
         g_assert_cmpuint(found->nr_gp, ==, models[i].gp);
         g_assert_cmpuint(found->pebs_format, ==, models[i].format);
         g_assert_true(found->full_width == models[i].full_width);
+        g_assert_cmpuint(found->lbr_format, ==, models[i].lbr);
     }
 }
 
@@ -103,6 +105,7 @@ static void test_others(void)
                 g_assert_cmpuint(found->nr_gp, ==, 8);
                 g_assert_cmpuint(found->pebs_format, ==, 4);
                 g_assert_true(found->full_width);
+                g_assert_cmpuint(found->lbr_format, ==, 0);
             }
         }
     }

@@ -45,7 +45,8 @@
         .text
 
 /* Handlers; the number of instructions is the number of lines. */
-        .global h_skip, h_skip_error, h_map_error, h_irq, h_sysexit
+        .global h_skip, h_skip_error, h_map_error, h_irq, h_irq_iret
+        .global h_sysexit
 h_skip: mov %r15, (%rsp)
 h_skip_iret:
         iretq
@@ -308,7 +309,7 @@ h_sysexit:
         took 1b, 2b, K_JMP, 5
         lbr_end 1
 
-        lbr_case "more cycles than a record has room for"
+        lbr_case "more cycles than a record has room for", BOTH|LONG
 1:      jmp 2f
 2:      .rept 65534
         nop

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A case declares the branches that it takes, one after the other.  From these
- * a model of the stack, as simple as can be, makes what the registers must have.
+ * A case declares the branches that it takes, one after the other.  A model of
+ * the stack, as simple as can be, makes of them what must be in the registers.
  */
 #include "lbr.h"
 #include "pmu.h"
@@ -25,6 +25,11 @@
 const uint32_t loop_turns = 1; /* for bodies.S */
 
 static unsigned format;
+/* What else is on, for the names of results */
+static const char *with = "";
+/* DEBUGCTL when a trap came, and how it is handled otherwise */
+static uint64_t seen_debugctl;
+static bool (*next_hook)(struct frame *frame);
 
 /* The model: what the registers have, and the cycles since the last record */
 static struct {
@@ -106,8 +111,8 @@ static bool check_stack(const char *name, bool user)
     for (unsigned i = 0; i < DEPTH; i++) {
         bad += !record_is_right(i);
     }
-    if (!result(!bad, "%s, ring %d, filter 0x%lx", name, ring_of(user),
-                model.select)) {
+    if (!result(!bad, "%s, ring %d, filter 0x%lx%s", name, ring_of(user),
+                model.select, with)) {
         print("#   top of stack: want %u, got %u\n", model.tos, tos);
     }
     return !bad;
@@ -184,9 +189,9 @@ static void model_leave(uint64_t ret, unsigned left, bool user)
 
 /* Cases */
 
-static void run_recorded(void (*code)(void), bool user, uint64_t flags)
+static void run_recorded(void (*code)(void), bool user, uint64_t debugctl)
 {
-    run_code(cpu, code, user, FLAGS_IOPL3 | flags, DEBUGCTL_LBR);
+    run_code(cpu, code, user, FLAGS_IOPL3, DEBUGCTL_LBR | debugctl);
 }
 
 static void try_case(const struct lbr_case *c, bool user, uint64_t select)
@@ -234,6 +239,124 @@ static void test_cases(void)
     }
 }
 
+/* Every case once, while counter 0 counts @event */
+static void test_counting(const char *what, uint64_t event)
+{
+    with = what;
+    pmu_clear();
+    wrmsr(MSR_GLOBAL_CTRL,
+          pmu_count(0, event, RING0 | RING3, UINT64_C(1) << 40));
+    for (const struct lbr_case *c = lbr_cases; c < lbr_cases_end; c++) {
+        for (unsigned user = 0; user < 2; user++) {
+            if (c->where & (user ? USER : KERNEL) &&
+                !(c->where & LONG && event & EVTSEL_EDGE)) {
+                try_case(c, user, 0);
+            }
+        }
+    }
+    pmu_clear();
+    with = "";
+}
+
+/* Single tests */
+
+static bool on_trap(struct frame *frame)
+{
+    seen_debugctl = rdmsr(MSR_DEBUGCTL);
+    if (frame->vector == 1) {
+        frame->flags &= ~UINT64_C(0x100);
+        return true;
+    }
+    return next_hook(frame);
+}
+
+/* A debug exception is not recorded, and nothing is after it. */
+static void test_trap(bool user)
+{
+    model.select = 0;
+    write_stack();
+    seen_debugctl = ~UINT64_C(0);
+    run_recorded(lbr_trapped, user, 0);
+    model_enter(lbr_trapped, user);
+    model_near(lbr_trapped_jmp, lbr_trapped_to, K_JMP, 4, ring_of(user));
+    check_stack("a debug trap", user);
+    check(seen_debugctl, 0, "a debug trap clears DEBUGCTL.LBR");
+}
+
+static void model_turns(unsigned turns, unsigned first)
+{
+    for (unsigned i = 0; i < turns; i++) {
+        model_near(lbr_loop_jnz, lbr_loop_dec, K_JCC, i ? 2 : first, 3);
+    }
+}
+
+/* Run the loop in ring 3; an interrupt comes at its @n-th branch. */
+static void run_loop(unsigned n, uint64_t debugctl)
+{
+    model.select = 0;
+    pmu_prepare();
+    write_stack();
+    wrmsr(MSR_GLOBAL_CTRL, pmu_count(0, EV_BRANCHES | EVTSEL_INT, RING3, n));
+    run_code(cpu, lbr_loop, true, FLAGS_IF, DEBUGCTL_LBR | debugctl);
+    model_enter(lbr_loop, true);
+    model_turns(n, 3);
+}
+
+static void test_freeze(void)
+{
+    bool streamlined = pmu_version >= 4;
+
+    run_loop(100, DEBUGCTL_FREEZE_LBRS);
+    check_stack("freeze on PMI", true);
+    check(hit.n, 1, "freeze on PMI: interrupt");
+    check(hit.status, 1 | (streamlined ? LBR_FROZEN : 0),
+          "freeze on PMI: GLOBAL_STATUS");
+    check(seen_debugctl, DEBUGCTL_FREEZE_LBRS |
+          (streamlined ? DEBUGCTL_LBR : 0), "freeze on PMI: DEBUGCTL");
+    if (!streamlined) {
+        return;
+    }
+    run_recorded(lbr_cases->code, true, 0);
+    check_stack("while LBR_FRZ is set", true);
+    wrmsr(MSR_GLOBAL_OVF_CTRL, LBR_FROZEN);
+    try_case(lbr_cases, true, 0);
+    wrmsr(MSR_GLOBAL_STATUS_SET, LBR_FROZEN);
+    write_stack();
+    run_recorded(lbr_cases->code, true, 0);
+    check_stack("LBR_FRZ by GLOBAL_STATUS_SET", true);
+    wrmsr(MSR_GLOBAL_OVF_CTRL, LBR_FROZEN);
+}
+
+/* Without freeze the interrupt is recorded, and what comes after it. */
+static void test_no_freeze(uint64_t debugctl)
+{
+    const unsigned n = LBR_TURNS - 10;
+
+    set_gate(cpu, VECTOR_PMI, h_irq);
+    run_loop(n, debugctl);
+    model_near(lbr_loop_dec, h_irq, K_FAR, 0, 0);
+    model_near(h_irq_iret, lbr_loop_dec, K_FAR, 5, 3);
+    model_turns(LBR_TURNS - 1 - n, 2);
+    model_leave((uint64_t)lbr_loop_jnz + 2, 2, true);
+    check_stack("no freeze on PMI", true);
+    set_gate(cpu, VECTOR_PMI, NULL);
+}
+
+/* An overflow without interrupt freezes nothing. */
+static void test_no_interrupt(void)
+{
+    model.select = 0;
+    pmu_prepare();
+    write_stack();
+    wrmsr(MSR_GLOBAL_CTRL, pmu_count(0, EV_BRANCHES, RING3, 10));
+    run_recorded(lbr_loop, true, DEBUGCTL_FREEZE_LBRS);
+    model_enter(lbr_loop, true);
+    model_turns(LBR_TURNS - 1, 3);
+    model_leave((uint64_t)lbr_loop_jnz + 2, 2, true);
+    check_stack("an overflow without interrupt", true);
+    pmu_clear();
+}
+
 static void set_handlers(void)
 {
     set_gate(cpu, 0, h_skip);
@@ -271,5 +394,15 @@ void main(void)
     pmu_start();
     set_handlers();
     test_cases();
+    test_counting(", loads counted", EV_LOADS);
+    test_counting(", edges counted", EV_LOADS | EVTSEL_EDGE);
     reset_handlers();
+    next_hook = trap_hook;
+    trap_hook = on_trap;
+    test_trap(false);
+    test_trap(true);
+    test_freeze();
+    test_no_freeze(0);
+    test_no_freeze(pmu_version >= 4 ? DEBUGCTL_FREEZE : 0);
+    test_no_interrupt();
 }

@@ -40,6 +40,9 @@
 
 #define OWN             (-1)
 
+/* A condition, see case.h: too long to be run instruction by instruction */
+#define LONG            0x10000
+
 #define LBR_TURNS       1000
 
 #ifndef ASSEMBLY
@@ -72,6 +75,7 @@ void h_skip(void);
 void h_skip_error(void);
 void h_map_error(void);
 void h_irq(void);
+extern char h_irq_iret[];
 void h_sysexit(void);
 /* DEC and JNZ, LBR_TURNS times */
 void lbr_loop(void);
