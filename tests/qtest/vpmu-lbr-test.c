@@ -1,0 +1,306 @@
+/*
+ * Last branch records from outside: properties, registers, migration
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * tests/vpmu/lbr.c tests what is recorded.
+ */
+#include "qemu/osdep.h"
+#include "vpmu-test.h"
+
+#define LBR_SELECT      0x1c8
+#define LBR_TOS         0x1c9
+#define LBR_FROM        0x680
+#define LBR_TO          0x6c0
+#define LBR_INFO        0xdc0
+#define DEPTH           32
+
+#define DEBUGCTL_LBR    1
+#define LBR_FORMAT      0x3full
+
+/* Where the loop of LOOP_CODE is: RIP, and the base of its segment */
+#define LOOP_EIP        0xfff3
+#define RESET_BASE      0xffff0000
+/* Behind the HLT at its end */
+#define HALTED_EIP      0xfff6
+
+/* Properties */
+
+static const BadModel bad_models[] = {
+    BAD_ICX("'pmu': true, 'lbr': 'off', 'lbr-fmt': 5",
+            "lbr-fmt=0x5 contradicts lbr=off: remove one of them"),
+    BAD_ICX("'pmu': true, 'lbr': 'on', 'lbr-fmt': 0",
+            "lbr-fmt=0x0 contradicts lbr=on: remove one of them"),
+    BAD_ICX("'pmu': true, 'lbr-fmt': 4",
+            "lbr-fmt=0x4 is not available: TCG has the formats 5, 6 and 7"),
+    BAD_ICX("'pmu': true, 'lbr-fmt': 63", "lbr-fmt=0x3f is not available"),
+    BAD_ICX("'pmu': true, 'lbr': 'maybe'", "does not accept value 'maybe'"),
+    BAD_ICX("'lbr': 'on'", "lbr needs a PMU: add pmu=on or remove lbr"),
+    { "EPYC", "{ 'pmu': true, 'lbr': 'on' }",
+      "lbr=on needs a CPU model with vendor GenuineIntel" },
+};
+
+static void test_properties(void)
+{
+    static const char *const good[] = {
+        "'pmu': true, 'lbr': 'off', 'lbr-fmt': 0",
+        "'pmu': true, 'lbr': 'on', 'lbr-fmt': 7",
+        "'pmu': true, 'lbr': 'auto'", "'lbr': 'off'", "'lbr-fmt': 4",
+    };
+    QTestState *qts = qtest_init("-accel tcg -machine none");
+
+    assert_bad_models(qts, bad_models, G_N_ELEMENTS(bad_models));
+    for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
+        g_autofree char *props = g_strdup_printf("{ %s }", good[i]);
+        g_autofree char *expand = expansion("Icelake-Server-v6", props);
+
+        g_test_message("%s", good[i]);
+        qtest_qmp_assert_success(qts, expand, NULL);
+    }
+    qtest_quit(qts);
+}
+
+/* A plugged CPU has the same records as the first one. */
+static void test_hotplug(void)
+{
+    static const char *const other[] = { "'lbr': 'off'", "'lbr-fmt': 7" };
+    QTestState *qts = qtest_init(ARGS "-smp 1,sockets=2,maxcpus=2 -cpu "
+                                 INTEL ",pmu=on");
+    g_autofree char *same = plug_command(NULL);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(other); i++) {
+        g_autofree char *command = plug_command(other[i]);
+        g_autoptr(QDict) error = qtest_qmp_assert_failure_ref(qts, command,
+                                                              NULL);
+
+        assert_contains(qdict_get_str(error, "desc"),
+                        "all CPUs of a machine have the same PMU");
+    }
+    qtest_qmp_assert_success(qts, same, NULL);
+    g_assert_cmphex(wrmsr(qts, 1, LBR_FROM + 31, 0x1000), ==, 0x1000);
+    qtest_quit(qts);
+}
+
+/* PERF_CAPABILITIES, QMP and HMP; @format 0: there are no records */
+static void check_announced(QTestState *qts, unsigned format)
+{
+    g_autoptr(QDict) info = query(qts);
+    g_autofree char *hmp = qtest_hmp(qts, "info vpmu");
+    QDict *lbr = qdict_get_qdict(info, "lbr");
+    g_autofree char *says =
+        g_strdup_printf("LBR: 32 records of format %u\r\n", format);
+
+    if (!format) {
+        g_assert_null(lbr);
+        g_assert_null(strstr(hmp, "LBR"));
+        return;
+    }
+    g_assert_cmphex(rdmsr(qts, 0, PERF_CAPABILITIES) & LBR_FORMAT, ==, format);
+    g_assert_cmpint(qdict_get_int(lbr, "format"), ==, format);
+    g_assert_cmpint(qdict_get_int(lbr, "depth"), ==, DEPTH);
+    assert_contains(hmp, says);
+}
+
+static void test_models(void)
+{
+    static const struct {
+        const char *cpu;
+        unsigned format;
+    } table[] = {
+        { "Icelake-Server-v6,pmu=on", 5 },
+        { "Icelake-Server-v6,pmu-passthrough=on", 5 },
+        { "Icelake-Server-v6,pmu=on,lbr=off", 0 },
+        { "Icelake-Server-v6,pmu=on,lbr-fmt=0", 0 },
+        { "Icelake-Server-v6,pmu=on,lbr-fmt=7", 7 },
+        { "Icelake-Server-v6,pmu=off", 0 },
+        { "Skylake-Client,pmu=on", 5 },
+        { "Denverton,pmu=on", 6 },
+        { "Snowridge,pmu=on", 7 },
+        { "Haswell,pmu=on", 0 },
+        { "Haswell,pmu=on,lbr=on", 5 },
+        { "SapphireRapids,pmu=on", 0 },
+        { "EPYC-Genoa,pmu=on", 0 },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
+        QTestState *qts = qtest_initf(ARGS "-cpu %s 2>/dev/null",
+                                      table[i].cpu);
+
+        g_test_message("%s", table[i].cpu);
+        check_announced(qts, table[i].format);
+        qtest_quit(qts);
+    }
+}
+
+/* Guests that run */
+
+static void assert_record(QTestState *qts, unsigned i, uint64_t from,
+                          uint64_t to, uint64_t info)
+{
+    g_assert_cmphex(rdmsr(qts, 0, LBR_FROM + i), ==, from);
+    g_assert_cmphex(rdmsr(qts, 0, LBR_TO + i), ==, to);
+    if (info != GP_FAULT) {
+        g_assert_cmphex(rdmsr(qts, 0, LBR_INFO + i), ==, info);
+    }
+}
+
+/* Start a guest that has its branches recorded until it halts. */
+static QTestState *run_loop(const char *props, const File *rom)
+{
+    QTestState *qts = qtest_initf(ARGS "-cpu " INTEL ",apic=off,%s -bios %s",
+                                  props, rom->path);
+
+    g_assert_cmphex(wrmsr(qts, 0, DEBUGCTL, DEBUGCTL_LBR), ==, DEBUGCTL_LBR);
+    do {
+        run_for(qts, 10);
+    } while (rdmsr(qts, 0, LBR_TOS) != (LOOPS - 1) % DEPTH);
+    return qts;
+}
+
+/* The formats in a segment that has a base */
+static void test_formats(void)
+{
+    static const struct {
+        const char *props;
+        uint64_t address, to_more, info;
+    } table[] = {
+        { "pmu=on", LOOP_EIP, 0, 1 },
+        { "pmu=on,lbr-fmt=7", RESET_BASE + LOOP_EIP, 0, 1 },
+        { "pmu=on,lbr-fmt=6", RESET_BASE + LOOP_EIP, 1ull << 48, GP_FAULT },
+    };
+    g_autoptr(File) rom = rom_new(LOOP_CODE, sizeof(LOOP_CODE));
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
+        QTestState *qts = run_loop(table[i].props, rom);
+
+        g_test_message("%s", table[i].props);
+        for (unsigned k = 0; k < DEPTH; k++) {
+            assert_record(qts, k, table[i].address,
+                          table[i].address + table[i].to_more, table[i].info);
+        }
+        qtest_quit(qts);
+    }
+}
+
+/* A reset clears the records and ends the recording. */
+static void test_reset(void)
+{
+    g_autoptr(File) rom = rom_new(LOOP_CODE, sizeof(LOOP_CODE));
+    QTestState *qts = run_loop("pmu=on", rom);
+
+    wrmsr(qts, 0, LBR_SELECT, 0x2c4);
+    qtest_system_reset(qts);
+    g_assert_cmphex(rdmsr(qts, 0, DEBUGCTL), ==, 0);
+    g_assert_cmphex(rdmsr(qts, 0, LBR_SELECT), ==, 0);
+    run_for(qts, 50);
+    g_assert_cmphex(rdmsr(qts, 0, LBR_TOS), ==, 0);
+    for (unsigned k = 0; k < DEPTH; k++) {
+        assert_record(qts, k, 0, 0, 0);
+    }
+    qtest_quit(qts);
+}
+
+/* Migration */
+
+/*
+ * An NMI wakes the guest, and is recorded: 2 cycles after the last branch, the
+ * LOOP that ends the loop and HLT.
+ */
+static void assert_goes_on(QTestState *qts)
+{
+    const unsigned last = (LOOPS - 1) % DEPTH;
+
+    g_assert_cmphex(rdmsr(qts, 0, LBR_TOS), ==, last);
+    assert_record(qts, last, LOOP_EIP, LOOP_EIP, 1);
+    g_assert_cmphex(rdmsr(qts, 0, DEBUGCTL), ==, DEBUGCTL_LBR);
+    /* The vector is 0:0, where there is HLT. */
+    qtest_writeb(qts, 0, 0xf4);
+    cont(qts);
+    qtest_qmp_assert_success(qts, "{ 'execute': 'inject-nmi' }");
+    do {
+        run_for(qts, 10);
+    } while (rdmsr(qts, 0, LBR_TOS) == last);
+    g_assert_cmphex(rdmsr(qts, 0, LBR_TOS), ==, (last + 1) % DEPTH);
+    assert_record(qts, (last + 1) % DEPTH, HALTED_EIP, 0, 2);
+}
+
+static void test_migration(void)
+{
+    g_autoptr(File) rom = rom_new(LOOP_CODE, sizeof(LOOP_CODE));
+    g_autoptr(File) file = file_new("stream");
+    QTestState *from = run_loop("pmu=on", rom);
+    QTestState *to;
+
+    migrate(from, file);
+    assert_goes_on(from);
+    qtest_quit(from);
+    to = qtest_initf(ARGS "-cpu " INTEL ",apic=off,pmu=on -bios %s "
+                     "-incoming %s", rom->path, file->uri);
+    wait_migrated(to);
+    assert_goes_on(to);
+    qtest_quit(to);
+}
+
+static void test_migration_refused(void)
+{
+    static const struct {
+        const char *from, *to, *message;
+    } sides[] = {
+        { "pmu=on", "pmu=on,lbr=off", "it would see version 5, 8 "
+          "general-purpose counters, fixed counters of mask 0x7, PEBS 0x4400, "
+          "LBR format 0" },
+        { "pmu=on", "pmu=on,lbr-fmt=7", "LBR format 7" },
+        { "pmu=on,lbr-fmt=6", "pmu=on", "LBR format 5" },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(sides); i++) {
+        g_autoptr(File) file = file_new("refused");
+        QTestState *from = qtest_initf(ARGS "-cpu " INTEL ",%s",
+                                       sides[i].from);
+        g_autofree char *cpu = g_strdup_printf(INTEL ",%s", sides[i].to);
+        g_autofree char *said = NULL;
+
+        migrate(from, file);
+        qtest_quit(from);
+        migrate_refused(cpu, file, &said);
+        assert_contains(said, "start it with the source's properties");
+        assert_contains(said, sides[i].message);
+    }
+}
+
+/*
+ * A guest that has found no records, of an emulator from before there were some
+ * or with lbr=off, goes on where there are.
+ */
+static void test_migration_none(void)
+{
+    g_autoptr(File) file = file_new("none");
+    QTestState *from = qtest_init(ARGS "-cpu " INTEL ",pmu=on,lbr=off");
+    QTestState *to;
+    g_autofree char *data = NULL;
+    gsize size;
+
+    migrate(from, file);
+    qtest_quit(from);
+    g_assert_true(g_file_get_contents(file->path, &data, &size, NULL));
+    g_assert_null(memmem(data, size, "cpu/vpmu/lbr", 12));
+    to = qtest_initf(ARGS "-cpu " INTEL ",pmu=on -incoming %s", file->uri);
+    wait_migrated(to);
+    g_assert_cmphex(wrmsr(to, 0, LBR_FROM, 0x1234), ==, 0x1234);
+    qtest_quit(to);
+}
+
+int main(int argc, char **argv)
+{
+    if (test_init(&argc, &argv)) {
+        qtest_add_func("/vpmu-lbr/properties", test_properties);
+        qtest_add_func("/vpmu-lbr/hotplug", test_hotplug);
+        qtest_add_func("/vpmu-lbr/models", test_models);
+        qtest_add_func("/vpmu-lbr/formats", test_formats);
+        qtest_add_func("/vpmu-lbr/reset", test_reset);
+        qtest_add_func("/vpmu-lbr/migration", test_migration);
+        qtest_add_func("/vpmu-lbr/migration-refused", test_migration_refused);
+        qtest_add_func("/vpmu-lbr/migration-none", test_migration_none);
+    }
+    return g_test_run();
+}
