@@ -197,7 +197,7 @@ static void vpmu_software_info(VpmuInfo *info, X86CPU *first)
     if (vpmu_has_lbr(first)) {
         info->lbr = g_new0(VpmuLbr, 1);
         info->lbr->format = config->lbr_format;
-        info->lbr->depth = LBR_DEPTH;
+        info->lbr->depth = first->env.vpmu.lbr.depth;
     }
     vpmu_policy_info(info, config);
     for (unsigned i = 0; i < vpmu_nr_events; i++) {

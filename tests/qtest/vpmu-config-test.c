@@ -317,6 +317,8 @@ static void test_missing(void)
           "without pebs=off" },
         { "qemu64,pmu=on", "pdcm", "TCG has pdcm only with pmu=on and a CPU "
           "model with vendor GenuineIntel" },
+        { INTEL ",pmu=on", "arch-lbr", "TCG has arch-lbr only with pmu=on and "
+          "lbr-fmt=0x3f" },
         { "qemu64", "perfctr-core", "TCG has perfctr-core only with pmu=on and "
           "a CPU model with vendor AuthenticAMD" },
         { "qemu64", "perfmon-v2", "TCG has perfmon-v2 only with pmu=on" },

@@ -14,6 +14,8 @@
 #define LBR_TO          0x6c0
 #define LBR_INFO        0xdc0
 #define DEPTH           32
+/* CPUID leaf 7 EDX */
+#define ARCH_LBR        (1u << 19)
 
 #define DEBUGCTL_LBR    1
 #define LBR_FORMAT      0x3full
@@ -32,8 +34,10 @@ static const BadModel bad_models[] = {
     BAD_ICX("'pmu': true, 'lbr': 'on', 'lbr-fmt': 0",
             "lbr-fmt=0x0 contradicts lbr=on: remove one of them"),
     BAD_ICX("'pmu': true, 'lbr-fmt': 4",
-            "lbr-fmt=0x4 is not available: TCG has the formats 5, 6 and 7"),
-    BAD_ICX("'pmu': true, 'lbr-fmt': 63", "lbr-fmt=0x3f is not available"),
+            "lbr-fmt=0x4 is not available: TCG has the formats 5, 6, 7 and 0x3f"),
+    BAD_ICX("'pmu': true, 'lbr-fmt': 62", "lbr-fmt=0x3e is not available"),
+    BAD_ICX("'pmu': true, 'lbr-fmt': 63, 'arch-lbr': false",
+            "lbr-fmt=0x3f contradicts arch-lbr=off: remove one of them"),
     BAD_ICX("'pmu': true, 'lbr': 'maybe'", "does not accept value 'maybe'"),
     BAD_ICX("'lbr': 'on'", "lbr needs a PMU: add pmu=on or remove lbr"),
     { "EPYC", "{ 'pmu': true, 'lbr': 'on' }",
@@ -99,6 +103,10 @@ static void check_announced(QTestState *qts, unsigned format)
     g_assert_cmpint(qdict_get_int(lbr, "format"), ==, format);
     g_assert_cmpint(qdict_get_int(lbr, "depth"), ==, DEPTH);
     assert_contains(hmp, says);
+    g_assert_cmphex(!!(cpuid(qts, 7, 3) & ARCH_LBR), ==, format == 0x3f);
+    if (cpuid(qts, 0, 0) >= 0x1c || format == 0x3f) {
+        g_assert_cmphex(cpuid(qts, 0x1c, 0), ==, format == 0x3f ? 0xb : 0);
+    }
 }
 
 static void test_models(void)
@@ -118,7 +126,13 @@ static void test_models(void)
         { "Snowridge,pmu=on", 7 },
         { "Haswell,pmu=on", 0 },
         { "Haswell,pmu=on,lbr=on", 5 },
-        { "SapphireRapids,pmu=on", 0 },
+        { "SapphireRapids,pmu=on", 0x3f },
+        { "GraniteRapids,pmu=on", 0x3f },
+        { "SierraForest,pmu=on", 0x3f },
+        { "SapphireRapids,pmu=on,lbr=off", 0 },
+        { "SapphireRapids,pmu=on,arch-lbr=off", 0 },
+        { "SapphireRapids,pmu=on,lbr-fmt=5", 5 },
+        { "Icelake-Server-v6,pmu=on,lbr-fmt=63", 0x3f },
         { "EPYC-Genoa,pmu=on", 0 },
     };
 

@@ -19,9 +19,13 @@ typedef struct Record {
     uint64_t info;
 } Record;
 
-/* @list: what the registers have, oldest first; @tos: where the last one is */
+/*
+ * @list: what the registers have, oldest first, @depth records; @tos: where the
+ * last one is; @select: LBR_SELECT, whatever the format
+ */
 typedef struct Model {
     GArray *list;
+    unsigned depth;
     uint64_t select;
     uint64_t since;
     uint64_t tos;
@@ -30,8 +34,30 @@ typedef struct Model {
 } Model;
 
 static const LBRFormat formats[] = {
-    LBR_FORMAT_INFO, LBR_FORMAT_TIME, LBR_FORMAT_INFO2,
+    LBR_FORMAT_INFO, LBR_FORMAT_TIME, LBR_FORMAT_INFO2, LBR_FORMAT_ARCH,
 };
+
+/* By SoftPMUBranch: bits of LBR_SELECT and IA32_LBR_CTL, type in INFO */
+static const struct {
+    uint8_t select, ctl, type;
+} kinds[] = {
+    [SOFTPMU_BR_COND] = { 2, 16, 0 }, [SOFTPMU_BR_CALL] = { 3, 19, 4 },
+    [SOFTPMU_BR_CALL_IND] = { 4, 20, 3 }, [SOFTPMU_BR_RET] = { 5, 21, 5 },
+    [SOFTPMU_BR_JMP_IND] = { 6, 18, 1 }, [SOFTPMU_BR_JMP] = { 7, 17, 2 },
+    [SOFTPMU_BR_FAR] = { 8, 22, 8 },
+};
+
+/* What the format has for a filter */
+static uint64_t filter(LBRFormat format, uint64_t select)
+{
+    uint64_t ctl = (select & 1 ? 0 : 2) | (select & 2 ? 0 : 4) |
+                   (select >> 9 & 1) << 3;
+
+    for (unsigned k = SOFTPMU_BR_COND; k < SOFTPMU_BR_NR; k++) {
+        ctl |= (~select >> kinds[k].select & 1) << kinds[k].ctl;
+    }
+    return format == LBR_FORMAT_ARCH ? ctl : select;
+}
 
 static unsigned below(unsigned n)
 {
@@ -76,6 +102,8 @@ static Record model_record(LBRFormat format, const LBRBranch *b,
         r.from = b->from << 1 >> 1;
         r.to = b->to << 16 >> 16 | r.info << 48;
         r.info = 0;
+    } else if (format == LBR_FORMAT_ARCH) {
+        r.info |= UINT64_C(1) << 60 | (uint64_t)kinds[b->kind].type << 56;
     }
     return r;
 }
@@ -89,27 +117,30 @@ static void model_branch(Model *m, LBRFormat format, const LBRBranch *b)
         return;
     }
     if (stack && b->kind == SOFTPMU_BR_RET) {
-        g_array_remove_index(m->list, LBR_DEPTH - 1);
+        g_array_remove_index(m->list, m->depth - 1);
         g_array_prepend_val(m->list, none);
-        m->tos = (m->tos + LBR_DEPTH - 1) % LBR_DEPTH;
+        m->tos = (m->tos + m->depth - 1) % m->depth;
         m->pops++;
     } else if (!stack || !b->is_next) {
         Record r = model_record(format, b, m->since);
 
         g_array_remove_index(m->list, 0);
         g_array_append_val(m->list, r);
-        m->tos = (m->tos + 1) % LBR_DEPTH;
+        m->tos = (m->tos + 1) % m->depth;
         m->since = 0;
     }
 }
 
-static void compare(const LBR *lbr, const Model *m)
+static void compare(const LBR *lbr, LBRFormat format, const Model *m)
 {
     g_assert_cmpuint(lbr->tos, ==, m->tos);
-    for (unsigned i = 0; i < LBR_DEPTH; i++) {
-        unsigned j = (lbr->tos - i) % LBR_DEPTH;
-        Record *r = &g_array_index(m->list, Record, LBR_DEPTH - 1 - i);
+    g_assert_true(lbr_is_valid(lbr, format));
+    for (unsigned i = 0; i < m->depth; i++) {
+        unsigned j = (m->tos + m->depth - i) % m->depth;
+        unsigned nr = format == LBR_FORMAT_ARCH ? i : j;
+        Record *r = &g_array_index(m->list, Record, m->depth - 1 - i);
 
+        g_assert_cmpuint(lbr_index(lbr, format, nr), ==, j);
         g_assert_cmphex(lbr->from[j], ==, r->from);
         g_assert_cmphex(lbr->to[j], ==, r->to);
         g_assert_cmphex(lbr->info[j], ==, r->info);
@@ -151,14 +182,20 @@ static uint64_t random_select(void)
 /* Returns: how many records returns have taken away */
 static unsigned run_random(LBRFormat format)
 {
-    LBR lbr = { .tos = below(LBR_DEPTH) };
+    LBR lbr = { };
     Model m = {
         .list = g_array_new(false, true, sizeof(Record)),
-        .tos = lbr.tos,
+        .depth = format == LBR_FORMAT_ARCH ? 8u << below(3) : LBR_DEPTH,
     };
     uint64_t now = g_test_rand_int();
 
-    g_array_set_size(m.list, LBR_DEPTH);
+    lbr_reset(&lbr);
+    if (format == LBR_FORMAT_ARCH) {
+        lbr_set_depth(&lbr, m.depth);
+    }
+    m.tos = lbr.tos = below(m.depth);
+    lbr.select = filter(format, 0);
+    g_array_set_size(m.list, m.depth);
     for (unsigned step = 0; step < 3000; step++) {
         LBRBranch b = random_branch();
         uint64_t cycles = below(50) ? below(9) : below(200000);
@@ -166,16 +203,17 @@ static unsigned run_random(LBRFormat format)
         now += cycles;
         m.since += m.runs ? cycles : 0;
         if (below(100) == 0) {
-            m.select = lbr.select = random_select();
+            m.select = random_select();
+            lbr.select = filter(format, m.select);
             m.runs = below(4);
-            lbr_update(&lbr, m.runs, now);
+            lbr_update(&lbr, format, m.runs, now);
         }
         g_assert_cmpuint(lbr_elapsed(&lbr, now), ==, m.since);
         g_assert_cmpint(lbr_wants(&lbr, b.kind, b.ring), ==,
                         m.runs && !model_suppresses(m.select, &b));
         model_branch(&m, format, &b);
         lbr_record(&lbr, format, &b, now);
-        compare(&lbr, &m);
+        compare(&lbr, format, &m);
     }
     g_array_free(m.list, true);
     return m.pops;
@@ -194,11 +232,14 @@ static void test_random(void)
 /* What a call and the deepest of stacks leave */
 static void test_deep(void)
 {
-    LBR lbr = { .select = LBR_EN_CALLSTACK, .tos = LBR_DEPTH - 1 };
+    LBR lbr = { };
     LBRBranch call = { .kind = SOFTPMU_BR_CALL, .from = 1 };
     LBRBranch ret = { .kind = SOFTPMU_BR_RET };
 
-    lbr_update(&lbr, true, 0);
+    lbr_reset(&lbr);
+    lbr.select = LBR_EN_CALLSTACK;
+    lbr.tos = LBR_DEPTH - 1;
+    lbr_update(&lbr, LBR_FORMAT_INFO, true, 0);
     for (unsigned depth = 1; depth <= LBR_DEPTH + 8; depth++) {
         call.to = depth;
         lbr_record(&lbr, LBR_FORMAT_INFO, &call, depth);
@@ -225,11 +266,12 @@ static void test_formats(void)
         { 5, true, false, 0xe00000000000ffff },
         { 6, false, true, 0x800000000000ffff },
         { 7, true, true, 0x800000000000ffff },
+        { 0x3f, true, true, 0xff0000000000ffff },
     };
 
     for (unsigned format = 0; format < 64; format++) {
         g_assert_cmpint(lbr_format_exists(format), ==,
-                        format >= 5 && format <= 7);
+                        (format >= 5 && format <= 7) || format == 0x3f);
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(known); i++) {
         g_assert_cmpint(lbr_has_info(known[i].format), ==, known[i].info);
@@ -238,11 +280,30 @@ static void test_formats(void)
     }
 }
 
+static void test_depths(void)
+{
+    LBR lbr = { };
+
+    for (unsigned depth = 0; depth < 1000; depth++) {
+        bool exists = depth == 8 || depth == 16 || depth == 32;
+
+        g_assert_cmpint(lbr_depth_exists(depth), ==, exists);
+        lbr.depth = depth;
+        lbr.tos = depth - 1;
+        g_assert_cmpint(lbr_is_valid(&lbr, LBR_FORMAT_ARCH), ==, exists);
+        g_assert_cmpint(lbr_is_valid(&lbr, LBR_FORMAT_INFO), ==, depth == 32);
+        lbr.tos = depth;
+        g_assert_false(lbr_is_valid(&lbr, LBR_FORMAT_ARCH));
+    }
+    g_assert_false(lbr_depth_exists(UINT64_C(1) << 32 | 32));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vpmu/lbr/random", test_random);
     g_test_add_func("/vpmu/lbr/deep", test_deep);
     g_test_add_func("/vpmu/lbr/formats", test_formats);
+    g_test_add_func("/vpmu/lbr/depths", test_depths);
     return g_test_run();
 }

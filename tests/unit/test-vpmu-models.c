@@ -34,12 +34,12 @@ static const struct {
     { "Cascadelake-Server", 6, 85, VPMU_MODEL_SKL, 4, 4, 3, true, 5 },
     { "Cooperlake", 6, 85, VPMU_MODEL_SKL, 4, 4, 3, true, 5 },
     { "Icelake-Server-v4", 6, 106, VPMU_MODEL_ICX, 5, 8, 4, true, 5 },
-    { "SapphireRapids", 6, 143, VPMU_MODEL_SPR, 5, 8, 4, true, 0 },
-    { "GraniteRapids", 6, 173, VPMU_MODEL_SPR, 5, 8, 4, true, 0 },
+    { "SapphireRapids", 6, 143, VPMU_MODEL_SPR, 5, 8, 4, true, 63 },
+    { "GraniteRapids", 6, 173, VPMU_MODEL_SPR, 5, 8, 4, true, 63 },
     { "KnightsMill", 6, 133, VPMU_MODEL_KNL, 3, 2, 2, true, 0 },
     { "Denverton", 6, 95, VPMU_MODEL_GLM, 4, 4, 3, true, 6 },
     { "Snowridge", 6, 134, VPMU_MODEL_TNT, 5, 4, 4, true, 7 },
-    { "SierraForest", 6, 175, VPMU_MODEL_CMT, 5, 8, 4, true, 0 },
+    { "SierraForest", 6, 175, VPMU_MODEL_CMT, 5, 8, 4, true, 63 },
 };
 
 /* CPUID leaf 1 EAX with some stepping; SDM volume 2, "CPUID" */

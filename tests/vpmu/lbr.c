@@ -14,6 +14,7 @@
 /* The formats */
 #define FORMAT_INFO     5
 #define FORMAT_TIME     6
+#define FORMAT_ARCH     0x3f
 
 #define SELECT_RINGS    0x3
 #define SELECT_ALL      0x1ff
@@ -25,15 +26,21 @@
 const uint32_t loop_turns = 1; /* for bodies.S */
 
 static unsigned format;
+/* How many records there are */
+static unsigned depth = DEPTH;
 /* What else is on, for the names of results */
 static const char *with = "";
-/* DEBUGCTL when a trap came, and how it is handled otherwise */
-static uint64_t seen_debugctl;
+/* DEBUGCTL.LBR, or IA32_LBR_CTL's bit, and DEBUGCTL when a trap came */
+static uint64_t seen_enable, seen_debugctl;
+/* How it is handled otherwise */
 static bool (*next_hook)(struct frame *frame);
 
-/* The model: what the registers have, and the cycles since the last record */
+/*
+ * The model: what the registers have, and the cycles since the last record.  As
+ * elsewhere, @info is the cycles alone with format 6, which has no such register.
+ */
 static struct {
-    uint64_t from[DEPTH], to[DEPTH], cycles[DEPTH];
+    uint64_t from[DEPTH], to[DEPTH], info[DEPTH];
     unsigned tos, pushed;
     uint64_t select, since;
 } model;
@@ -59,7 +66,42 @@ void before_jump(struct cpu *me)
 
 /* The registers */
 
-static void write_stack(void)
+/* Kinds of branches: their bits in IA32_LBR_CTL, their types in INFO */
+static const struct {
+    uint8_t kind, bit, type;
+} arch_kinds[] = {
+    { K_JCC, 16, 0 }, { K_JMP, 17, 2 }, { K_IJMP, 18, 1 }, { K_CALL, 19, 4 },
+    { K_ICALL, 20, 3 }, { K_RET, 21, 5 }, { K_FAR, 22, 8 },
+};
+
+/* IA32_LBR_CTL for what LBR_SELECT has: it names what is let in. */
+static uint64_t arch_ctl(uint64_t select)
+{
+    uint64_t ctl = (select & 1 ? 0 : 1 << 1) | (select & 2 ? 0 : 1 << 2) |
+                   (select & CALL_STACK ? 1 << 3 : 0);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(arch_kinds); i++) {
+        if (!(select >> arch_kinds[i].kind & 1)) {
+            ctl |= 1u << arch_kinds[i].bit;
+        }
+    }
+    return ctl;
+}
+
+/* What INFO has of a branch */
+static uint64_t info_of(unsigned kind, uint64_t cycles)
+{
+    for (unsigned i = 0; format == FORMAT_ARCH && i < ARRAY_SIZE(arch_kinds);
+         i++) {
+        if (arch_kinds[i].kind == kind) {
+            return cycles | UINT64_C(1) << 60 |
+                   (uint64_t)arch_kinds[i].type << 56;
+        }
+    }
+    return cycles;
+}
+
+static void clear_stack(void)
 {
     for (unsigned i = 0; i < DEPTH; i++) {
         wrmsr(MSR_LBR_FROM + i, 0);
@@ -70,45 +112,58 @@ static void write_stack(void)
     }
     wrmsr(MSR_LBR_TOS, DEPTH - 1);
     wrmsr(MSR_LBR_SELECT, model.select);
+}
+
+static void write_stack(void)
+{
+    if (format == FORMAT_ARCH) {
+        wrmsr(MSR_ARCH_LBR_DEPTH, depth);
+    } else {
+        clear_stack();
+    }
     memset(model.from, 0, sizeof(model.from));
     memset(model.to, 0, sizeof(model.to));
-    memset(model.cycles, 0, sizeof(model.cycles));
-    model.tos = DEPTH - 1;
+    memset(model.info, 0, sizeof(model.info));
+    model.tos = depth - 1;
     model.pushed = 0;
 }
 
 static void print_record(const char *what, unsigned i, uint64_t from,
-                         uint64_t to, uint64_t cycles)
+                         uint64_t to, uint64_t info)
 {
-    print("#   %s %u: 0x%lx to 0x%lx, %lu cycles\n", what, i, from, to, cycles);
+    print("#   %s %u: 0x%lx to 0x%lx, info 0x%lx\n", what, i, from, to, info);
 }
 
 /* Compare record @i with the model. */
 static bool record_is_right(unsigned i)
 {
-    uint64_t from = rdmsr(MSR_LBR_FROM + i), to = rdmsr(MSR_LBR_TO + i);
-    uint64_t cycles;
+    bool arch = format == FORMAT_ARCH;
+    /* The last record is number 0. */
+    unsigned nr = arch ? (model.tos - i) % depth : i;
+    uint64_t from = rdmsr((arch ? MSR_ARCH_LBR_FROM : MSR_LBR_FROM) + nr);
+    uint64_t to = rdmsr((arch ? MSR_ARCH_LBR_TO : MSR_LBR_TO) + nr);
+    uint64_t info;
 
     if (format == FORMAT_TIME) {
-        cycles = to >> 48;
+        info = to >> 48;
         to = (int64_t)(to << 16) >> 16;
     } else {
-        cycles = rdmsr(MSR_LBR_INFO + i);
+        info = rdmsr((arch ? MSR_ARCH_LBR_INFO : MSR_LBR_INFO) + nr);
     }
-    if (from == model.from[i] && to == model.to[i] &&
-        cycles == model.cycles[i]) {
+    if (from == model.from[i] && to == model.to[i] && info == model.info[i]) {
         return true;
     }
-    print_record("want", i, model.from[i], model.to[i], model.cycles[i]);
-    print_record("got ", i, from, to, cycles);
+    print_record("want", nr, model.from[i], model.to[i], model.info[i]);
+    print_record("got ", nr, from, to, info);
     return false;
 }
 
 static bool check_stack(const char *name, bool user)
 {
-    unsigned tos = rdmsr(MSR_LBR_TOS), bad = tos != model.tos;
+    unsigned tos = format == FORMAT_ARCH ? model.tos : rdmsr(MSR_LBR_TOS);
+    unsigned bad = tos != model.tos;
 
-    for (unsigned i = 0; i < DEPTH; i++) {
+    for (unsigned i = 0; i < depth; i++) {
         bad += !record_is_right(i);
     }
     if (!result(!bad, "%s, ring %d, filter 0x%lx%s", name, ring_of(user),
@@ -120,12 +175,12 @@ static bool check_stack(const char *name, bool user)
 
 /* The model */
 
-static void model_push(uint64_t from, uint64_t to)
+static void model_push(uint64_t from, uint64_t to, unsigned kind)
 {
-    model.tos = (model.tos + 1) % DEPTH;
+    model.tos = (model.tos + 1) % depth;
     model.from[model.tos] = from;
     model.to[model.tos] = to;
-    model.cycles[model.tos] = MIN(model.since, 0xffff);
+    model.info[model.tos] = info_of(kind, MIN(model.since, 0xffff));
     model.since = 0;
     model.pushed++;
 }
@@ -133,8 +188,8 @@ static void model_push(uint64_t from, uint64_t to)
 static void model_pop(void)
 {
     model.from[model.tos] = model.to[model.tos] = 0;
-    model.cycles[model.tos] = 0;
-    model.tos = (model.tos + DEPTH - 1) % DEPTH;
+    model.info[model.tos] = 0;
+    model.tos = (model.tos + depth - 1) % depth;
 }
 
 static void model_branch(const struct branch *b, bool user)
@@ -152,7 +207,7 @@ static void model_branch(const struct branch *b, bool user)
         model_pop();
     } else if (!(model.select & CALL_STACK) || !is_next) {
         model_push(b->from + (linear ? b->from_base : 0),
-                   b->to + (linear ? b->to_base : 0));
+                   b->to + (linear ? b->to_base : 0), kind);
     }
 }
 
@@ -189,9 +244,20 @@ static void model_leave(uint64_t ret, unsigned left, bool user)
 
 /* Cases */
 
+static void run_with(void (*code)(void), bool user, uint64_t flags,
+                     uint64_t debugctl)
+{
+    if (format == FORMAT_ARCH) {
+        wrmsr(MSR_DEBUGCTL, debugctl);
+        run_code(cpu, code, user, flags, arch_ctl(model.select) | 1);
+    } else {
+        run_code(cpu, code, user, flags, DEBUGCTL_LBR | debugctl);
+    }
+}
+
 static void run_recorded(void (*code)(void), bool user, uint64_t debugctl)
 {
-    run_code(cpu, code, user, FLAGS_IOPL3, DEBUGCTL_LBR | debugctl);
+    run_with(code, user, FLAGS_IOPL3, debugctl);
 }
 
 static void try_case(const struct lbr_case *c, bool user, uint64_t select)
@@ -239,6 +305,18 @@ static void test_cases(void)
     }
 }
 
+/* Every case once, with each depth but the usual one */
+static void test_depths(void)
+{
+    for (depth = 8; format == FORMAT_ARCH && depth < DEPTH; depth *= 2) {
+        for (const struct lbr_case *c = lbr_cases; c < lbr_cases_end; c++) {
+            try_case(c, !(c->where & KERNEL), 0);
+            check(rdmsr(MSR_ARCH_LBR_FROM + depth), 0, "a record too many");
+        }
+    }
+    depth = DEPTH;
+}
+
 /* Every case once, while counter 0 counts @event */
 static void test_counting(const char *what, uint64_t event)
 {
@@ -262,7 +340,9 @@ static void test_counting(const char *what, uint64_t event)
 
 static bool on_trap(struct frame *frame)
 {
-    seen_debugctl = rdmsr(MSR_DEBUGCTL);
+    seen_debugctl = rdmsr(MSR_DEBUGCTL) & ~(uint64_t)DEBUGCTL_LBR;
+    seen_enable = rdmsr(format == FORMAT_ARCH ? MSR_ARCH_LBR_CTL :
+                                                MSR_DEBUGCTL) & 1;
     if (frame->vector == 1) {
         frame->flags &= ~UINT64_C(0x100);
         return true;
@@ -275,12 +355,12 @@ static void test_trap(bool user)
 {
     model.select = 0;
     write_stack();
-    seen_debugctl = ~UINT64_C(0);
+    seen_enable = ~UINT64_C(0);
     run_recorded(lbr_trapped, user, 0);
     model_enter(lbr_trapped, user);
     model_near(lbr_trapped_jmp, lbr_trapped_to, K_JMP, 4, ring_of(user));
     check_stack("a debug trap", user);
-    check(seen_debugctl, 0, "a debug trap clears DEBUGCTL.LBR");
+    check(seen_enable, 0, "a debug trap ends the recording");
 }
 
 static void model_turns(unsigned turns, unsigned first)
@@ -297,7 +377,7 @@ static void run_loop(unsigned n, uint64_t debugctl)
     pmu_prepare();
     write_stack();
     wrmsr(MSR_GLOBAL_CTRL, pmu_count(0, EV_BRANCHES | EVTSEL_INT, RING3, n));
-    run_code(cpu, lbr_loop, true, FLAGS_IF, DEBUGCTL_LBR | debugctl);
+    run_with(lbr_loop, true, FLAGS_IF, debugctl);
     model_enter(lbr_loop, true);
     model_turns(n, 3);
 }
@@ -311,8 +391,8 @@ static void test_freeze(void)
     check(hit.n, 1, "freeze on PMI: interrupt");
     check(hit.status, 1 | (streamlined ? LBR_FROZEN : 0),
           "freeze on PMI: GLOBAL_STATUS");
-    check(seen_debugctl, DEBUGCTL_FREEZE_LBRS |
-          (streamlined ? DEBUGCTL_LBR : 0), "freeze on PMI: DEBUGCTL");
+    check(seen_debugctl, DEBUGCTL_FREEZE_LBRS, "freeze on PMI: DEBUGCTL");
+    check(seen_enable, streamlined, "freeze on PMI: enable");
     if (!streamlined) {
         return;
     }
@@ -385,15 +465,22 @@ void ap_main(struct cpu *other)
 
 void main(void)
 {
+    uint32_t start = MSR_DEBUGCTL;
+
     format = rdmsr(MSR_PERF_CAPABILITIES) & FORMAT;
-    result(format >= FORMAT_INFO && format <= 7, "format %u", format);
+    result((format >= FORMAT_INFO && format <= 7) || format == FORMAT_ARCH,
+           "format %u", format);
+    if (format == FORMAT_ARCH) {
+        start = MSR_ARCH_LBR_CTL;
+    }
     for (unsigned i = 0; i < 3; i++) {
         /* run() starts and ends the recording, not the counting. */
-        memcpy(ctrl_places[i], &(uint32_t){ MSR_DEBUGCTL }, 4);
+        memcpy(ctrl_places[i], &start, 4);
     }
     pmu_start();
     set_handlers();
     test_cases();
+    test_depths();
     test_counting(", loads counted", EV_LOADS);
     test_counting(", edges counted", EV_LOADS | EVTSEL_EDGE);
     reset_handlers();

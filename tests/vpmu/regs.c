@@ -39,6 +39,7 @@
 
 static bool ds, pebs, baseline;
 static unsigned format, lbr;
+static bool arch_lbr;
 
 static const uint32_t pebs_msrs[] = {
     MSR_DS_AREA, MSR_PEBS_ENABLE, MSR_PEBS_LD_LAT, MSR_PEBS_DATA_CFG,
@@ -46,10 +47,13 @@ static const uint32_t pebs_msrs[] = {
 static const uint32_t lbr_msrs[] = {
     MSR_LBR_SELECT, MSR_LBR_TOS, MSR_LBR_FROM, MSR_LBR_FROM + 31, MSR_LBR_TO,
     MSR_LBR_TO + 31, MSR_LBR_INFO, MSR_LBR_INFO + 31,
+    MSR_ARCH_LBR_CTL, MSR_ARCH_LBR_FROM, MSR_ARCH_LBR_FROM + 31,
+    MSR_ARCH_LBR_TO, MSR_ARCH_LBR_TO + 31, MSR_ARCH_LBR_INFO,
+    MSR_ARCH_LBR_INFO + 31,
 };
 
 /* One CPU's registers, for INIT. */
-static uint64_t ap_seen[15];
+static uint64_t ap_seen[19];
 /* volatile: the CPUs tell each other. */
 static volatile unsigned ap_phase;
 
@@ -103,6 +107,7 @@ static void read_pebs(void)
     pebs = ds && format;
     baseline = rdmsr(MSR_PERF_CAPABILITIES) & CAP_BASELINE;
     lbr = rdmsr(MSR_PERF_CAPABILITIES) & CAP_LBR;
+    arch_lbr = lbr == CAP_LBR;
 }
 
 static void test_cpuid(void)
@@ -128,8 +133,17 @@ static void test_cpuid(void)
     result(!pebs ? !format : format == 4 || (format < 4 && !baseline),
            "PERF_CAPABILITIES: record format %u, baseline %u", format,
            baseline);
-    result(!lbr || (lbr >= 5 && lbr <= 7), "PERF_CAPABILITIES: LBR format %u",
-           lbr);
+    result(!lbr || (lbr >= 5 && lbr <= 7) || arch_lbr,
+           "PERF_CAPABILITIES: LBR format %u", lbr);
+    cpuid(7, r);
+    check(r[3] >> 19 & 1, arch_lbr, "CPUID: architectural LBR");
+    if (arch_lbr) {
+        cpuid(0x1c, r);
+        check(r[0], 0xb, "CPUID: depths of 8, 16 and 32");
+        check(r[1], 7, "CPUID: filters and call stack");
+        check(r[2], 7, "CPUID: cycles and types");
+        check(r[3], 0, "CPUID: nothing else about LBR");
+    }
     faults(MSR_PERF_CAPABILITIES, capabilities, "read-only");
 }
 
@@ -166,6 +180,9 @@ static void test_reset_values(const char *when)
         value = 0;
         try_rdmsr(lbr_msrs[i], &value);
         check(value, 0, "%s: 0x%x", when, lbr_msrs[i]);
+    }
+    if (arch_lbr) {
+        check(rdmsr(MSR_ARCH_LBR_DEPTH), 32, "%s: depth of the LBR", when);
     }
     check(rdmsr(MSR_MISC_ENABLE) & (EMON | NO_BTS | NO_PEBS), misc_bits(),
           "%s: MISC_ENABLE", when);
@@ -365,6 +382,7 @@ static void test_other(void)
     }
     keeps(MSR_DEBUGCTL, DEBUGCTL_FREEZE, DEBUGCTL_FREEZE, "freeze on PMI");
     keeps(MSR_DEBUGCTL, DEBUGCTL_LBR | DEBUGCTL_FREEZE_LBRS,
+          arch_lbr ? DEBUGCTL_FREEZE_LBRS :
           lbr ? DEBUGCTL_LBR | DEBUGCTL_FREEZE_LBRS : 0,
           "LBR and its freeze");
     keeps(MSR_DEBUGCTL, 0x7c2, 0, "BTF, TR, BTS: ignored");
@@ -389,9 +407,15 @@ static bool is_there(uint32_t msr)
     case MSR_LBR_TOS:
     case MSR_LBR_FROM ... MSR_LBR_FROM + 31:
     case MSR_LBR_TO ... MSR_LBR_TO + 31:
-        return lbr;
+        return lbr && !arch_lbr;
     case MSR_LBR_INFO ... MSR_LBR_INFO + 31:
         return lbr == 5 || lbr == 7;
+    case MSR_ARCH_LBR_CTL:
+    case MSR_ARCH_LBR_DEPTH:
+    case MSR_ARCH_LBR_FROM ... MSR_ARCH_LBR_FROM + 31:
+    case MSR_ARCH_LBR_TO ... MSR_ARCH_LBR_TO + 31:
+    case MSR_ARCH_LBR_INFO ... MSR_ARCH_LBR_INFO + 31:
+        return arch_lbr;
     default:
         return true;
     }
@@ -526,14 +550,49 @@ static void test_lbr_info(uint32_t msr)
     keeps(msr, 0xffff, 0xffff, "cycles");
     keeps(msr, UINT64_C(1) << 63, UINT64_C(1) << 63, "mispredicted");
     faults(msr, 0x10000, "bit 16");
-    faults(msr, UINT64_C(1) << 60, "bit 60");
-    if (lbr == 5) {
+    if (arch_lbr) {
+        keeps(msr, UINT64_C(0x1f) << 56, UINT64_C(0x1f) << 56,
+              "type, and that there are cycles");
+        faults(msr, UINT64_C(1) << 55, "bit 55");
+    } else {
+        faults(msr, UINT64_C(1) << 60, "bit 60");
+    }
+    if (lbr != 7) {
         keeps(msr, UINT64_C(6) << 60, UINT64_C(6) << 60, "transactions");
     } else {
         faults(msr, UINT64_C(2) << 60, "no transactions");
         faults(msr, UINT64_C(4) << 60, "no transactions");
     }
     keeps(msr, 0, 0, "zero");
+}
+
+static void test_arch_lbr(void)
+{
+    static const uint8_t bad[] = { 0, 7, 12, 24, 40, 64 };
+
+    keeps(MSR_ARCH_LBR_CTL, 0x7f000e, 0x7f000e, "every bit but enable");
+    faults(MSR_ARCH_LBR_CTL, 1 << 4, "bit 4");
+    faults(MSR_ARCH_LBR_CTL, 1 << 23, "bit 23");
+    keeps(MSR_ARCH_LBR_CTL, 0, 0, "zero");
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        faults(MSR_ARCH_LBR_DEPTH, bad[i], "no such depth");
+    }
+    for (unsigned depth = 8; depth <= 32; depth *= 2) {
+        keeps(MSR_ARCH_LBR_DEPTH, depth, depth, "depth");
+        for (unsigned i = 0; i < depth; i++) {
+            test_lbr_address(MSR_ARCH_LBR_FROM + i);
+            test_lbr_address(MSR_ARCH_LBR_TO + i);
+            test_lbr_info(MSR_ARCH_LBR_INFO + i);
+            wrmsr(MSR_ARCH_LBR_FROM + i, i + 1);
+        }
+        if (depth < 32) {
+            keeps(MSR_ARCH_LBR_FROM + depth, 1, 0, "above the depth");
+        }
+        wrmsr(MSR_ARCH_LBR_DEPTH, depth);
+        check(rdmsr(MSR_ARCH_LBR_FROM) | rdmsr(MSR_ARCH_LBR_FROM + depth - 1),
+              0, "a write of the depth clears the records");
+    }
+    test_unknown(MSR_ARCH_LBR_FROM + 32);
 }
 
 static void test_lbr(void)
@@ -543,7 +602,10 @@ static void test_lbr(void)
             test_unknown(lbr_msrs[i]);
         }
     }
-    if (!lbr) {
+    if (arch_lbr) {
+        test_arch_lbr();
+    }
+    if (!lbr || arch_lbr) {
         return;
     }
     keeps(MSR_LBR_SELECT, 0x3ff, 0x3ff, "every filter");
@@ -670,11 +732,14 @@ static const uint32_t init_msrs[] = {
     MSR_PERFEVTSEL0, MSR_PMC0, MSR_FIXED_CTR_CTRL, MSR_FIXED_CTR0,
     MSR_GLOBAL_CTRL, MSR_DS_AREA, MSR_PEBS_ENABLE, MSR_PEBS_LD_LAT,
     MSR_PEBS_DATA_CFG, MSR_LBR_SELECT, MSR_LBR_TOS, MSR_LBR_FROM + 3,
-    MSR_LBR_TO + 31, MSR_LBR_INFO, MSR_LBR_INFO + 31,
+    MSR_LBR_TO + 31, MSR_LBR_INFO, MSR_LBR_INFO + 31, MSR_ARCH_LBR_DEPTH,
+    MSR_ARCH_LBR_CTL, MSR_ARCH_LBR_FROM + 15, MSR_ARCH_LBR_INFO,
 };
+/* IA32_LBR_CTL lets in no ring. */
 static const uint64_t init_values[] = {
     0x1300c0, 0x1234, 0, 0x5678, 1, 0x123456789000, 1, 0x3f, 0x3000007, 0x2c4,
-    17, 0x765432109876, 0x7edcba987654, 0x4321, 0xfedc,
+    17, 0x765432109876, 0x7edcba987654, 0x4321, 0xfedc, 16, 0x7f0009,
+    0x1234567890, 0x4567,
 };
 
 void ap_main(struct cpu *cpu)
@@ -706,7 +771,11 @@ static void test_init(void)
         pause();
     }
     for (unsigned i = 0; i < ARRAY_SIZE(init_msrs); i++) {
-        check(ap_seen[i], is_there(init_msrs[i]) ? init_values[i] : 0,
+        /* INIT ends the recording, but only the architectural one. */
+        uint64_t cleared = init_msrs[i] == MSR_ARCH_LBR_CTL;
+
+        check(ap_seen[i], is_there(init_msrs[i]) ? init_values[i] & ~cleared :
+                                                   0,
               "INIT keeps 0x%x", init_msrs[i]);
     }
 }

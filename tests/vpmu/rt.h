@@ -117,6 +117,11 @@
 #define MSR_LBR_FROM            0x680
 #define MSR_LBR_TO              0x6c0
 #define MSR_LBR_INFO            0xdc0
+#define MSR_ARCH_LBR_INFO       0x1200
+#define MSR_ARCH_LBR_CTL        0x14ce
+#define MSR_ARCH_LBR_DEPTH      0x14cf
+#define MSR_ARCH_LBR_FROM       0x1500
+#define MSR_ARCH_LBR_TO         0x1600
 /* AMD: of K7, of PerfCtrCore (two apart), of PerfMonV2 */
 #define MSR_K7_CTL0             0xc0010000
 #define MSR_K7_CTR0             0xc0010004

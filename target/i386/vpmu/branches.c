@@ -12,11 +12,25 @@
 #include "counting.h"
 #include "vpmc.h"
 
+QEMU_BUILD_BUG_ON(LBR_CTL_ENABLE != VPMU_DEBUGCTL_LBR);
+
+/* The register with the enable bit, which is bit 0 in both */
+static uint64_t *vpmu_lbr_enable(CPUX86State *env)
+{
+    return vpmu_has_arch_lbr(env_archcpu(env)) ? &env->vpmu.lbr.select :
+                                                 &env->vpmu.debugctl;
+}
+
 static bool vpmu_lbr_runs(CPUX86State *env)
 {
     return vpmu_has_lbr(env_archcpu(env)) &&
-           (env->vpmu.debugctl & VPMU_DEBUGCTL_LBR) &&
+           (*vpmu_lbr_enable(env) & VPMU_DEBUGCTL_LBR) &&
            !(env->msr_global_status & VPMU_STATUS_LBR_FRZ);
+}
+
+void vpmu_stop_lbr(CPUX86State *env)
+{
+    *vpmu_lbr_enable(env) &= ~VPMU_DEBUGCTL_LBR;
 }
 
 void vpmu_branches_update(CPUX86State *env)
@@ -24,7 +38,8 @@ void vpmu_branches_update(CPUX86State *env)
     SoftPMU *pmu = &env->vpmu_host.hw;
     bool run = vpmu_lbr_runs(env);
 
-    lbr_update(&env->vpmu.lbr, run, softpmu_cycles(pmu));
+    lbr_update(&env->vpmu.lbr, env_archcpu(env)->vpmu.lbr_format, run,
+               softpmu_cycles(pmu));
     softpmu_report_branches(pmu, run);
 }
 
@@ -85,9 +100,9 @@ void vpmu_far_branch(CPUX86State *env, const VPMUPlace *from)
 
 void vpmu_debug_exception(CPUX86State *env)
 {
-    if (env->vpmu.debugctl & VPMU_DEBUGCTL_LBR) {
+    if (*vpmu_lbr_enable(env) & VPMU_DEBUGCTL_LBR) {
         vpmu_sync(env);
-        env->vpmu.debugctl &= ~VPMU_DEBUGCTL_LBR;
+        vpmu_stop_lbr(env);
         vpmu_update(env);
     }
 }

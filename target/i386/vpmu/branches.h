@@ -20,6 +20,13 @@
 void vpmu_branches_update(CPUX86State *env);
 
 /**
+ * vpmu_stop_lbr: clear the bit that enables the last branch records
+ *
+ * Before vpmu_update().
+ */
+void vpmu_stop_lbr(CPUX86State *env);
+
+/**
  * vpmu_branches_unload: bring up to date what is saved of the records
  */
 void vpmu_branches_unload(CPUX86State *env);

@@ -91,6 +91,12 @@ static bool vpmu_lbr_format_is_set(const X86CPU *cpu)
     return cpu->lbr_fmt != ~PERF_CAP_LBR_FMT;
 }
 
+static bool vpmu_arch_lbr_is_off(const CPUX86State *env)
+{
+    return env->user_features[FEAT_7_0_EDX] &
+           ~env->features[FEAT_7_0_EDX] & CPUID_7_0_EDX_ARCH_LBR;
+}
+
 /* The format of the last branch records that TCG makes, if it makes some */
 static unsigned vpmu_lbr_format(const X86CPU *cpu)
 {
@@ -100,12 +106,17 @@ static unsigned vpmu_lbr_format(const X86CPU *cpu)
         cpu->vpmu.lbr == ON_OFF_AUTO_OFF) {
         return LBR_FORMAT_NONE;
     }
-    return vpmu_lbr_format_is_set(cpu) ? cpu->lbr_fmt :
-           cpu->vpmu.lbr == ON_OFF_AUTO_ON && !model ? LBR_FORMAT_INFO : model;
+    if (vpmu_lbr_format_is_set(cpu)) {
+        return cpu->lbr_fmt;
+    }
+    if (model == LBR_FORMAT_ARCH && vpmu_arch_lbr_is_off(&cpu->env)) {
+        model = LBR_FORMAT_NONE;
+    }
+    return cpu->vpmu.lbr == ON_OFF_AUTO_ON && !model ? LBR_FORMAT_INFO : model;
 }
 
 static const int feature_words[] = {
-    FEAT_1_ECX, FEAT_1_EDX, FEAT_PERF_CAPABILITIES
+    FEAT_1_ECX, FEAT_1_EDX, FEAT_7_0_EDX, FEAT_PERF_CAPABILITIES
 };
 
 /* The features in @word that go with these PERF_CAPABILITIES */
@@ -118,6 +129,9 @@ static uint64_t vpmu_features_of(uint64_t capabilities, int word)
         return CPUID_EXT_PDCM | (pebs ? CPUID_EXT_DTES64 : 0);
     case FEAT_1_EDX:
         return pebs ? CPUID_DTS : 0;
+    case FEAT_7_0_EDX:
+        return (capabilities & PERF_CAP_LBR_FMT) == LBR_FORMAT_ARCH ?
+               CPUID_7_0_EDX_ARCH_LBR : 0;
     case FEAT_PERF_CAPABILITIES:
         return capabilities;
     default:
@@ -134,7 +148,9 @@ static void vpmu_show_features(CPUX86State *env, uint64_t capabilities)
         env->features[word] |= vpmu_features_of(capabilities, word) &
                                ~env->user_features[word];
     }
-    env->cpuid_min_level = MAX(env->cpuid_min_level, 0xa);
+    env->cpuid_min_level = MAX(env->cpuid_min_level,
+                               env->features[FEAT_7_0_EDX] &
+                               CPUID_7_0_EDX_ARCH_LBR ? 0x1c : 0xa);
 }
 
 /* Has the user switched off some of them? */
@@ -204,6 +220,9 @@ static const struct {
     { FEAT_1_EDX, CPUID_DTS,
       "ds only with pmu=on, without pebs=off, and a CPU model with vendor "
       "GenuineIntel" },
+    { FEAT_7_0_EDX, CPUID_7_0_EDX_ARCH_LBR,
+      "arch-lbr only with pmu=on and lbr-fmt=0x3f, or a CPU model that has "
+      "this format" },
     { FEAT_8000_0001_ECX, CPUID_EXT3_PERFCORE,
       "perfctr-core only with pmu=on and a CPU model with vendor "
       "AuthenticAMD" },
@@ -361,9 +380,15 @@ static bool vpmu_check_lbr(const X86CPU *cpu, Error **errp)
                    "of them", cpu->lbr_fmt, OnOffAuto_str(cpu->vpmu.lbr));
         return false;
     }
+    if (format == LBR_FORMAT_ARCH && vpmu_arch_lbr_is_off(&cpu->env)) {
+        error_setg(errp, "lbr-fmt=0x3f contradicts arch-lbr=off: remove one of "
+                   "them");
+        return false;
+    }
     if (format && !lbr_format_exists(format)) {
         error_setg(errp, "lbr-fmt=0x%x is not available: TCG has the formats "
-                   "5, 6 and 7: use one of them, or remove lbr-fmt", format);
+                   "5, 6, 7 and 0x3f: use one of them, or remove lbr-fmt",
+                   format);
         return false;
     }
     return true;
@@ -665,6 +690,15 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
                       HANDOVER_FOREVER);
     }
     return true;
+}
+
+void vpmu_cpuid_lbr(X86CPU *cpu, uint32_t *eax, uint32_t *ebx, uint32_t *ecx)
+{
+    if (vpmu_has_arch_lbr(cpu)) {
+        *eax = LBR_CPUID_EAX;
+        *ebx = LBR_CPUID_EBX;
+        *ecx = LBR_CPUID_ECX;
+    }
 }
 
 void vpmu_cpuid_amd(X86CPU *cpu, uint32_t *eax, uint32_t *ebx)

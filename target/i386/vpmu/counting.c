@@ -288,7 +288,7 @@ static void vpmu_freeze(CPUX86State *env)
         if (streamlined) {
             env->msr_global_status |= VPMU_STATUS_LBR_FRZ;
         } else {
-            env->vpmu.debugctl &= ~VPMU_DEBUGCTL_LBR;
+            vpmu_stop_lbr(env);
         }
     }
     vpmu_update(env);

@@ -4,15 +4,15 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * SDM volume 3, "Last Branch, Interrupt, and Exception Recording", as
- * processors from Skylake and Goldmont on have it: 32 records, and a filter.
- * Plain C like softpmu.h.
+ * processors from Skylake and Goldmont on have it: 32 records, and a filter; and
+ * "Last Branch Records", the architectural kind.  Plain C like softpmu.h.
  */
 #ifndef TARGET_I386_VPMU_LBR_H
 #define TARGET_I386_VPMU_LBR_H
 
 #include "softpmu.h"
 
-/* Records in the stack; a power of 2 */
+/* Records in the stack, at most */
 #define LBR_DEPTH               32
 
 /* MSR_LBR_SELECT: what is not recorded.  The first two are about the target. */
@@ -29,8 +29,34 @@
 #define LBR_EN_CALLSTACK        (UINT64_C(1) << 9)
 #define LBR_SELECT_MASK         UINT64_C(0x3ff)
 
-/* MSR_LBR_INFO_x: cycles since the record before, in transaction, mispredicted */
+/* IA32_LBR_CTL: what is recorded */
+#define LBR_CTL_ENABLE          (UINT64_C(1) << 0)
+#define LBR_CTL_OS              (UINT64_C(1) << 1)
+#define LBR_CTL_USR             (UINT64_C(1) << 2)
+#define LBR_CTL_CALL_STACK      (UINT64_C(1) << 3)
+#define LBR_CTL_JCC             (UINT64_C(1) << 16)
+#define LBR_CTL_NEAR_REL_JMP    (UINT64_C(1) << 17)
+#define LBR_CTL_NEAR_IND_JMP    (UINT64_C(1) << 18)
+#define LBR_CTL_NEAR_REL_CALL   (UINT64_C(1) << 19)
+#define LBR_CTL_NEAR_IND_CALL   (UINT64_C(1) << 20)
+#define LBR_CTL_NEAR_RET        (UINT64_C(1) << 21)
+#define LBR_CTL_OTHER           (UINT64_C(1) << 22)
+#define LBR_CTL_MASK            UINT64_C(0x7f000f)
+
+/* CPUID leaf 0x1C: depths of 8, 16 and 32; all filters; cycles and types */
+#define LBR_CPUID_EAX           0x0000000b
+#define LBR_CPUID_EBX           0x00000007
+#define LBR_CPUID_ECX           0x00000007
+
+/*
+ * MSR_LBR_INFO_x: cycles since the record before, type of branch (architectural
+ * only, as is the bit that says that there are cycles), in transaction,
+ * mispredicted
+ */
 #define LBR_INFO_CYCLES         UINT64_C(0xffff)
+#define LBR_INFO_TYPE_SHIFT     56
+#define LBR_INFO_TYPE           (UINT64_C(0xf) << LBR_INFO_TYPE_SHIFT)
+#define LBR_INFO_HAS_CYCLES     (UINT64_C(1) << 60)
 #define LBR_INFO_ABORT          (UINT64_C(1) << 61)
 #define LBR_INFO_IN_TSX         (UINT64_C(1) << 62)
 #define LBR_INFO_MISPRED        (UINT64_C(1) << 63)
@@ -43,12 +69,15 @@
  *     63 of FROM says that the branch was mispredicted
  * @LBR_FORMAT_INFO2: linear addresses; the rest is in MSR_LBR_INFO_x, which
  *     knows nothing of transactions
+ * @LBR_FORMAT_ARCH: architectural: linear addresses, IA32_LBR_CTL and
+ *     IA32_LBR_DEPTH; the last record has index 0
  */
 typedef enum LBRFormat {
     LBR_FORMAT_NONE = 0,
     LBR_FORMAT_INFO = 5,
     LBR_FORMAT_TIME = 6,
     LBR_FORMAT_INFO2 = 7,
+    LBR_FORMAT_ARCH = 0x3f,
 } LBRFormat;
 
 /**
@@ -68,17 +97,20 @@ typedef struct LBRBranch {
 
 /**
  * LBR: the stack of a vCPU
- * @select: MSR_LBR_SELECT
+ * @select: MSR_LBR_SELECT; architectural: IA32_LBR_CTL
+ * @depth: how many records there are; architectural: IA32_LBR_DEPTH
  * @tos: MSR_LASTBRANCH_TOS, the index of the last record
- * @from, @to, @info: the records, as the registers have them
+ * @from, @to, @info: the records, as the registers have them, at lbr_index()
  * @elapsed: while it does not run: cycles since the last record
  * @stamp: while it runs: the cycle at which @elapsed was 0
  * @kinds: by the ring where a branch ends: mask of 1 << SoftPMUBranch of those
  *     that are recorded; follows from @select
+ * @stack: returns take the record of their call away; follows from @select
  * @runs: branches are recorded
  */
 typedef struct LBR {
     uint64_t select;
+    uint64_t depth;
     uint64_t tos;
     uint64_t from[LBR_DEPTH];
     uint64_t to[LBR_DEPTH];
@@ -86,6 +118,7 @@ typedef struct LBR {
     uint64_t elapsed;
     uint64_t stamp;
     uint8_t kinds[SOFTPMU_NR_RINGS];
+    bool stack;
     bool runs;
 } LBR;
 
@@ -99,7 +132,8 @@ bool lbr_format_exists(unsigned format);
  */
 static inline bool lbr_has_info(LBRFormat format)
 {
-    return format == LBR_FORMAT_INFO || format == LBR_FORMAT_INFO2;
+    return format == LBR_FORMAT_INFO || format == LBR_FORMAT_INFO2 ||
+           format == LBR_FORMAT_ARCH;
 }
 
 /**
@@ -107,7 +141,8 @@ static inline bool lbr_has_info(LBRFormat format)
  */
 static inline bool lbr_is_linear(LBRFormat format)
 {
-    return format == LBR_FORMAT_TIME || format == LBR_FORMAT_INFO2;
+    return format == LBR_FORMAT_TIME || format == LBR_FORMAT_INFO2 ||
+           format == LBR_FORMAT_ARCH;
 }
 
 /**
@@ -116,11 +151,44 @@ static inline bool lbr_is_linear(LBRFormat format)
 uint64_t lbr_info_mask(LBRFormat format);
 
 /**
+ * lbr_reset: no records, and the filter that a reset leaves
+ */
+void lbr_reset(LBR *lbr);
+
+/**
+ * lbr_depth_exists: whether IA32_LBR_DEPTH can have this value
+ */
+static inline bool lbr_depth_exists(uint64_t depth)
+{
+    return depth && !(depth % 8) && depth <= LBR_DEPTH &&
+           (LBR_CPUID_EAX >> (depth / 8 - 1) & 1);
+}
+
+/**
+ * lbr_is_valid: whether @depth and @tos can be a guest's
+ */
+bool lbr_is_valid(const LBR *lbr, LBRFormat format);
+
+/**
+ * lbr_set_depth: write IA32_LBR_DEPTH, which clears all records
+ * @depth: one that exists
+ */
+void lbr_set_depth(LBR *lbr, uint64_t depth);
+
+/**
+ * lbr_index: where the record with number @i of the registers is, @i < depth
+ */
+static inline unsigned lbr_index(const LBR *lbr, LBRFormat format, unsigned i)
+{
+    return format == LBR_FORMAT_ARCH ? (lbr->tos - i) % lbr->depth : i;
+}
+
+/**
  * lbr_update: follow a change of @select, and start or stop
  * @run: whether branches are to be recorded from now on
  * @now: the cycle; the time while it does not run does not count
  */
-void lbr_update(LBR *lbr, bool run, uint64_t now);
+void lbr_update(LBR *lbr, LBRFormat format, bool run, uint64_t now);
 
 /**
  * lbr_elapsed: cycles since the last record, not counting those at which

@@ -11,6 +11,7 @@
 #include "qemu/error-report.h"
 #include "qemu/cutils.h"
 #include "migration/vmstate.h"
+#include "branches.h"
 #include "counting.h"
 #include "msr.h"
 #include "provider.h"
@@ -37,6 +38,7 @@ void vpmu_reset(X86CPU *cpu)
         /* The host's counters go on; overflows of the guest's are void. */
         softpmu_fold(pmu);
         pmu->overflowed = 0;
+        lbr_reset(&env->vpmu.lbr);
         if (vpmu_has_global(cpu)) {
             /* SDM volume 3: the general-purpose counters' bits are set. */
             env->msr_global_ctrl = cpu->vpmu.vpmcs & VPMU_MASK_GP;
@@ -49,6 +51,10 @@ void vpmu_after_init(X86CPU *cpu, const CPUX86State *before)
 {
     if (cpu->vpmu.software) {
         cpu->env.vpmu_host = before->vpmu_host;
+        if (vpmu_has_arch_lbr(cpu)) {
+            /* SDM volume 3, "Last Branch Records": the records stay. */
+            vpmu_stop_lbr(&cpu->env);
+        }
         /* What counts may depend on the mode, which INIT has changed. */
         vpmu_sync(&cpu->env);
         vpmu_update(&cpu->env);
@@ -199,6 +205,25 @@ static bool vpmu_needs_lbr(void *opaque)
     return vpmu_has_lbr(cpu);
 }
 
+static bool vpmu_needs_depth(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    return vpmu_has_arch_lbr(cpu);
+}
+
+/* What only the architectural ones have besides */
+static const VMStateDescription vmstate_vpmu_lbr_depth = {
+    .name = "cpu/vpmu/lbr/depth",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vpmu_needs_depth,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64(env.vpmu.lbr.depth, X86CPU),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 /* Last branch records */
 static const VMStateDescription vmstate_vpmu_lbr = {
     .name = "cpu/vpmu/lbr",
@@ -214,6 +239,10 @@ static const VMStateDescription vmstate_vpmu_lbr = {
         VMSTATE_UINT64_ARRAY(env.vpmu.lbr.info, X86CPU, LBR_DEPTH),
         VMSTATE_UINT64(env.vpmu.lbr.elapsed, X86CPU),
         VMSTATE_END_OF_LIST()
+    },
+    .subsections = (const VMStateDescription * const []) {
+        &vmstate_vpmu_lbr_depth,
+        NULL
     }
 };
 

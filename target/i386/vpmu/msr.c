@@ -52,12 +52,17 @@ static bool vpmu_exists_pebs(const X86CPU *cpu, unsigned i)
 
 static bool vpmu_exists_lbr(const X86CPU *cpu, unsigned i)
 {
-    return vpmu_has_lbr(cpu);
+    return vpmu_has_lbr(cpu) && !vpmu_has_arch_lbr(cpu);
 }
 
 static bool vpmu_exists_lbr_info(const X86CPU *cpu, unsigned i)
 {
-    return vpmu_has_lbr(cpu) && lbr_has_info(cpu->vpmu.lbr_format);
+    return vpmu_exists_lbr(cpu, i) && lbr_has_info(cpu->vpmu.lbr_format);
+}
+
+static bool vpmu_exists_arch_lbr(const X86CPU *cpu, unsigned i)
+{
+    return vpmu_has_arch_lbr(cpu);
 }
 
 static bool vpmu_exists_baseline(const X86CPU *cpu, unsigned i)
@@ -135,8 +140,8 @@ static uint64_t vpmu_bits_debugctl(const X86CPU *cpu)
 static uint64_t vpmu_kept_debugctl(const X86CPU *cpu)
 {
     return VPMU_DEBUGCTL_FREEZE_PMI |
-           (vpmu_has_lbr(cpu) ? VPMU_DEBUGCTL_LBR | VPMU_DEBUGCTL_FREEZE_LBRS :
-                                0);
+           (vpmu_has_lbr(cpu) ? VPMU_DEBUGCTL_FREEZE_LBRS : 0) |
+           (vpmu_exists_lbr(cpu, 0) ? VPMU_DEBUGCTL_LBR : 0);
 }
 
 static uint64_t vpmu_bits_lbr_select(const X86CPU *cpu)
@@ -147,6 +152,11 @@ static uint64_t vpmu_bits_lbr_select(const X86CPU *cpu)
 static uint64_t vpmu_bits_tos(const X86CPU *cpu)
 {
     return LBR_DEPTH - 1;
+}
+
+static uint64_t vpmu_bits_lbr_ctl(const X86CPU *cpu)
+{
+    return LBR_CTL_MASK;
 }
 
 static uint64_t vpmu_bits_lbr_info(const X86CPU *cpu)
@@ -191,6 +201,28 @@ uint64_t vpmu_read_home(CPUX86State *env, const VPMURegister *reg,
                         unsigned i, uintptr_t retaddr)
 {
     return *vpmu_home(env, reg, i);
+}
+
+static uint64_t vpmu_read_tos(CPUX86State *env, const VPMURegister *reg,
+                              unsigned i, uintptr_t retaddr)
+{
+    return env->vpmu.lbr.tos;
+}
+
+static uint64_t vpmu_read_depth(CPUX86State *env, const VPMURegister *reg,
+                                unsigned i, uintptr_t retaddr)
+{
+    return env->vpmu.lbr.depth;
+}
+
+/* Of architectural LBR; those above IA32_LBR_DEPTH are 0. */
+static uint64_t vpmu_read_record(CPUX86State *env, const VPMURegister *reg,
+                                 unsigned i, uintptr_t retaddr)
+{
+    const LBR *lbr = &env->vpmu.lbr;
+
+    return i >= lbr->depth ? 0 :
+           *vpmu_home(env, reg, lbr_index(lbr, LBR_FORMAT_ARCH, i));
 }
 
 uint64_t vpmu_read_zero(CPUX86State *env, const VPMURegister *reg,
@@ -296,6 +328,42 @@ static bool vpmu_write_lbr_address(CPUX86State *env, const VPMURegister *reg,
     return vpmu_write_home(env, reg, i, value);
 }
 
+static bool vpmu_write_tos(CPUX86State *env, const VPMURegister *reg,
+                           unsigned i, uint64_t value)
+{
+    env->vpmu.lbr.tos = value;
+    return true;
+}
+
+static bool vpmu_write_depth(CPUX86State *env, const VPMURegister *reg,
+                             unsigned i, uint64_t value)
+{
+    if (!lbr_depth_exists(value)) {
+        return false;
+    }
+    lbr_set_depth(&env->vpmu.lbr, value);
+    return true;
+}
+
+static bool vpmu_write_record(CPUX86State *env, const VPMURegister *reg,
+                              unsigned i, uint64_t value)
+{
+    const LBR *lbr = &env->vpmu.lbr;
+
+    if (i < lbr->depth) {
+        *vpmu_home(env, reg, lbr_index(lbr, LBR_FORMAT_ARCH, i)) = value;
+    }
+    return true;
+}
+
+static bool vpmu_write_record_address(CPUX86State *env,
+                                      const VPMURegister *reg, unsigned i,
+                                      uint64_t value)
+{
+    return vpmu_canonical(env, value) == value &&
+           vpmu_write_record(env, reg, i, value);
+}
+
 bool vpmu_write_status_reset(CPUX86State *env, const VPMURegister *reg,
                              unsigned i, uint64_t value)
 {
@@ -381,7 +449,7 @@ static const VPMURegister vpmu_intel_registers[] = {
       vpmu_bits_lbr_select, HOME(vpmu.lbr.select), vpmu_read_home,
       vpmu_write_updating },
     { MSR_LASTBRANCH_TOS, 1, vpmu_exists_lbr, VPMU_NOT_MINE,
-      vpmu_bits_tos, HOME(vpmu.lbr.tos), vpmu_read_home, vpmu_write_home },
+      vpmu_bits_tos, 0, vpmu_read_tos, vpmu_write_tos },
     { MSR_LASTBRANCH_0_FROM_IP, LBR_DEPTH, vpmu_exists_lbr, VPMU_NOT_MINE,
       vpmu_bits_all, HOME(vpmu.lbr.from), vpmu_read_home,
       vpmu_write_lbr_address },
@@ -391,6 +459,20 @@ static const VPMURegister vpmu_intel_registers[] = {
     { MSR_LBR_INFO_0, LBR_DEPTH, vpmu_exists_lbr_info, VPMU_NOT_MINE,
       vpmu_bits_lbr_info, HOME(vpmu.lbr.info), vpmu_read_home,
       vpmu_write_home },
+    { MSR_ARCH_LBR_CTL, 1, vpmu_exists_arch_lbr, VPMU_NOT_MINE,
+      vpmu_bits_lbr_ctl, HOME(vpmu.lbr.select), vpmu_read_home,
+      vpmu_write_updating },
+    { MSR_ARCH_LBR_DEPTH, 1, vpmu_exists_arch_lbr, VPMU_NOT_MINE,
+      vpmu_bits_all, 0, vpmu_read_depth, vpmu_write_depth },
+    { MSR_ARCH_LBR_FROM_0, LBR_DEPTH, vpmu_exists_arch_lbr, VPMU_NOT_MINE,
+      vpmu_bits_all, HOME(vpmu.lbr.from), vpmu_read_record,
+      vpmu_write_record_address },
+    { MSR_ARCH_LBR_TO_0, LBR_DEPTH, vpmu_exists_arch_lbr, VPMU_NOT_MINE,
+      vpmu_bits_all, HOME(vpmu.lbr.to), vpmu_read_record,
+      vpmu_write_record_address },
+    { MSR_ARCH_LBR_INFO_0, LBR_DEPTH, vpmu_exists_arch_lbr, VPMU_NOT_MINE,
+      vpmu_bits_lbr_info, HOME(vpmu.lbr.info), vpmu_read_record,
+      vpmu_write_record },
     /* QEMU has the register; the PMU's bits in it are read-only. */
     { MSR_IA32_MISC_ENABLE, 1, vpmu_exists_always, VPMU_NOT_MINE,
       vpmu_bits_all, HOME(msr_ia32_misc_enable), NULL,
@@ -538,6 +620,7 @@ static bool vpmu_homes_are_valid(CPUX86State *env,
 bool vpmu_registers_are_valid(CPUX86State *env)
 {
     /* What only the other vendor has must be 0. */
-    return vpmu_homes_are_valid(env, &vpmu_intel_table) &&
+    return lbr_is_valid(&env->vpmu.lbr, env_archcpu(env)->vpmu.lbr_format) &&
+           vpmu_homes_are_valid(env, &vpmu_intel_table) &&
            vpmu_homes_are_valid(env, &vpmu_amd_table);
 }

@@ -62,6 +62,14 @@ static inline bool vpmu_has_lbr(const X86CPU *cpu)
 }
 
 /**
+ * vpmu_has_arch_lbr: whether they are architectural ones
+ */
+static inline bool vpmu_has_arch_lbr(const X86CPU *cpu)
+{
+    return cpu->vpmu.software && cpu->vpmu.lbr_format == LBR_FORMAT_ARCH;
+}
+
+/**
  * vpmu_cs_base: what is added to RIP; 64-bit code ignores the segment's base
  */
 static inline uint64_t vpmu_cs_base(const CPUX86State *env)

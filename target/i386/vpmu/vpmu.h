@@ -195,6 +195,11 @@ static inline void vpmu_cpuid(struct ArchCPU *cpu, uint32_t *eax,
 {
 }
 
+static inline void vpmu_cpuid_lbr(struct ArchCPU *cpu, uint32_t *eax,
+                                  uint32_t *ebx, uint32_t *ecx)
+{
+}
+
 static inline void vpmu_cpuid_amd(struct ArchCPU *cpu, uint32_t *eax,
                                   uint32_t *ebx)
 {
@@ -260,6 +265,14 @@ bool vpmu_realize(struct ArchCPU *cpu, Error **errp);
  */
 void vpmu_cpuid(struct ArchCPU *cpu, uint32_t *eax, uint32_t *ebx,
                 uint32_t *ecx, uint32_t *edx);
+
+/**
+ * vpmu_cpuid_lbr: CPUID leaf 0x1C of the software PMU
+ *
+ * SDM volume 2, CPUID.  Leaves the registers alone without architectural LBR.
+ */
+void vpmu_cpuid_lbr(struct ArchCPU *cpu, uint32_t *eax, uint32_t *ebx,
+                    uint32_t *ecx);
 
 /**
  * vpmu_cpuid_amd: CPUID leaf 0x80000022 of the software PMU
