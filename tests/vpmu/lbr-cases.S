@@ -72,8 +72,15 @@ h_irq:  push %rax
 h_irq_iret:
         iretq
 
+/* With bit 32 of R10, to 32-bit code */
 h_sysexit:
+        btr $32, %r10
+h_sysexit_jc:
+        jc h_sysexit_32
+h_sysexit_64:
         sysexitq
+h_sysexit_32:
+        .byte 0x0f, 0x35
 
 /* Near branches */
 
@@ -505,13 +512,14 @@ lbr_returned:
         lbr_end 1
 
         lbr_case "SYSENTER and SYSEXIT", USER
+        xor %r10d, %r10d
         mov %rsp, %rcx
         lea 2f(%rip), %rdx
 1:      sysenter
         ud2
 2:      nop
-        took 1b, h_sysexit, K_FAR, 3, 0
-        took h_sysexit, 2b, K_FAR, 1
+        took 1b, h_sysexit, K_FAR, 4, 0
+        took h_sysexit_64, 2b, K_FAR, 3
         lbr_end 1
 
         lbr_case "far JMP, CALL and RET"
@@ -556,6 +564,26 @@ lbr_returned:
         mov %eax, 8(%rdi)
         mov %r9w, 12(%rdi)
         .endm
+
+        lbr_case "SYSEXIT to 32-bit code, which ignores bits 63:32 of RDX", USER
+        far_pointers 2f, 4f, %r8w
+        mov %rsp, %rcx
+        lea 2f(%rip), %rdx
+        bts $40, %rdx
+        bts $32, %r10
+1:      sysenter
+        .code32
+2:      jmp 3f
+        ud2
+3:      ljmp *%ss:8(%edi)
+        .code64
+4:      nop
+        took 1b, h_sysexit, K_FAR, 11, 0
+        took h_sysexit_jc, h_sysexit_32, K_JCC, 2, 0
+        took h_sysexit_32, 2b, K_FAR, 1
+        took 2b, 3b, K_JMP, 1
+        took 3b, 4b, K_FAR, 1
+        lbr_end 1
 
         lbr_case "32-bit code"
         far_pointers 2f, 4f, %r8w
@@ -607,6 +635,22 @@ lbr_loop_dec:
 lbr_loop_jnz:
         jnz lbr_loop_dec
         ret
+
+/* An interrupt that waits comes at lbr_irq1_at. */
+        .global lbr_irq1, lbr_irq1_at, h_irq1, h_irq1_iret
+lbr_irq1:
+        sti
+        nop
+lbr_irq1_at:
+        cli
+        ret
+
+h_irq1: push %rax
+        mov $0x20, %al
+        out %al, $0x20
+        pop %rax
+h_irq1_iret:
+        iretq
 
         .global lbr_trapped, lbr_trapped_jmp, lbr_trapped_to
 lbr_trapped:

@@ -363,6 +363,44 @@ static void test_trap(bool user)
     check(seen_enable, 0, "a debug trap ends the recording");
 }
 
+/* The old interrupt controllers, whose first vector is @vector */
+static void pic_start(uint8_t vector, uint8_t masked)
+{
+    outb(0x20, 0x11);
+    outb(0x21, vector);
+    outb(0x21, 4);
+    outb(0x21, 1);
+    outb(0x21, masked);
+}
+
+/* The keyboard controller raises IRQ1 if it has something. */
+static void raise_irq1(void)
+{
+    outb(0x64, 0x60);
+    outb(0x60, 1);
+    outb(0x64, 0xd2);
+    outb(0x60, 0);
+}
+
+/* An interrupt with vector 1 is no debug exception. */
+static void test_vector_1(void)
+{
+    model.select = 0;
+    write_stack();
+    set_gate(cpu, 1, h_irq1);
+    pic_start(0, 0xfd);
+    raise_irq1();
+    run_recorded(lbr_irq1, false, 0);
+    model_enter(lbr_irq1, false);
+    model_near(lbr_irq1_at, h_irq1, K_FAR, 2, 0);
+    model_near(h_irq1_iret, lbr_irq1_at, K_FAR, 5, 0);
+    model_leave((uint64_t)lbr_irq1_at + 1, 1, false);
+    check_stack("an interrupt with vector 1", false);
+    inb(0x60);
+    pic_start(0x20, 0xff);
+    set_gate(cpu, 1, NULL);
+}
+
 static void model_turns(unsigned turns, unsigned first)
 {
     for (unsigned i = 0; i < turns; i++) {
@@ -483,6 +521,7 @@ void main(void)
     test_depths();
     test_counting(", loads counted", EV_LOADS);
     test_counting(", edges counted", EV_LOADS | EVTSEL_EDGE);
+    test_vector_1();
     reset_handlers();
     next_hook = trap_hook;
     trap_hook = on_trap;

@@ -80,6 +80,10 @@ void h_sysexit(void);
 /* DEC and JNZ, LBR_TURNS times */
 void lbr_loop(void);
 extern char lbr_loop_dec[], lbr_loop_jnz[];
+/* Code that an interrupt with vector 1 interrupts, and its handler */
+void lbr_irq1(void);
+void h_irq1(void);
+extern char lbr_irq1_at[], h_irq1_iret[];
 /* A branch at which TF traps, and others behind it */
 void lbr_trapped(void);
 extern char lbr_trapped_jmp[], lbr_trapped_to[];

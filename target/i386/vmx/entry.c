@@ -158,7 +158,8 @@ static void vmx_inject(CPUX86State *env, const VMXVmcs *vmcs, uint32_t event)
     uint32_t length = vmcs_get(vmcs, VMCS_ENTRY_INSN_LENGTH);
     int error_code = event & VMX_EVENT_HAS_ERROR ?
                      vmcs_get(vmcs, VMCS_ENTRY_ERROR_CODE) : 0;
-    uint64_t cs_base = env->hflags & HF_CS64_MASK ? 0 : env->segs[R_CS].base;
+    uint64_t cs_base = env->segs[R_CS].base;
+    uint32_t hflags = env->hflags;
     uint64_t eip = env->eip;
     uint64_t next = eip;
 
@@ -193,10 +194,7 @@ static void vmx_inject(CPUX86State *env, const VMXVmcs *vmcs, uint32_t event)
                      type == VMX_TYPE_SOFTWARE_INTERRUPT ||
                      type == VMX_TYPE_SOFTWARE_EXCEPTION, error_code, next,
                      type == VMX_TYPE_EXTERNAL || type == VMX_TYPE_NMI);
-    /* Not even such a debug exception touches IA32_DEBUGCTL. */
-    if (type != VMX_TYPE_EXCEPTION || vector != EXCP01_DB) {
-        vmx_pmu_injected(env, eip, cs_base);
-    }
+    vmx_pmu_injected(env, eip, cs_base, hflags);
     env->old_exception = -1;
     env->hflags &= ~HF_INHIBIT_IRQ_MASK;
 }

@@ -425,10 +425,14 @@ void vmx_pmu_sync(CPUX86State *env);
 void vmx_pmu_retry(CPUX86State *env);
 
 /**
- * vmx_pmu_injected: a VM entry has delivered an event, no debug exception
- * @eip, @cs_base: where the guest was; @cs_base is 0 in 64-bit code
+ * vmx_pmu_injected: a VM entry has delivered an event
+ * @eip, @cs_base, @hflags: where the guest was
+ *
+ * It is recorded as a branch, a debug exception, too, which otherwise ends the
+ * recording (SDM volume 3, "Event Injection").
  */
-void vmx_pmu_injected(CPUX86State *env, uint64_t eip, uint64_t cs_base);
+void vmx_pmu_injected(CPUX86State *env, uint64_t eip, uint64_t cs_base,
+                      uint32_t hflags);
 
 /**
  * vmx_pmu_msr: RDMSR or WRMSR of a register of the PMU

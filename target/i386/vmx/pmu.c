@@ -64,9 +64,10 @@ void vmx_pmu_retry(CPUX86State *env)
     }
 }
 
-void vmx_pmu_injected(CPUX86State *env, uint64_t eip, uint64_t cs_base)
+void vmx_pmu_injected(CPUX86State *env, uint64_t eip, uint64_t cs_base,
+                      uint32_t hflags)
 {
-    VPMUPlace from = { .eip = eip, .cs_base = cs_base };
+    VPMUPlace from = { .eip = eip, .cs_base = cs_base, .hflags = hflags };
 
     if (env_archcpu(env)->vpmu.software) {
         vpmu_far_branch(env, &from);
@@ -103,7 +104,8 @@ void vmx_pmu_retry(CPUX86State *env)
 {
 }
 
-void vmx_pmu_injected(CPUX86State *env, uint64_t eip, uint64_t cs_base)
+void vmx_pmu_injected(CPUX86State *env, uint64_t eip, uint64_t cs_base,
+                      uint32_t hflags)
 {
 }
 

@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "branches.h"
 #include "counting.h"
+#include "tcg-vcpu.h"
 #include "vpmc.h"
 
 QEMU_BUILD_BUG_ON(LBR_CTL_ENABLE != VPMU_DEBUGCTL_LBR);
@@ -49,35 +50,33 @@ void vpmu_branches_unload(CPUX86State *env)
                                         softpmu_cycles(&env->vpmu_host.hw));
 }
 
-static unsigned vpmu_branch_ring(const CPUX86State *env)
-{
-    return env->hflags & HF_CPL_MASK ? SOFTPMU_USER : SOFTPMU_KERNEL;
-}
-
-/* The address that a record has; only 64-bit code has more than 32 bits. */
+/*
+ * The address that a record has.  Only 64-bit code has more than 32 bits; RIP
+ * may have more, which the processor ignores.
+ */
 static uint64_t vpmu_record_address(CPUX86State *env, LBRFormat format,
-                                    uint64_t cs_base, uint64_t eip)
+                                    const VPMUPlace *place)
 {
-    bool add = cs_base && lbr_is_linear(format);
+    uint64_t base = lbr_is_linear(format) ? place->cs_base : 0;
 
-    return vpmu_canonical(env, add ? (uint32_t)(cs_base + eip) : eip);
+    return place->hflags & HF_CS64_MASK ? vpmu_canonical(env, place->eip) :
+                                          (uint32_t)(base + place->eip);
 }
 
 void vpmu_near_branch(CPUX86State *env, SoftPMUBranch kind, uint64_t from,
                       uint64_t to, bool is_next)
 {
-    unsigned ring = vpmu_branch_ring(env);
+    unsigned ring = vpmu_ring(env->hflags);
     LBRFormat format = env_archcpu(env)->vpmu.lbr_format;
-    uint64_t base = vpmu_cs_base(env);
+    VPMUPlace place = vpmu_place(env);
 
     if (lbr_wants(&env->vpmu.lbr, kind, ring)) {
-        LBRBranch branch = {
-            .kind = kind,
-            .ring = ring,
-            .is_next = is_next,
-            .from = vpmu_record_address(env, format, base, from),
-            .to = vpmu_record_address(env, format, base, to),
-        };
+        LBRBranch branch = { .kind = kind, .ring = ring, .is_next = is_next };
+
+        place.eip = from;
+        branch.from = vpmu_record_address(env, format, &place);
+        place.eip = to;
+        branch.to = vpmu_record_address(env, format, &place);
 
         lbr_record(&env->vpmu.lbr, format, &branch,
                    softpmu_cycles(&env->vpmu_host.hw));
@@ -87,11 +86,12 @@ void vpmu_near_branch(CPUX86State *env, SoftPMUBranch kind, uint64_t from,
 void vpmu_far_branch(CPUX86State *env, const VPMUPlace *from)
 {
     LBRFormat format = env_archcpu(env)->vpmu.lbr_format;
+    VPMUPlace to = vpmu_place(env);
     LBRBranch branch = {
         .kind = SOFTPMU_BR_FAR,
-        .ring = vpmu_branch_ring(env),
-        .from = vpmu_record_address(env, format, from->cs_base, from->eip),
-        .to = vpmu_record_address(env, format, vpmu_cs_base(env), env->eip),
+        .ring = vpmu_ring(to.hflags),
+        .from = vpmu_record_address(env, format, from),
+        .to = vpmu_record_address(env, format, &to),
     };
 
     lbr_record(&env->vpmu.lbr, format, &branch,

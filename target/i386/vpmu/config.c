@@ -369,6 +369,19 @@ static bool vpmu_check_needed(X86CPU *cpu, Error **errp)
     return true;
 }
 
+/*
+ * Drivers go by the model when they look for the registers, and then by the
+ * format, but for the architectural ones.
+ */
+static bool vpmu_lbr_suits(const X86CPU *cpu, unsigned format)
+{
+    const VPMUModel *model = vpmu_model_of(cpu);
+
+    return !model->model || format == model->lbr_format ||
+           (model->lbr_format && model->lbr_format != LBR_FORMAT_ARCH &&
+            format != LBR_FORMAT_ARCH);
+}
+
 static bool vpmu_check_lbr(const X86CPU *cpu, Error **errp)
 {
     unsigned format = vpmu_lbr_format(cpu);
@@ -383,6 +396,13 @@ static bool vpmu_check_lbr(const X86CPU *cpu, Error **errp)
     if (format == LBR_FORMAT_ARCH && vpmu_arch_lbr_is_off(&cpu->env)) {
         error_setg(errp, "lbr-fmt=0x3f contradicts arch-lbr=off: remove one of "
                    "them");
+        return false;
+    }
+    if (lbr_format_exists(format) && !vpmu_lbr_suits(cpu, format)) {
+        error_setg(errp, "%s: drivers expect other records of this CPU model: "
+                   "use lbr=off, lbr-fmt=0x3f with a model from SapphireRapids "
+                   "on, or lbr-fmt=5 with one from Skylake to Icelake",
+                   vpmu_lbr_format_is_set(cpu) ? "lbr-fmt" : "lbr=on");
         return false;
     }
     if (format && !lbr_format_exists(format)) {

@@ -210,6 +210,8 @@ void vpmu_load(CPUX86State *env)
 {
     const Handover *h = &env->vpmu_host.handover;
 
+    /* What was loaded of the records is as of when they were stopped. */
+    env->vpmu.lbr.runs = false;
     for (unsigned v = 0; v < VPMU_NR; v++) {
         if (h->phys[v] != HANDOVER_NONE) {
             vpmu_load_counter(env, v, h->phys[v]);

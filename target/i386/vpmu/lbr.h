@@ -108,6 +108,8 @@ typedef struct LBRBranch {
  * @stack: returns take the record of their call away; follows from @select
  * @runs: branches are recorded
  */
+_Static_assert(SOFTPMU_BR_NR <= 8, "LBR.kinds has a bit for each kind");
+
 typedef struct LBR {
     uint64_t select;
     uint64_t depth;

@@ -65,8 +65,8 @@
 #define VPMU_DEBUGCTL_FREEZE_LBRS   (UINT64_C(1) << 11)
 #define VPMU_DEBUGCTL_FREEZE_PMI    (UINT64_C(1) << 12)
 /*
- * LBR, BTF, TR, BTS, BTINT, BTS_OFF_OS, BTS_OFF_USR, freeze LBR: ignored where
- * there is nothing that they could switch on
+ * LBR, BTF, TR, BTS, BTINT, BTS_OFF_OS, BTS_OFF_USR, freeze LBR: no fault where
+ * the PMU has nothing that they could switch on
  */
 #define VPMU_DEBUGCTL_IGNORED       UINT64_C(0xfc3)
 

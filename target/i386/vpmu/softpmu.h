@@ -261,7 +261,7 @@ uint32_t softpmu_charge_class(SoftPMUCharge charge, SoftPMUClass class);
  */
 static inline SoftPMUBranch softpmu_charge_kind(SoftPMUCharge charge)
 {
-    return charge >> 27;
+    return charge >> 27 & 0xf;
 }
 
 /**

@@ -182,20 +182,16 @@ void helper_vpmu_branch(CPUX86State *env, target_ulong from, target_ulong to,
 }
 
 void helper_vpmu_far_branch(CPUX86State *env, target_ulong from,
-                            target_ulong cs_base)
+                            target_ulong cs_base, uint32_t hflags)
 {
-    VPMUPlace place = { .eip = from, .cs_base = cs_base };
+    VPMUPlace place = { .eip = from, .cs_base = cs_base, .hflags = hflags };
 
     vpmu_far_branch(env, &place);
 }
 
 VPMUPlace vpmu_tcg_place(CPUX86State *env)
 {
-    return (VPMUPlace) {
-        .eip = env->eip,
-        .cs_base = vpmu_cs_base(env),
-        .hflags = env->hflags,
-    };
+    return vpmu_place(env);
 }
 
 /* INT n, INT3 or INTO retires when it has been delivered. */
@@ -210,20 +206,20 @@ static void vpmu_charge_software_interrupt(CPUX86State *env,
 }
 
 void vpmu_tcg_delivered(CPUX86State *env, const VPMUPlace *from, int vector,
-                        bool software)
+                        VPMUDelivery what)
 {
     if (!vpmu_is_on(env)) {
         return;
     }
-    if (software) {
+    if (what == VPMU_SOFTWARE) {
         vpmu_charge_software_interrupt(env, from);
     }
-    if (vector == EXCP01_DB && !software) {
+    if (what == VPMU_EXCEPTION && vector == EXCP01_DB) {
         vpmu_debug_exception(env);
     } else {
         vpmu_far_branch(env, from);
     }
-    if (software) {
+    if (what == VPMU_SOFTWARE) {
         vpmu_sync(env);
         vpmu_refill(env);
     }

@@ -24,7 +24,7 @@ static void vpmu_tr_tb_stop(DisasContext *s);
 static void vpmu_tr_insn(DisasContext *s, X86DecodedInsn *decode);
 /*
  * The instruction does not retire here.  It faults, or it is INT n, which
- * retires when it is delivered (vpmu_tcg_software_interrupt).
+ * retires when it is delivered (vpmu_tcg_delivered).
  */
 static void vpmu_tr_no_retire(DisasContext *s);
 /*

@@ -70,11 +70,15 @@ static inline bool vpmu_has_arch_lbr(const X86CPU *cpu)
 }
 
 /**
- * vpmu_cs_base: what is added to RIP; 64-bit code ignores the segment's base
+ * vpmu_place: where the vCPU is; 64-bit code ignores the segment's base
  */
-static inline uint64_t vpmu_cs_base(const CPUX86State *env)
+static inline VPMUPlace vpmu_place(const CPUX86State *env)
 {
-    return env->hflags & HF_CS64_MASK ? 0 : env->segs[R_CS].base;
+    return (VPMUPlace) {
+        .eip = env->eip,
+        .cs_base = env->hflags & HF_CS64_MASK ? 0 : env->segs[R_CS].base,
+        .hflags = env->hflags,
+    };
 }
 
 /**

@@ -155,14 +155,21 @@ typedef struct VPMUHost {
 /**
  * VPMUPlace: where a vCPU is
  * @eip: RIP
- * @cs_base: base of the code segment
- * @hflags: as in CPUX86State
+ * @cs_base: what is added to it
+ * @hflags: as in CPUX86State; the ring, and whether the code is 64-bit code
  */
 typedef struct VPMUPlace {
     uint64_t eip;
     uint64_t cs_base;
     uint32_t hflags;
 } VPMUPlace;
+
+/* What has been delivered; VPMU_SOFTWARE is INT n, INT3 and INTO. */
+typedef enum VPMUDelivery {
+    VPMU_INTERRUPT,
+    VPMU_EXCEPTION,
+    VPMU_SOFTWARE,
+} VPMUDelivery;
 
 #ifdef CONFIG_USER_ONLY
 
@@ -376,10 +383,10 @@ VPMUPlace vpmu_tcg_place(struct CPUArchState *env);
 /**
  * vpmu_tcg_delivered: an interrupt or an exception has been delivered
  * @from: of the instruction that has caused it; of an interrupt, the next one
- * @software: it is INT n, INT3 or INTO, which is counted now
+ * @what: VPMU_SOFTWARE is counted now
  */
 void vpmu_tcg_delivered(struct CPUArchState *env, const VPMUPlace *from,
-                        int vector, bool software);
+                        int vector, VPMUDelivery what);
 
 /**
  * vpmu_tcg_wrmsr, vpmu_tcg_rdmsr: the PMU's registers
@@ -421,7 +428,7 @@ static inline VPMUPlace vpmu_tcg_place(struct CPUArchState *env)
 
 static inline void vpmu_tcg_delivered(struct CPUArchState *env,
                                       const VPMUPlace *from, int vector,
-                                      bool software)
+                                      VPMUDelivery what)
 {
 }
 
