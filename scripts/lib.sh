@@ -90,6 +90,15 @@ initramfs() {
     (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc 2>/dev/null)
 }
 
+# plugin NAME SOURCE DIR: compile a plugin of tests/plugins for the QEMU of that
+# source into the folder
+plugin() {
+    # shellcheck disable=SC2046 # a list of options
+    ${CC:-cc} -std=gnu11 -O2 -Wall -Werror -shared -fPIC -o "$3/$1.so" \
+        -I "$2/include/qemu" "$top/tests/plugins/$1.c" \
+        $(pkg-config --cflags --libs glib-2.0)
+}
+
 # kvm_include DIR: make it a folder of headers with that of the hand-over, which
 # QEMU and the kernel include from asm
 kvm_include() {

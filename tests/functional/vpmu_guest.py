@@ -222,6 +222,18 @@ class Shell:
         self.start(command)
         return self.finish(timeout, check)
 
+    def hops(self):
+        '''
+        The taken near branches that the programs declare, of a turn of their
+        loops: program -> [(from, to, kind, instructions)]
+        '''
+        table = {}
+        for line in self.run('cat /hops').splitlines():
+            program, *words = line.split()
+            table.setdefault(program, []).append(
+                tuple(int(word, 16) for word in words))
+        return table
+
     def expected(self):
         '''The counts that the programs declare: program -> event -> count'''
         table = {}
