@@ -7,6 +7,8 @@ it describes the machine that they boot, and gives them a shell in the guest.
 It needs nothing but Python's own library.
 '''
 
+import base64
+import gzip
 import os
 import time
 from pathlib import Path
@@ -221,6 +223,24 @@ class Shell:
         '''Executes @command and returns its output'''
         self.start(command)
         return self.finish(timeout, check)
+
+    def fetch(self, path):
+        '''The contents of the guest's file @path'''
+        text = self.run(f'gzip -c {path} | base64', timeout=300)
+        # gzip has a checksum
+        return gzip.decompress(base64.b64decode(text))
+
+    # How much of a file is sent at once: a line that a terminal takes
+    SEND_SIZE = 3000
+
+    def send(self, path, data):
+        '''Makes the guest's file @path have the contents @data'''
+        text = base64.b64encode(gzip.compress(data)).decode()
+        self.run(f': > {path}.sent')
+        for start in range(0, len(text), self.SEND_SIZE):
+            self.run(f'echo {text[start:start + self.SEND_SIZE]} '
+                     f'>> {path}.sent')
+        self.run(f'base64 -d {path}.sent | gunzip > {path}; rm {path}.sent')
 
     def hops(self):
         '''

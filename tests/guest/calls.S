@@ -21,13 +21,22 @@ _start:
     movl    $N, %ebx
     leaq    callee(%rip), %rbp
 1:  call    callee
-    call    *%rbp
-    call    *pointer(%rip)
-    movl    $39, %eax           /* getpid */
-    syscall
+2:  call    *%rbp
+3:  call    *pointer(%rip)
+4:  movl    $39, %eax           /* getpid */
+5:  syscall
     decl    %ebx
-    jnz     1b
+6:  jnz     1b
     exit0
+
+    hop     1b, callee, CALL, 1
+    hop     callee, 2b, RET, 1
+    hop     2b, callee, IND_CALL, 1
+    hop     callee, 3b, RET, 1
+    hop     3b, callee, IND_CALL, 1
+    hop     callee, 4b, RET, 1
+    hop     5b, 0, FAR, 2
+    hop     6b, 1b, COND, 2
 
     expect  instructions, 2 + N * 10 + EXIT_INSNS
     expect  branches, N * 8 + EXIT_BRANCHES
