@@ -40,14 +40,14 @@ void vpmu_branches_update(CPUX86State *env)
     bool run = vpmu_lbr_runs(env);
 
     lbr_update(&env->vpmu.lbr, env_archcpu(env)->vpmu.lbr_format, run,
-               softpmu_cycles(pmu));
+               pmu->cycles);
     softpmu_report_branches(pmu, run);
 }
 
 void vpmu_branches_unload(CPUX86State *env)
 {
     env->vpmu.lbr.elapsed = lbr_elapsed(&env->vpmu.lbr,
-                                        softpmu_cycles(&env->vpmu_host.hw));
+                                        env->vpmu_host.hw.cycles);
 }
 
 /*
@@ -66,21 +66,19 @@ static uint64_t vpmu_record_address(CPUX86State *env, LBRFormat format,
 void vpmu_near_branch(CPUX86State *env, SoftPMUBranch kind, uint64_t from,
                       uint64_t to, bool is_next)
 {
-    unsigned ring = vpmu_ring(env->hflags);
     LBRFormat format = env_archcpu(env)->vpmu.lbr_format;
     VPMUPlace place = vpmu_place(env);
+    LBRBranch branch = {
+        .kind = kind,
+        .ring = vpmu_ring(place.hflags),
+        .is_next = is_next,
+    };
 
-    if (lbr_wants(&env->vpmu.lbr, kind, ring)) {
-        LBRBranch branch = { .kind = kind, .ring = ring, .is_next = is_next };
-
-        place.eip = from;
-        branch.from = vpmu_record_address(env, format, &place);
-        place.eip = to;
-        branch.to = vpmu_record_address(env, format, &place);
-
-        lbr_record(&env->vpmu.lbr, format, &branch,
-                   softpmu_cycles(&env->vpmu_host.hw));
-    }
+    place.eip = from;
+    branch.from = vpmu_record_address(env, format, &place);
+    place.eip = to;
+    branch.to = vpmu_record_address(env, format, &place);
+    lbr_record(&env->vpmu.lbr, format, &branch, env->vpmu_host.hw.cycles);
 }
 
 void vpmu_far_branch(CPUX86State *env, const VPMUPlace *from)
@@ -94,8 +92,7 @@ void vpmu_far_branch(CPUX86State *env, const VPMUPlace *from)
         .to = vpmu_record_address(env, format, &to),
     };
 
-    lbr_record(&env->vpmu.lbr, format, &branch,
-               softpmu_cycles(&env->vpmu_host.hw));
+    lbr_record(&env->vpmu.lbr, format, &branch, env->vpmu_host.hw.cycles);
 }
 
 void vpmu_debug_exception(CPUX86State *env)

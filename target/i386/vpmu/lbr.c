@@ -92,12 +92,16 @@ static bool lbr_lets_in(const LBR *lbr, bool arch, uint32_t select,
     return arch ? ctl & lbr->select : select & ~lbr->select;
 }
 
-static void lbr_set_filter(LBR *lbr, LBRFormat format)
+/* What needs a look at each branch in call-stack mode */
+#define STACK_KINDS (1u << SOFTPMU_BR_CALL | 1u << SOFTPMU_BR_RET)
+
+static void lbr_set_filter(LBR *lbr, LBRFormat format, bool run)
 {
     bool arch = format == LBR_FORMAT_ARCH;
     uint8_t kinds = 0;
 
-    for (unsigned kind = 0; kind < SOFTPMU_BR_NR; kind++) {
+    lbr->stack = lbr->select & (arch ? LBR_CTL_CALL_STACK : LBR_EN_CALLSTACK);
+    for (unsigned kind = 0; run && kind < SOFTPMU_BR_NR; kind++) {
         if (lbr_lets_in(lbr, arch, lbr_kinds[kind].select,
                         lbr_kinds[kind].ctl)) {
             kinds |= 1u << kind;
@@ -106,13 +110,15 @@ static void lbr_set_filter(LBR *lbr, LBRFormat format)
     for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
         lbr->kinds[r] = lbr_lets_in(lbr, arch, lbr_rings[r].select,
                                     lbr_rings[r].ctl) ? kinds : 0;
+        lbr->plain[r] = format != LBR_FORMAT_INFO ? 0 :
+                        lbr->stack ? lbr->kinds[r] & ~STACK_KINDS :
+                                     lbr->kinds[r];
     }
-    lbr->stack = lbr->select & (arch ? LBR_CTL_CALL_STACK : LBR_EN_CALLSTACK);
 }
 
 void lbr_update(LBR *lbr, LBRFormat format, bool run, uint64_t now)
 {
-    lbr_set_filter(lbr, format);
+    lbr_set_filter(lbr, format, run);
     if (run != lbr->runs) {
         lbr->elapsed = lbr_elapsed(lbr, now);
         lbr->stamp = now - lbr->elapsed;
@@ -128,26 +134,19 @@ uint64_t lbr_elapsed(const LBR *lbr, uint64_t now)
 static void lbr_push(LBR *lbr, LBRFormat format, const LBRBranch *branch,
                      uint64_t now)
 {
-    uint64_t cycles = now - lbr->stamp;
-    unsigned i = (lbr->tos + 1) % lbr->depth;
+    unsigned i;
 
-    if (cycles > LBR_INFO_CYCLES) {
-        cycles = LBR_INFO_CYCLES;
-    }
-    lbr->tos = i;
-    lbr->stamp = now;
-    lbr->from[i] = branch->from;
-    lbr->to[i] = branch->to;
+    lbr_push_plain(lbr, branch->from, branch->to, now);
+    i = lbr->tos;
     if (format == LBR_FORMAT_ARCH) {
-        lbr->info[i] = cycles | LBR_INFO_HAS_CYCLES |
-                       (uint64_t)lbr_kinds[branch->kind].type <<
-                       LBR_INFO_TYPE_SHIFT;
-    } else if (lbr_has_info(format)) {
-        lbr->info[i] = cycles;
-    } else {
+        lbr->info[i] |= LBR_INFO_HAS_CYCLES |
+                        (uint64_t)lbr_kinds[branch->kind].type <<
+                        LBR_INFO_TYPE_SHIFT;
+    } else if (!lbr_has_info(format)) {
         lbr->from[i] &= ~LBR_INFO_MISPRED;
         lbr->to[i] &= (UINT64_C(1) << TO_CYCLES_SHIFT) - 1;
-        lbr->to[i] |= cycles << TO_CYCLES_SHIFT;
+        lbr->to[i] |= lbr->info[i] << TO_CYCLES_SHIFT;
+        lbr->info[i] = 0;
     }
 }
 

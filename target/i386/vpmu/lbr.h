@@ -104,7 +104,8 @@ typedef struct LBRBranch {
  * @elapsed: while it does not run: cycles since the last record
  * @stamp: while it runs: the cycle at which @elapsed was 0
  * @kinds: by the ring where a branch ends: mask of 1 << SoftPMUBranch of those
- *     that are recorded; follows from @select
+ *     that are recorded now; follows from @select and @runs
+ * @plain: those of @kinds for which lbr_push_plain() is all that is to be done
  * @stack: returns take the record of their call away; follows from @select
  * @runs: branches are recorded
  */
@@ -120,6 +121,7 @@ typedef struct LBR {
     uint64_t elapsed;
     uint64_t stamp;
     uint8_t kinds[SOFTPMU_NR_RINGS];
+    uint8_t plain[SOFTPMU_NR_RINGS];
     bool stack;
     bool runs;
 } LBR;
@@ -187,6 +189,7 @@ static inline unsigned lbr_index(const LBR *lbr, LBRFormat format, unsigned i)
 
 /**
  * lbr_update: follow a change of @select, and start or stop
+ * @format: LBR_FORMAT_NONE: never run
  * @run: whether branches are to be recorded from now on
  * @now: the cycle; the time while it does not run does not count
  */
@@ -205,7 +208,23 @@ uint64_t lbr_elapsed(const LBR *lbr, uint64_t now);
  */
 static inline bool lbr_wants(const LBR *lbr, SoftPMUBranch kind, unsigned ring)
 {
-    return lbr->runs && lbr->kinds[ring] & 1u << kind;
+    return lbr->kinds[ring] & 1u << kind;
+}
+
+/**
+ * lbr_push_plain: a new record of LBR_FORMAT_INFO, at cycle @now
+ */
+static inline void lbr_push_plain(LBR *lbr, uint64_t from, uint64_t to,
+                                  uint64_t now)
+{
+    uint64_t cycles = now - lbr->stamp;
+    unsigned i = (lbr->tos + 1) % lbr->depth;
+
+    lbr->tos = i;
+    lbr->stamp = now;
+    lbr->from[i] = from;
+    lbr->to[i] = to;
+    lbr->info[i] = cycles < LBR_INFO_CYCLES ? cycles : LBR_INFO_CYCLES;
 }
 
 /**

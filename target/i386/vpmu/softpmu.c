@@ -68,6 +68,9 @@ static void softpmu_account(SoftPMU *pmu, unsigned ring, SoftPMULevel level,
     if (level >= SOFTPMU_LEVEL_BASE) {
         pmu->left[ring] -= sign * softpmu_charge_left(charge);
     }
+    if (pmu->branches) {
+        pmu->cycles += sign * (int)softpmu_charge_class(charge, SOFTPMU_INSN);
+    }
     if (level >= SOFTPMU_LEVEL_FULL) {
         for (unsigned c = SOFTPMU_FIRST_SPENT; c <= SOFTPMU_LAST_SPENT; c++) {
             pmu->spent[ring][c] += sign * softpmu_charge_class(charge, c);
@@ -146,23 +149,12 @@ void softpmu_fold(SoftPMU *pmu)
             spent[SOFTPMU_INSN] = base >> INSN_SHIFT;
             spent[SOFTPMU_BRANCH] = base & ((1 << INSN_SHIFT) - 1);
             softpmu_count(pmu, r, spent);
-            pmu->cycles += spent[SOFTPMU_INSN];
         }
         for (unsigned c = 0; c < SOFTPMU_NR_CLASSES; c++) {
             spent[c] = 0;
         }
         pmu->given[r] = pmu->left[r];
     }
-}
-
-uint64_t softpmu_cycles(const SoftPMU *pmu)
-{
-    uint64_t cycles = pmu->cycles;
-
-    for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
-        cycles += (pmu->given[r] - pmu->left[r]) >> INSN_SHIFT;
-    }
-    return cycles;
 }
 
 /* How many events counter @i counts until it overflows, at least 1 */

@@ -155,11 +155,11 @@ typedef struct SoftPMU {
     SoftPMUConfig config[VPMU_NR];
     /* Counters whose overflow was not handled yet */
     uint16_t overflowed;
-    /* Cycles up to the last softpmu_fold(); they count if level is not OFF. */
-    uint64_t cycles;
     SoftPMULevel level;
-    /* Translated code reports the branches that it takes. */
+    /* Translated code reports the branches that it takes, and counts cycles. */
     bool branches;
+    /* While it does: what has retired, or is charged.  No fold is needed. */
+    uint64_t cycles;
     /* A counter with @edge is on: look at every single instruction. */
     bool stepping;
 } SoftPMU;
@@ -193,17 +193,10 @@ void softpmu_config(SoftPMU *pmu, unsigned i, const SoftPMUConfig *config);
 /**
  * softpmu_report_branches: have translated code report branches, or not
  *
- * Then @pmu->level is at least SOFTPMU_LEVEL_BASE, so that cycles count.  Call
- * softpmu_fold() before and softpmu_refill() after.
+ * Then @pmu->level is at least SOFTPMU_LEVEL_BASE, and @pmu->cycles counts.
+ * Call softpmu_fold() before and softpmu_refill() after.
  */
 void softpmu_report_branches(SoftPMU *pmu, bool report);
-
-/**
- * softpmu_cycles: the cycles so far, if branches have been reported all the time
- *
- * At an instruction boundary, or at the end of a TB, all of which has retired.
- */
-uint64_t softpmu_cycles(const SoftPMU *pmu);
 
 /**
  * softpmu_fold: move what was retired since the last call into the counters

@@ -175,6 +175,10 @@ void vpmu_tcg_received(CPUX86State *env)
 
 /* Branches */
 
+/*
+ * A near branch that translated code does not record itself
+ * @info: as vpmu_tr_near_branch() packs it
+ */
 void helper_vpmu_branch(CPUX86State *env, target_ulong from, target_ulong to,
                         uint32_t info)
 {
