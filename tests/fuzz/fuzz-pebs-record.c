@@ -185,7 +185,12 @@ static void check_format4(Reader *r, uint64_t cfg, const PEBSSample *sample)
             LBREntry e;
 
             read_fields(r, &e, sizeof(e));
-            g_assert_cmphex(e.from | e.to | e.info, ==, 0);
+            if (i < 32) {
+                g_assert_cmpmem(&e, sizeof(e), &sample->lbrs[i],
+                                sizeof(sample->lbrs[i]));
+            } else {
+                g_assert_cmphex(e.from | e.to | e.info, ==, 0);
+            }
         }
     }
 }
@@ -217,6 +222,11 @@ static void take_sample(Stream *s, PEBSSample *sample)
         sample->gprs[i] = ANY;
         sample->xmms[i][0] = ANY;
         sample->xmms[i][1] = ANY;
+    }
+    for (unsigned i = 0; i < 32; i++) {
+        sample->lbrs[i].from = ANY;
+        sample->lbrs[i].to = ANY;
+        sample->lbrs[i].info = ANY;
     }
 #undef ANY
 }

@@ -17,6 +17,7 @@ enum {
     RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP,
     R8, R9, R10, R11, R12, R13, R14, R15,
     XMM_LOW, XMM_HIGH = XMM_LOW + 16,
+    LBR_FROM = XMM_HIGH + 16, LBR_TO = LBR_FROM + 32, LBR_INFO = LBR_TO + 32,
 };
 
 typedef struct Field {
@@ -124,6 +125,11 @@ static PEBSSample new_sample(void)
         sample.xmms[i][0] = value_of(XMM_LOW + i);
         sample.xmms[i][1] = value_of(XMM_HIGH + i);
     }
+    for (unsigned i = 0; i < 32; i++) {
+        sample.lbrs[i] = (PEBSBranch) {
+            value_of(LBR_FROM + i), value_of(LBR_TO + i), value_of(LBR_INFO + i)
+        };
+    }
     return sample;
 }
 
@@ -171,8 +177,16 @@ static unsigned expect_record(Buffer *buffer, unsigned format, uint64_t cfg,
         size = PUT(buffer, size, xmms);
     }
     if (cfg & 0x8) {
-        memset(record_in(buffer) + size, 0, entries * 24);
-        size += entries * 24;
+        /* The latest branch comes first; there are 32 at most. */
+        for (unsigned i = 0; i < entries; i++) {
+            const Field lbr[] = {
+                { 0x00, i < 32 ? LBR_FROM + i : ZERO },
+                { 0x08, i < 32 ? LBR_TO + i : ZERO },
+                { 0x10, i < 32 ? LBR_INFO + i : ZERO },
+            };
+
+            size = PUT(buffer, size, lbr);
+        }
     }
     put(buffer, 0, (uint64_t)size << 48 | (uint32_t)cfg);
     return size;

@@ -7,10 +7,11 @@
  * the stack, as simple as can be, makes of them what must be in the registers.
  */
 #include "lbr.h"
-#include "pmu.h"
+#include "pebs.h"
 
 #define DEPTH           32
 #define FORMAT          0x3f
+#define CAP_BASELINE    (1u << 14)
 /* The formats */
 #define FORMAT_INFO     5
 #define FORMAT_TIME     6
@@ -25,7 +26,7 @@
 
 const uint32_t loop_turns = 1; /* for bodies.S */
 
-static unsigned format;
+static unsigned lbr_format;
 /* How many records there are */
 static unsigned depth = DEPTH;
 /* What else is on, for the names of results */
@@ -91,8 +92,9 @@ static uint64_t arch_ctl(uint64_t select)
 /* What INFO has of a branch */
 static uint64_t info_of(unsigned kind, uint64_t cycles)
 {
-    for (unsigned i = 0; format == FORMAT_ARCH && i < ARRAY_SIZE(arch_kinds);
-         i++) {
+    bool arch = lbr_format == FORMAT_ARCH;
+
+    for (unsigned i = 0; arch && i < ARRAY_SIZE(arch_kinds); i++) {
         if (arch_kinds[i].kind == kind) {
             return cycles | UINT64_C(1) << 60 |
                    (uint64_t)arch_kinds[i].type << 56;
@@ -106,7 +108,7 @@ static void clear_stack(void)
     for (unsigned i = 0; i < DEPTH; i++) {
         wrmsr(MSR_LBR_FROM + i, 0);
         wrmsr(MSR_LBR_TO + i, 0);
-        if (format != FORMAT_TIME) {
+        if (lbr_format != FORMAT_TIME) {
             wrmsr(MSR_LBR_INFO + i, 0);
         }
     }
@@ -116,7 +118,7 @@ static void clear_stack(void)
 
 static void write_stack(void)
 {
-    if (format == FORMAT_ARCH) {
+    if (lbr_format == FORMAT_ARCH) {
         wrmsr(MSR_ARCH_LBR_DEPTH, depth);
     } else {
         clear_stack();
@@ -134,37 +136,44 @@ static void print_record(const char *what, unsigned i, uint64_t from,
     print("#   %s %u: 0x%lx to 0x%lx, info 0x%lx\n", what, i, from, to, info);
 }
 
-/* Compare record @i with the model. */
-static bool record_is_right(unsigned i)
+/* Compare what there is of record @i with the model. */
+static bool record_is(unsigned i, uint64_t from, uint64_t to, uint64_t info)
 {
-    bool arch = format == FORMAT_ARCH;
-    /* The last record is number 0. */
-    unsigned nr = arch ? (model.tos - i) % depth : i;
-    uint64_t from = rdmsr((arch ? MSR_ARCH_LBR_FROM : MSR_LBR_FROM) + nr);
-    uint64_t to = rdmsr((arch ? MSR_ARCH_LBR_TO : MSR_LBR_TO) + nr);
-    uint64_t info;
-
-    if (format == FORMAT_TIME) {
+    if (lbr_format == FORMAT_TIME) {
+        /* Bit 63 of FROM is a flag. */
+        from |= from << 1 & UINT64_C(1) << 63;
         info = to >> 48;
         to = (int64_t)(to << 16) >> 16;
-    } else {
-        info = rdmsr((arch ? MSR_ARCH_LBR_INFO : MSR_LBR_INFO) + nr);
     }
     if (from == model.from[i] && to == model.to[i] && info == model.info[i]) {
         return true;
     }
-    print_record("want", nr, model.from[i], model.to[i], model.info[i]);
-    print_record("got ", nr, from, to, info);
+    print_record("want", i, model.from[i], model.to[i], model.info[i]);
+    print_record("got ", i, from, to, info);
     return false;
+}
+
+static bool register_is_right(unsigned i)
+{
+    /* Of architectural ones, the last record is number 0. */
+    unsigned nr = (model.tos - i) % depth;
+
+    if (lbr_format == FORMAT_ARCH) {
+        return record_is(i, rdmsr(MSR_ARCH_LBR_FROM + nr),
+                         rdmsr(MSR_ARCH_LBR_TO + nr),
+                         rdmsr(MSR_ARCH_LBR_INFO + nr));
+    }
+    return record_is(i, rdmsr(MSR_LBR_FROM + i), rdmsr(MSR_LBR_TO + i),
+                     lbr_format == FORMAT_TIME ? 0 : rdmsr(MSR_LBR_INFO + i));
 }
 
 static bool check_stack(const char *name, bool user)
 {
-    unsigned tos = format == FORMAT_ARCH ? model.tos : rdmsr(MSR_LBR_TOS);
+    unsigned tos = lbr_format == FORMAT_ARCH ? model.tos : rdmsr(MSR_LBR_TOS);
     unsigned bad = tos != model.tos;
 
     for (unsigned i = 0; i < depth; i++) {
-        bad += !record_is_right(i);
+        bad += !register_is_right(i);
     }
     if (!result(!bad, "%s, ring %d, filter 0x%lx%s", name, ring_of(user),
                 model.select, with)) {
@@ -197,7 +206,7 @@ static void model_branch(const struct branch *b, bool user)
     bool is_next = b->kind == K_CALL_NEXT;
     unsigned kind = is_next ? K_CALL : b->kind;
     unsigned ring = b->ring == OWN ? ring_of(user) : (unsigned)b->ring;
-    bool linear = format != FORMAT_INFO;
+    bool linear = lbr_format != FORMAT_INFO;
 
     model.since += b->insns;
     if (model.select >> (ring ? 1 : 0) & 1 || model.select >> kind & 1) {
@@ -247,7 +256,7 @@ static void model_leave(uint64_t ret, unsigned left, bool user)
 static void run_with(void (*code)(void), bool user, uint64_t flags,
                      uint64_t debugctl)
 {
-    if (format == FORMAT_ARCH) {
+    if (lbr_format == FORMAT_ARCH) {
         wrmsr(MSR_DEBUGCTL, debugctl);
         run_code(cpu, code, user, flags, arch_ctl(model.select) | 1);
     } else {
@@ -308,7 +317,7 @@ static void test_cases(void)
 /* Every case once, with each depth but the usual one */
 static void test_depths(void)
 {
-    for (depth = 8; format == FORMAT_ARCH && depth < DEPTH; depth *= 2) {
+    for (depth = 8; lbr_format == FORMAT_ARCH && depth < DEPTH; depth *= 2) {
         for (const struct lbr_case *c = lbr_cases; c < lbr_cases_end; c++) {
             try_case(c, !(c->where & KERNEL), 0);
             check(rdmsr(MSR_ARCH_LBR_FROM + depth), 0, "a record too many");
@@ -341,7 +350,7 @@ static void test_counting(const char *what, uint64_t event)
 static bool on_trap(struct frame *frame)
 {
     seen_debugctl = rdmsr(MSR_DEBUGCTL) & ~(uint64_t)DEBUGCTL_LBR;
-    seen_enable = rdmsr(format == FORMAT_ARCH ? MSR_ARCH_LBR_CTL :
+    seen_enable = rdmsr(lbr_format == FORMAT_ARCH ? MSR_ARCH_LBR_CTL :
                                                 MSR_DEBUGCTL) & 1;
     if (frame->vector == 1) {
         frame->flags &= ~UINT64_C(0x100);
@@ -475,6 +484,49 @@ static void test_no_interrupt(void)
     pmu_clear();
 }
 
+/* A PEBS record in the middle has the branches up to its instruction. */
+static void test_pebs(unsigned entries)
+{
+    const unsigned n = LBR_TURNS / 2;
+    struct ds *ds = (struct ds *)cpu->buffer[0];
+    const uint64_t *record = (const uint64_t *)cpu->buffer[1];
+    unsigned bad = 0;
+
+    model.select = 0;
+    pmu_prepare();
+    write_stack();
+    ds->base = ds->index = (uint64_t)record;
+    ds->maximum = ds->threshold = ds->base + sizeof(cpu->buffer[1]);
+    ds->reset[0] = pmu_minus(UINT64_C(1) << 40);
+    wrmsr(MSR_DS_AREA, (uint64_t)ds);
+    wrmsr(MSR_PEBS_DATA_CFG, CFG_LBRS(entries));
+    wrmsr(MSR_PEBS_ENABLE, 1);
+    wrmsr(MSR_GLOBAL_CTRL,
+          pmu_count(0, EV_BRANCHES | EVTSEL_ADAPTIVE, RING3, n));
+    run_recorded(lbr_loop, true, 0);
+    wrmsr(MSR_PEBS_ENABLE, 0);
+    pmu_clear();
+
+    model_enter(lbr_loop, true);
+    model_turns(n, 3);
+    check(record[1], (uint64_t)lbr_loop_jnz, "PEBS, %u branches: place",
+          entries);
+    check(ds->index - ds->base, 32 + entries * 24, "PEBS, %u branches: size",
+          entries);
+    record += 4;
+    for (unsigned i = 0; i < entries; i++, record += 3) {
+        bad += i < depth ?
+               !record_is((model.tos - i) % depth, record[0], record[1],
+                          record[2]) : (record[0] | record[1] | record[2]) != 0;
+    }
+    check(bad, 0, "PEBS, %u branches: those before it", entries);
+
+    /* The recording has gone on. */
+    model_turns(LBR_TURNS - 1 - n, 2);
+    model_leave((uint64_t)lbr_loop_jnz + 2, 2, true);
+    check_stack("after a PEBS record", true);
+}
+
 static void set_handlers(void)
 {
     set_gate(cpu, 0, h_skip);
@@ -505,10 +557,10 @@ void main(void)
 {
     uint32_t start = MSR_DEBUGCTL;
 
-    format = rdmsr(MSR_PERF_CAPABILITIES) & FORMAT;
-    result((format >= FORMAT_INFO && format <= 7) || format == FORMAT_ARCH,
-           "format %u", format);
-    if (format == FORMAT_ARCH) {
+    lbr_format = rdmsr(MSR_PERF_CAPABILITIES) & FORMAT;
+    result((lbr_format >= FORMAT_INFO && lbr_format <= 7) ||
+           lbr_format == FORMAT_ARCH, "format %u", lbr_format);
+    if (lbr_format == FORMAT_ARCH) {
         start = MSR_ARCH_LBR_CTL;
     }
     for (unsigned i = 0; i < 3; i++) {
@@ -531,4 +583,15 @@ void main(void)
     test_no_freeze(0);
     test_no_freeze(pmu_version >= 4 ? DEBUGCTL_FREEZE : 0);
     test_no_interrupt();
+    if (rdmsr(MSR_PERF_CAPABILITIES) & CAP_BASELINE) {
+        test_pebs(1);
+        test_pebs(DEPTH);
+        test_pebs(DEPTH + 9);
+        if (lbr_format == FORMAT_ARCH) {
+            depth = 8;
+            test_pebs(DEPTH);
+        }
+    } else {
+        skip("PEBS", "no baseline");
+    }
 }

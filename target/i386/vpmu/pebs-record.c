@@ -101,8 +101,13 @@ static void pebs_write_format4(uint8_t *at, uint64_t cfg,
         at = pebs_put(at, sample->xmms[i][0]);
         at = pebs_put(at, sample->xmms[i][1]);
     }
-    for (unsigned i = 0; i < pebs_lbr_entries(cfg) * (PEBS_LBR_SIZE / 8); i++) {
-        at = pebs_put(at, 0);
+    for (unsigned i = 0; i < pebs_lbr_entries(cfg); i++) {
+        static const PEBSBranch none;
+        const PEBSBranch *lbr = i < PEBS_NR_LBRS ? &sample->lbrs[i] : &none;
+
+        at = pebs_put(at, lbr->from);
+        at = pebs_put(at, lbr->to);
+        at = pebs_put(at, lbr->info);
     }
 }
 

@@ -28,9 +28,20 @@
 #define PEBS_GPRS_SIZE          (18 * 8)
 #define PEBS_XMMS_SIZE          (16 * 16)
 #define PEBS_LBR_SIZE           24
+/* A record may have room for more; those are 0. */
+#define PEBS_NR_LBRS            32
 #define PEBS_RECORD_MAX         (PEBS_BASIC_SIZE + PEBS_MEMINFO_SIZE + \
                                  PEBS_GPRS_SIZE + PEBS_XMMS_SIZE + \
                                  256 * PEBS_LBR_SIZE)
+
+/**
+ * PEBSBranch: a last branch record, as its registers have it
+ */
+typedef struct PEBSBranch {
+    uint64_t from;
+    uint64_t to;
+    uint64_t info;
+} PEBSBranch;
 
 /**
  * PEBSSample: what is known about an instruction that has just retired
@@ -45,6 +56,7 @@
  * @about_store: if it loads and stores, the record is about the store
  * @source: data source encoding of the access
  * @latency: of the access, core cycles
+ * @lbrs: the last branches, the latest one first
  */
 typedef struct PEBSSample {
     uint64_t ip;
@@ -59,6 +71,7 @@ typedef struct PEBSSample {
     bool about_store;
     uint64_t source;
     uint64_t latency;
+    PEBSBranch lbrs[PEBS_NR_LBRS];
 } PEBSSample;
 
 /**
@@ -74,7 +87,7 @@ unsigned pebs_record_size(unsigned format, uint64_t cfg);
  * pebs_record_write: write a record, as the hardware does
  * @record: room for pebs_record_size() bytes
  *
- * Little endian.  LBR entries are zero: there is no LBR.
+ * Little endian.
  */
 void pebs_record_write(uint8_t *record, unsigned format, uint64_t cfg,
                        const PEBSSample *sample);

@@ -27,7 +27,9 @@ uint64_t vpmu_read_ppmc(CPUX86State *env, unsigned p, uintptr_t retaddr)
 void vpmu_sample(CPUX86State *env, PEBSSample *sample)
 {
     const SoftPMUNote *note = &env->vpmu_host.hw.note;
+    const LBR *lbr = &env->vpmu.lbr;
 
+    QEMU_BUILD_BUG_ON(PEBS_NR_LBRS != LBR_DEPTH);
     sample->ip = note->ip;
     sample->next_ip = note->next ? note->next : env->eip;
     sample->flags = cpu_compute_eflags(env);
@@ -39,6 +41,15 @@ void vpmu_sample(CPUX86State *env, PEBSSample *sample)
     sample->tsc = cpu_get_tsc(env) + env->tsc_offset;
     sample->load = note->load;
     sample->store = note->store;
+    for (unsigned i = 0; i < lbr->depth; i++) {
+        unsigned k = (lbr->tos - i) % lbr->depth;
+
+        sample->lbrs[i] = (PEBSBranch) {
+            .from = lbr->from[k],
+            .to = lbr->to[k],
+            .info = lbr->info[k],
+        };
+    }
 }
 
 bool vpmu_access(CPUX86State *env, uint64_t address, void *buffer,
