@@ -104,20 +104,6 @@ class X86VpmuLbr(VpmuTest):
         guest.run(f'alone perf record -q {options} -e {event}u -c {period} '
                   f'-o /tmp/data {program} 2>&1', check=program != 'detour')
 
-    def stacks(self, guest):
-        '''The records of each sample: (from, to, cycles)'''
-        guest.run('perf script -i /tmp/data -F brstack > /tmp/script')
-        stacks = []
-        for line in guest.fetch('/tmp/script').decode().splitlines():
-            fields = [record.split('/') for record in line.split()]
-            # Nothing is mispredicted, and nothing is in a transaction; perf
-            # does not ask for that in call-stack mode
-            self.assertLessEqual({tuple(field[2:5]) for field in fields},
-                                 {('P', '-', '-'), ('-', '-', '-')})
-            stacks.append([(int(field[0], 16), int(field[1], 16),
-                            int(field[5])) for field in fields])
-        return stacks
-
     def check_stacks(self, found, wanted):
         '''
         Samples have these records.  If the program was interrupted between
@@ -184,8 +170,8 @@ class X86VpmuLbr(VpmuTest):
 
     def check_history(self, guest, taken):
         '''
-        perf report shows successive branches of "detour", each as two lines, the
-        first with its target
+        perf report shows successive branches of "detour", each as two lines,
+        the first with its target
         '''
         report = guest.run('perf report -i /tmp/data --branch-history --stdio '
                            '2>/dev/null | cat', timeout=300)

@@ -22,10 +22,11 @@ ICOUNT = ('-icount', 'shift=0,sleep=off')
 
 # cpu: QEMU's model; version, counters: of its PMU; pebs: format of the records;
 # ticks: the event that rr takes, 0: it takes none; precise: how many p perf may
-# have; mem: the events by which Linux samples memory accesses; always: it is not
-# for VPMU_MODELS=all only
-Model = namedtuple('Model', 'cpu version counters pebs ticks precise mem always',
-                   defaults=(False,))
+# have; mem: the events by which Linux samples memory accesses; lbr: it has
+# branch records; always: it is not for VPMU_MODELS=all only
+Model = namedtuple('Model',
+                   'cpu version counters pebs ticks precise mem lbr always',
+                   defaults=(False, False))
 
 LOADS, STORES = 'mem-loads', 'mem-stores'
 
@@ -34,7 +35,7 @@ MODELS = (
     Model('core2duo', 2, 2, 0, 0, 0, ()),
     Model('Conroe', 2, 2, 0, 0, 0, ()),
     Model('Penryn', 2, 2, 0, 0, 1, ()),
-    Model('Nehalem', 3, 4, 1, 0x5101c4, 1, (LOADS,), True),
+    Model('Nehalem', 3, 4, 1, 0x5101c4, 1, (LOADS,), always=True),
     Model('Westmere', 3, 4, 1, 0x5101c4, 1, (LOADS,)),
     # Nor of this one, except with newer microcode
     Model('SandyBridge', 3, 4, 1, 0x5101c4, 0, (LOADS, STORES)),
@@ -43,19 +44,19 @@ MODELS = (
     Model('IvyBridge', 3, 4, 1, 0x5101c4, 1, (LOADS, STORES)),
     Model('Haswell', 3, 4, 2, 0x5101c4, 3, (LOADS, STORES)),
     Model('Broadwell', 3, 4, 2, 0x5101c4, 3, (LOADS, STORES)),
-    Model('Skylake-Client', 4, 4, 3, 0x5101c4, 3, (LOADS, STORES)),
-    Model('Skylake-Server', 4, 4, 3, 0x5101c4, 3, (LOADS, STORES)),
-    Model('Cascadelake-Server', 4, 4, 3, 0x5101c4, 3, (LOADS, STORES)),
-    Model('Cooperlake', 4, 4, 3, 0x5101c4, 3, (LOADS, STORES)),
+    Model('Skylake-Client', 4, 4, 3, 0x5101c4, 3, (LOADS, STORES), True),
+    Model('Skylake-Server', 4, 4, 3, 0x5101c4, 3, (LOADS, STORES), True),
+    Model('Cascadelake-Server', 4, 4, 3, 0x5101c4, 3, (LOADS, STORES), True),
+    Model('Cooperlake', 4, 4, 3, 0x5101c4, 3, (LOADS, STORES), True),
     # It has the number of Snowridge
-    Model('Icelake-Server-v1', 5, 4, 4, 0x5111c4, 3, ()),
-    Model('Icelake-Server-v6', 5, 8, 4, 0x5111c4, 3, (LOADS, STORES)),
-    Model('SapphireRapids', 5, 8, 4, 0x5111c4, 3, (LOADS, STORES), True),
-    Model('GraniteRapids', 5, 8, 4, 0x5111c4, 2, ()),
+    Model('Icelake-Server-v1', 5, 4, 4, 0x5111c4, 3, (), True),
+    Model('Icelake-Server-v6', 5, 8, 4, 0x5111c4, 3, (LOADS, STORES), True),
+    Model('SapphireRapids', 5, 8, 4, 0x5111c4, 3, (LOADS, STORES), True, True),
+    Model('GraniteRapids', 5, 8, 4, 0x5111c4, 2, (), True),
     Model('KnightsMill', 3, 2, 2, 0x517ec4, 2, ()),
-    Model('Denverton', 4, 4, 3, 0x517ec4, 3, (), True),
-    Model('Snowridge', 5, 4, 4, 0x5111c4, 3, ()),
-    Model('SierraForest', 5, 8, 4, 0x517ec4, 2, ()),
+    Model('Denverton', 4, 4, 3, 0x517ec4, 3, (), True, True),
+    Model('Snowridge', 5, 4, 4, 0x5111c4, 3, (), True),
+    Model('SierraForest', 5, 8, 4, 0x517ec4, 2, (), True),
 )
 
 # cpu: QEMU's model; driver: what Linux calls the PMU; version: as Linux has it,
@@ -165,6 +166,27 @@ class X86VpmuModels(VpmuTest):
                             offsets, MEM_PERIOD)
         return 'yes'
 
+    def check_records(self, guest, model):
+        '''A sample has successive branches of a program, or Linux refuses'''
+        command = ('alone perf record -q -b -e branches:u -c 997 '
+                   '-o /tmp/data hops')
+        self.assertEqual('32-deep LBR' in guest.run('dmesg'), model.lbr)
+        if not model.lbr:
+            self.assertIn("doesn't support branch stack sampling",
+                          guest.run(f'{command} 2>&1', check=False))
+            return 'refused'
+        turn = [hop[:2] + hop[3:] for hop in guest.hops()['hops'][::-1]]
+        guest.run(command)
+        stacks = self.stacks(guest)
+        self.assertGreater(len(stacks), len(turn))
+        # The first turn and one that is interrupted last longer
+        whole = [turn[start:] + turn + turn[:start] for start in
+                 range(len(turn))]
+        self.assertLessEqual(sum(
+            not any(stack == some[:len(stack)] for some in whole)
+            for stack in stacks), 2)
+        return 'exact'
+
     def check_default(self, guest):
         '''perf record without an event takes precise cycles as well'''
         guest.run('perf record -q -o /tmp/data loop 2>&1')
@@ -181,6 +203,7 @@ class X86VpmuModels(VpmuTest):
         found[LOADS] = self.check_mem(guest, model, LOADS, LOADED)
         found[STORES] = self.check_mem(guest, model, STORES, STORED)
         found['conditional branches'] = self.check_ticks(guest, model)
+        found['branch records'] = self.check_records(guest, model)
         self.check_any_thread(guest, model)
         self.check_default(guest)
         self.assertNotRegex(guest.run('dmesg'), TROUBLE)

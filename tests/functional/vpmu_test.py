@@ -156,6 +156,23 @@ class VpmuTest(LinuxKernelTest):
             if offset is not None:
                 self.assertEqual(address[ip], address[ips[0]] + offset)
 
+    def stacks(self, guest):
+        '''
+        The branch records of each sample in the guest's file /tmp/data, the
+        last branch first: (from, to, cycles)
+        '''
+        guest.run('perf script -i /tmp/data -F brstack > /tmp/script')
+        stacks = []
+        for line in guest.fetch('/tmp/script').decode().splitlines():
+            fields = [record.split('/') for record in line.split()]
+            # Nothing is mispredicted, and nothing is in a transaction; perf
+            # does not ask for that in call-stack mode
+            self.assertLessEqual({tuple(field[2:5]) for field in fields},
+                                 {('P', '-', '-'), ('-', '-', '-')})
+            stacks.append([(int(field[0], 16), int(field[1], 16),
+                            int(field[5])) for field in fields])
+        return stacks
+
     def plug_cpu(self, vm, guest):
         '''Plugs the CPU for which there is a slot, and switches it on'''
         slot = [cpu for cpu in vm.cmd('query-hotpluggable-cpus')
