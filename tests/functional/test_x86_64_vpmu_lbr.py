@@ -129,6 +129,21 @@ class X86VpmuLbr(VpmuTest):
                 self.check_stacks(self.stacks(guest),
                                   sampled(records(taken, kinds)))
 
+    def check_precise(self, vm, guest, hops):
+        '''
+        The records in those of PEBS end with the branch that is sampled; there
+        is one interrupt for many samples
+        '''
+        taken = branches(hops['hops'], HOPS_TURNS)
+        for options in '-b', '-j any_call,u':
+            before = self.stats(vm)[0]['pmis']
+            self.record(guest, options, 'hops', f'{TAKEN}pp')
+            interrupts = self.stats(vm)[0]['pmis'] - before
+            stacks = self.stacks(guest)
+            self.check_stacks(stacks,
+                              sampled(records(taken, FILTERS[options])))
+            self.assertLess(interrupts, len(stacks) // 10)
+
     def check_system_calls(self, guest, hops):
         '''Branches into the kernel and out of it are records, too'''
         guest.run('grep " entry_SYSCALL_64$" /proc/kallsyms > /tmp/entry')
@@ -284,6 +299,7 @@ class X86VpmuLbr(VpmuTest):
                       guest.run('dmesg | grep "Performance Events"'))
         hops = guest.hops()
         self.check_filters(guest, hops)
+        self.check_precise(vm, guest, hops)
         self.check_system_calls(guest, hops)
         self.check_call_graph(guest, hops)
         self.record(guest, '-b', 'detour')
