@@ -20,6 +20,9 @@
 #define DEBUGCTL_LBR    1
 #define LBR_FORMAT      0x3full
 
+#define NO_BTS          (1u << 11)  /* MISC_ENABLE */
+#define DS_CPL          (1u << 4)   /* CPUID leaf 1, ECX */
+
 /* Where the loop of LOOP_CODE is: RIP, and the base of its segment */
 #define LOOP_EIP        0xfff3
 #define RESET_BASE      0xffff0000
@@ -49,6 +52,11 @@ static const BadModel bad_models[] = {
     { "SapphireRapids", "{ 'pmu': true, 'lbr-fmt': 5 }",
       "lbr-fmt: drivers expect other records of this CPU model" },
     BAD_ICX("'lbr': 'on'", "lbr needs a PMU: add pmu=on or remove lbr"),
+    BAD_ICX("'bts': 'on'", "bts needs a PMU: add pmu=on or remove bts"),
+    BAD_ICX("'pmu': true, 'pebs': 'off', 'bts': 'on'",
+            "bts=on needs the DS area, which pebs=off hides"),
+    { "EPYC", "{ 'pmu': true, 'bts': 'on' }",
+      "bts=on needs a CPU model with vendor GenuineIntel" },
     { "EPYC", "{ 'pmu': true, 'lbr': 'on' }",
       "lbr=on needs a CPU model with vendor GenuineIntel" },
 };
@@ -76,7 +84,9 @@ static void test_properties(void)
 /* A plugged CPU has the same records as the first one. */
 static void test_hotplug(void)
 {
-    static const char *const other[] = { "'lbr': 'off'", "'lbr-fmt': 7" };
+    static const char *const other[] = {
+        "'lbr': 'off'", "'lbr-fmt': 7", "'bts': 'off'",
+    };
     QTestState *qts = qtest_init(ARGS "-smp 1,sockets=2,maxcpus=2 -cpu "
                                  INTEL ",pmu=on");
     g_autofree char *same = plug_command(NULL);
@@ -150,6 +160,35 @@ static void test_models(void)
 
         g_test_message("%s", table[i].cpu);
         check_announced(qts, table[i].format);
+        qtest_quit(qts);
+    }
+}
+
+/* Branch trace store */
+static void test_bts(void)
+{
+    static const struct {
+        const char *props;
+        bool bts;
+    } table[] = {
+        { "pmu=on", true },
+        { "pmu=on,bts=on,lbr=off", true },
+        { "pmu-passthrough=on", true },
+        { "pmu=on,bts=off", false },
+        { "pmu=on,pebs=off", false },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
+        QTestState *qts = qtest_initf(ARGS "-cpu " INTEL ",%s",
+                                      table[i].props);
+        bool bts = table[i].bts;
+
+        g_test_message("%s", table[i].props);
+        g_assert_cmphex(rdmsr(qts, 0, MISC_ENABLE) & NO_BTS, ==,
+                        bts ? 0 : NO_BTS);
+        g_assert_cmphex(cpuid(qts, 1, 2) & DS_CPL, ==, bts ? DS_CPL : 0);
+        g_assert_cmphex(wrmsr(qts, 0, DEBUGCTL, 0x7c0), !=, GP_FAULT);
+        g_assert_cmphex(rdmsr(qts, 0, DEBUGCTL), ==, bts ? 0x7c0 : 0);
         qtest_quit(qts);
     }
 }
@@ -273,6 +312,7 @@ static void test_migration_refused(void)
           "LBR format 0" },
         { "pmu=on", "pmu=on,lbr-fmt=7", "LBR format 7" },
         { "pmu=on,lbr-fmt=6", "pmu=on", "LBR format 5" },
+        { "pmu=on", "pmu=on,bts=off", "guest sees branch trace store" },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(sides); i++) {
@@ -318,6 +358,7 @@ int main(int argc, char **argv)
         qtest_add_func("/vpmu-lbr/properties", test_properties);
         qtest_add_func("/vpmu-lbr/hotplug", test_hotplug);
         qtest_add_func("/vpmu-lbr/models", test_models);
+        qtest_add_func("/vpmu-lbr/bts", test_bts);
         qtest_add_func("/vpmu-lbr/formats", test_formats);
         qtest_add_func("/vpmu-lbr/reset", test_reset);
         qtest_add_func("/vpmu-lbr/migration", test_migration);

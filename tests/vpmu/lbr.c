@@ -37,14 +37,29 @@ static uint64_t seen_enable, seen_debugctl;
 static bool (*next_hook)(struct frame *frame);
 
 /*
- * The model: what the registers have, and the cycles since the last record.  As
- * elsewhere, @info is the cycles alone with format 6, which has no such register.
+ * The model: what the registers have, the cycles since the last record, and the
+ * ring.  As elsewhere, @info is the cycles alone with format 6, which has no such
+ * register.
  */
 static struct {
     uint64_t from[DEPTH], to[DEPTH], info[DEPTH];
-    unsigned tos, pushed;
+    unsigned tos, ring;
     uint64_t select, since;
 } model;
+
+/* What the trace must have: all branches from a ring that is traced */
+#define TRACE_MAX       2048
+static struct {
+    uint64_t from, to;
+} traced[TRACE_MAX];
+static unsigned nr_traced;
+static bool traces_ring[2]; /* ring 0, the others */
+
+/* The buffer of the trace, with a guard at both ends, and its flags */
+static uint64_t trace[3 * TRACE_MAX + 6] __attribute__((aligned(4096)));
+/* Not in the CPU's buffers, which cases use */
+static struct ds trace_ds;
+#define PREDICTED       0x10
 
 void before_pointer(struct cpu *me)
 {
@@ -127,7 +142,7 @@ static void write_stack(void)
     memset(model.to, 0, sizeof(model.to));
     memset(model.info, 0, sizeof(model.info));
     model.tos = depth - 1;
-    model.pushed = 0;
+    model.ring = 0;
 }
 
 static void print_record(const char *what, unsigned i, uint64_t from,
@@ -191,7 +206,6 @@ static void model_push(uint64_t from, uint64_t to, unsigned kind)
     model.to[model.tos] = to;
     model.info[model.tos] = info_of(kind, MIN(model.since, 0xffff));
     model.since = 0;
-    model.pushed++;
 }
 
 static void model_pop(void)
@@ -207,8 +221,15 @@ static void model_branch(const struct branch *b, bool user)
     unsigned kind = is_next ? K_CALL : b->kind;
     unsigned ring = b->ring == OWN ? ring_of(user) : (unsigned)b->ring;
     bool linear = lbr_format != FORMAT_INFO;
+    unsigned from_ring;
 
     model.since += b->insns;
+    from_ring = model.ring;
+    model.ring = ring;
+    if (traces_ring[from_ring != 0]) {
+        traced[nr_traced].from = b->from + b->from_base;
+        traced[nr_traced++].to = b->to + b->to_base;
+    }
     if (model.select >> (ring ? 1 : 0) & 1 || model.select >> kind & 1) {
         return;
     }
@@ -252,6 +273,14 @@ static void model_leave(uint64_t ret, unsigned left, bool user)
 }
 
 /* Cases */
+
+/* run() starts and ends the recording by this register, not the counting. */
+static void start_by(uint32_t msr)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        memcpy(ctrl_places[i], &msr, sizeof(msr));
+    }
+}
 
 static void run_with(void (*code)(void), bool user, uint64_t flags,
                      uint64_t debugctl)
@@ -549,24 +578,213 @@ static void reset_handlers(void)
     }
 }
 
+/* Branch trace store */
+
+/* Room for @room records, an interrupt at the @threshold-th */
+static void trace_begin(unsigned room, unsigned threshold, uint64_t debugctl)
+{
+    struct ds *ds = &trace_ds;
+
+    model.select = 0;
+    pmu_prepare();
+    write_stack();
+    memset(trace, 0xa5, sizeof(trace));
+    ds->bts[0] = ds->bts[1] = (uint64_t)(trace + 3);
+    ds->bts[2] = ds->bts[0] + room * 24;
+    ds->bts[3] = ds->bts[0] + threshold * 24;
+    wrmsr(MSR_DS_AREA, (uint64_t)ds);
+    nr_traced = 0;
+    traces_ring[0] = !(debugctl & DEBUGCTL_OFF_OS);
+    traces_ring[1] = !(debugctl & DEBUGCTL_OFF_USR);
+}
+
+/* How many records are wrong, of those for which there is @room */
+static unsigned trace_wrong(unsigned room, bool is_circular)
+{
+    unsigned bad = 0, first = 0, end = MIN(nr_traced, room);
+
+    if (is_circular) {
+        first = nr_traced - end;
+        end = nr_traced;
+    }
+    for (unsigned i = first; i < end; i++) {
+        const uint64_t *r = &trace[3 + i % room * 3];
+
+        bad += r[0] != traced[i].from || r[1] != traced[i].to ||
+               r[2] != PREDICTED;
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        bad += trace[i] != 0xa5a5a5a5a5a5a5a5;
+        bad += trace[3 + MIN(room, nr_traced) * 3 + i] != 0xa5a5a5a5a5a5a5a5;
+    }
+    return bad;
+}
+
+/* Records since the start of the buffer */
+static uint64_t trace_index(void)
+{
+    return (trace_ds.bts[1] - trace_ds.bts[0]) / 24;
+}
+
+static void trace_case(const struct lbr_case *c, bool user, uint64_t debugctl)
+{
+    trace_begin(TRACE_MAX, TRACE_MAX, debugctl);
+    if (c->before) {
+        c->before(cpu);
+    }
+    run_code(cpu, c->code, user, FLAGS_IOPL3, debugctl);
+    model_enter(c->code, user);
+    for (unsigned i = 0; i < c->n; i++) {
+        model_branch(&c->took[i], user);
+    }
+    model_leave(c->ret, c->left, user);
+    traces_ring[0] = traces_ring[1] = false;
+    check(trace_index(), nr_traced, "trace 0x%lx, ring %d: %s: number",
+          debugctl, ring_of(user), c->name);
+    check(trace_wrong(TRACE_MAX, false), 0, "trace 0x%lx, ring %d: %s",
+          debugctl, ring_of(user), c->name);
+    if (debugctl & DEBUGCTL_LBR && lbr_format != FORMAT_ARCH) {
+        check_stack(c->name, user);
+    }
+}
+
+static void test_trace_cases(void)
+{
+    static const uint64_t how[] = {
+        DEBUGCTL_BTS, DEBUGCTL_BTS | DEBUGCTL_OFF_OS,
+        DEBUGCTL_BTS | DEBUGCTL_OFF_USR, DEBUGCTL_BTS | DEBUGCTL_BTINT,
+        DEBUGCTL_BTS | DEBUGCTL_LBR,
+    };
+
+    with = ", traced";
+    for (const struct lbr_case *c = lbr_cases; c < lbr_cases_end; c++) {
+        for (unsigned i = 0; i < ARRAY_SIZE(how) * 2; i++) {
+            if (c->where & (i & 1 ? USER : KERNEL)) {
+                trace_case(c, i & 1, how[i / 2]);
+            }
+        }
+    }
+    with = "";
+}
+
+/*
+ * The loop in ring 3, with this room and an interrupt behind so many of its
+ * turns, if not 0.  Returns: records that are wrong
+ */
+static unsigned trace_loop(unsigned room, unsigned turns, uint64_t debugctl)
+{
+    bool is_circular = !(debugctl & DEBUGCTL_BTINT);
+
+    debugctl |= DEBUGCTL_BTS | DEBUGCTL_OFF_OS;
+    trace_begin(room, turns, debugctl);
+    run_code(cpu, lbr_loop, true, FLAGS_IF, debugctl);
+    model_enter(lbr_loop, true);
+    model_turns(turns, 3);
+    if (turns) {
+        model_near(lbr_loop_dec, h_irq, K_FAR, 0, 0);
+        model_near(h_irq_iret, lbr_loop_dec, K_FAR, 5, 3);
+    }
+    model_turns(LBR_TURNS - 1 - turns, 3);
+    model_leave((uint64_t)lbr_loop_jnz + 2, 2, true);
+    traces_ring[0] = traces_ring[1] = false;
+    return trace_wrong(room, is_circular);
+}
+
+static void test_trace_buffer(void)
+{
+    /* 999 turns, RET, INT */
+    const unsigned all = LBR_TURNS + 1;
+
+    trace_loop(TRACE_MAX, 100, DEBUGCTL_BTINT);
+    check(hit.n, 1, "trace: an interrupt at the threshold");
+    check(hit.frame.rip, (uint64_t)lbr_loop_dec, "trace: its place");
+    check(hit.frame.rcx, LBR_TURNS - 100, "trace: its turn");
+    check(hit.status, OVF_BUF, "trace: GLOBAL_STATUS");
+
+    set_gate(cpu, VECTOR_PMI, h_irq);
+    check(trace_loop(all + 1, 99, DEBUGCTL_BTINT), 0, "trace: it just fits");
+    check(trace_index(), all + 1, "trace: number, with the interrupt");
+    check(trace_loop(10, 9, DEBUGCTL_BTINT), 0, "trace: full");
+    check(trace_index(), 10, "trace: full: index");
+    check(trace_loop(7, 0, 0), 0, "trace: circular");
+    check(trace_index(), all % 7, "trace: circular: index");
+    check(rdmsr(MSR_GLOBAL_STATUS), 0, "trace: circular: no interrupt");
+    set_gate(cpu, VECTOR_PMI, NULL);
+}
+
+/* Places where there can be no record; nothing else is written. */
+static void test_trace_hostile(void)
+{
+    static const struct {
+        const char *name;
+        uint64_t area, base, index, maximum;
+    } table[] = {
+        { "absent buffer", 0, WINDOW, WINDOW, WINDOW + 0x8000 },
+        { "device", 0, APIC + 0x80, APIC + 0x80, APIC + 0x800 },
+        { "not canonical", 0, UINT64_C(1) << 48, UINT64_C(1) << 48,
+          UINT64_MAX },
+        { "end of the address space", 0, UINT64_MAX - 30, UINT64_MAX - 10,
+          UINT64_MAX },
+        { "index below", 0, 0x100000, 0xfffe8, 0x200000 },
+        { "index above", 0, 0x100000, 0x200018, 0x200000 },
+        { "no room", 0, 0x100000, 0x1ffff0, 0x200000 },
+        { "absent area", WINDOW, 0, 0, 0 },
+        { "area of a device", APIC + 0x80, 0, 0, 0 },
+    };
+    const uint64_t debugctl = DEBUGCTL_BTS | DEBUGCTL_BTINT;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+        trace_begin(TRACE_MAX, 0, debugctl);
+        rt_window(0);
+        trace_ds.bts[0] = table[i].base;
+        trace_ds.bts[1] = table[i].index;
+        trace_ds.bts[2] = table[i].maximum;
+        if (table[i].area) {
+            wrmsr(MSR_DS_AREA, table[i].area);
+        }
+        run_code(cpu, lbr_loop, true, 0, debugctl);
+        traces_ring[0] = traces_ring[1] = false;
+        check(trace_ds.bts[1], table[i].index, "trace: %s: index",
+              table[i].name);
+        check(rdmsr(MSR_GLOBAL_STATUS), 0, "trace: %s: GLOBAL_STATUS",
+              table[i].name);
+    }
+    /* A record in two pages, of which the second one is absent */
+    trace_begin(TRACE_MAX, TRACE_MAX, debugctl);
+    rt_window(1);
+    memset((void *)(uintptr_t)WINDOW, 0, 4096);
+    trace_ds.bts[0] = trace_ds.bts[1] = WINDOW + 4096 - 16;
+    trace_ds.bts[2] = WINDOW + 8192;
+    run_code(cpu, lbr_loop, true, 0, debugctl);
+    check(*(uint64_t *)(uintptr_t)(WINDOW + 4096 - 16), 0,
+          "trace: half a record is not written");
+    rt_window(0);
+}
+
+static void test_trace(void)
+{
+    if (rdmsr(MSR_MISC_ENABLE) & 1 << 11) {
+        skip("trace", "no BTS");
+        return;
+    }
+    start_by(MSR_DEBUGCTL);
+    test_trace_buffer();
+    test_trace_hostile();
+    set_handlers();
+    test_trace_cases();
+    reset_handlers();
+}
+
 void ap_main(struct cpu *other)
 {
 }
 
 void main(void)
 {
-    uint32_t start = MSR_DEBUGCTL;
-
     lbr_format = rdmsr(MSR_PERF_CAPABILITIES) & FORMAT;
     result((lbr_format >= FORMAT_INFO && lbr_format <= 7) ||
            lbr_format == FORMAT_ARCH, "format %u", lbr_format);
-    if (lbr_format == FORMAT_ARCH) {
-        start = MSR_ARCH_LBR_CTL;
-    }
-    for (unsigned i = 0; i < 3; i++) {
-        /* run() starts and ends the recording, not the counting. */
-        memcpy(ctrl_places[i], &start, 4);
-    }
+    start_by(lbr_format == FORMAT_ARCH ? MSR_ARCH_LBR_CTL : MSR_DEBUGCTL);
     pmu_start();
     set_handlers();
     test_cases();
@@ -590,8 +808,10 @@ void main(void)
         if (lbr_format == FORMAT_ARCH) {
             depth = 8;
             test_pebs(DEPTH);
+            depth = DEPTH;
         }
     } else {
         skip("PEBS", "no baseline");
     }
+    test_trace();
 }

@@ -37,7 +37,7 @@
 /* A register that neither the emulator nor KVM knows */
 #define MSR_UNKNOWN     0x3f3
 
-static bool ds, pebs, baseline;
+static bool ds, pebs, baseline, bts;
 static unsigned format, lbr;
 static bool arch_lbr;
 
@@ -94,7 +94,7 @@ static void absent(uint32_t msr, const char *what)
 /* Which bits of MISC_ENABLE tell that there is a PMU. */
 static uint64_t misc_bits(void)
 {
-    return EMON | NO_BTS | (pebs ? 0 : NO_PEBS);
+    return EMON | (bts ? 0 : NO_BTS) | (pebs ? 0 : NO_PEBS);
 }
 
 static void read_pebs(void)
@@ -103,6 +103,7 @@ static void read_pebs(void)
 
     cpuid(1, r);
     ds = r[3] >> 21 & 1;
+    bts = r[2] >> 4 & 1; /* DS_CPL: here it comes with BTS */
     format = (rdmsr(MSR_PERF_CAPABILITIES) & CAP_FORMAT) >> 8;
     pebs = ds && format;
     baseline = rdmsr(MSR_PERF_CAPABILITIES) & CAP_BASELINE;
@@ -362,7 +363,7 @@ static void test_other(void)
     uint64_t misc = rdmsr(MSR_MISC_ENABLE);
 
     check(misc & (EMON | NO_BTS | NO_PEBS), misc_bits(),
-          "MISC_ENABLE: PMU, no BTS, PEBS or not");
+          "MISC_ENABLE: PMU, BTS and PEBS or not");
     if (on_kvm) {
         keeps(MSR_MISC_ENABLE, misc ^ EMON, misc, "read-only bit");
         faults(MSR_MISC_ENABLE, misc ^ NO_BTS, "read-only bit");
@@ -385,7 +386,9 @@ static void test_other(void)
           arch_lbr ? DEBUGCTL_FREEZE_LBRS :
           lbr ? DEBUGCTL_LBR | DEBUGCTL_FREEZE_LBRS : 0,
           "LBR and its freeze");
-    keeps(MSR_DEBUGCTL, 0x7c2, 0, "BTF, TR, BTS: ignored");
+    keeps(MSR_DEBUGCTL, DEBUGCTL_BTS | DEBUGCTL_BTINT | DEBUGCTL_OFF_OS |
+          DEBUGCTL_OFF_USR, bts ? 0x7c0 : 0, "BTS");
+    keeps(MSR_DEBUGCTL, 2, 0, "BTF: ignored");
     faults(MSR_DEBUGCTL, UINT64_C(1) << 63, "bit 63");
     keeps(MSR_DEBUGCTL, 0, 0, "zero");
 }

@@ -150,6 +150,10 @@
 #define COND_CHGD       (UINT64_C(1) << 63)
 
 #define DEBUGCTL_LBR    (1 << 0)
+#define DEBUGCTL_BTS    (3 << 6)        /* and TR */
+#define DEBUGCTL_BTINT  (1 << 8)
+#define DEBUGCTL_OFF_OS (1 << 9)
+#define DEBUGCTL_OFF_USR (1 << 10)
 #define DEBUGCTL_FREEZE_LBRS (1 << 11)
 #define DEBUGCTL_FREEZE (1 << 12)
 

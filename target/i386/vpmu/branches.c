@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "branches.h"
+#include "bts.h"
 #include "counting.h"
 #include "tcg-vcpu.h"
 #include "vpmc.h"
@@ -36,12 +37,19 @@ void vpmu_stop_lbr(CPUX86State *env)
 
 void vpmu_branches_update(CPUX86State *env)
 {
+    VPMUState *s = &env->vpmu;
     SoftPMU *pmu = &env->vpmu_host.hw;
-    bool run = vpmu_lbr_runs(env);
+    bool report = vpmu_lbr_runs(env);
 
-    lbr_update(&env->vpmu.lbr, env_archcpu(env)->vpmu.lbr_format, run,
-               pmu->cycles);
-    softpmu_report_branches(pmu, run);
+    lbr_update(&s->lbr, env_archcpu(env)->vpmu.lbr_format, report, pmu->cycles);
+    for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
+        bool all = vpmu_bts_runs(env, r);
+
+        s->branch_kinds[r] = all ? UINT8_MAX : s->lbr.kinds[r];
+        s->branch_plain[r] = all ? 0 : s->lbr.plain[r];
+        report |= all;
+    }
+    softpmu_report_branches(pmu, report);
 }
 
 void vpmu_branches_unload(CPUX86State *env)
@@ -51,55 +59,69 @@ void vpmu_branches_unload(CPUX86State *env)
 }
 
 /*
- * The address that a record has.  Only 64-bit code has more than 32 bits; RIP
- * may have more, which the processor ignores.
+ * The address that a record has, relative to @base.  Only 64-bit code has more
+ * than 32 bits; RIP may have more, which the processor ignores.
  */
-static uint64_t vpmu_record_address(CPUX86State *env, LBRFormat format,
-                                    const VPMUPlace *place)
+static uint64_t vpmu_record_address(CPUX86State *env, const VPMUPlace *place,
+                                    uint64_t base)
 {
-    uint64_t base = lbr_is_linear(format) ? place->cs_base : 0;
-
     return place->hflags & HF_CS64_MASK ? vpmu_canonical(env, place->eip) :
                                           (uint32_t)(base + place->eip);
+}
+
+static uint64_t vpmu_lbr_address(CPUX86State *env, LBRFormat format,
+                                 const VPMUPlace *place)
+{
+    return vpmu_record_address(env, place,
+                               lbr_is_linear(format) ? place->cs_base : 0);
+}
+
+static void vpmu_branch(CPUX86State *env, SoftPMUBranch kind, bool is_next,
+                        const VPMUPlace *from, const VPMUPlace *to)
+{
+    LBRFormat format = env_archcpu(env)->vpmu.lbr_format;
+    LBRBranch branch = {
+        .kind = kind,
+        .ring = vpmu_ring(to->hflags),
+        .is_next = is_next,
+        .from = vpmu_lbr_address(env, format, from),
+        .to = vpmu_lbr_address(env, format, to),
+    };
+
+    lbr_record(&env->vpmu.lbr, format, &branch, env->vpmu_host.hw.cycles);
+    if (vpmu_bts_runs(env, vpmu_ring(from->hflags))) {
+        vpmu_bts(env, vpmu_record_address(env, from, from->cs_base),
+                 vpmu_record_address(env, to, to->cs_base));
+    }
 }
 
 void vpmu_near_branch(CPUX86State *env, SoftPMUBranch kind, uint64_t from,
                       uint64_t to, bool is_next)
 {
-    LBRFormat format = env_archcpu(env)->vpmu.lbr_format;
-    VPMUPlace place = vpmu_place(env);
-    LBRBranch branch = {
-        .kind = kind,
-        .ring = vpmu_ring(place.hflags),
-        .is_next = is_next,
-    };
+    VPMUPlace here = vpmu_place(env);
+    VPMUPlace there = here;
 
-    place.eip = from;
-    branch.from = vpmu_record_address(env, format, &place);
-    place.eip = to;
-    branch.to = vpmu_record_address(env, format, &place);
-    lbr_record(&env->vpmu.lbr, format, &branch, env->vpmu_host.hw.cycles);
+    here.eip = from;
+    there.eip = to;
+    vpmu_branch(env, kind, is_next, &here, &there);
 }
 
 void vpmu_far_branch(CPUX86State *env, const VPMUPlace *from)
 {
-    LBRFormat format = env_archcpu(env)->vpmu.lbr_format;
-    VPMUPlace to = vpmu_place(env);
-    LBRBranch branch = {
-        .kind = SOFTPMU_BR_FAR,
-        .ring = vpmu_ring(to.hflags),
-        .from = vpmu_record_address(env, format, from),
-        .to = vpmu_record_address(env, format, &to),
-    };
+    if (env->vpmu_host.hw.branches) {
+        VPMUPlace to = vpmu_place(env);
 
-    lbr_record(&env->vpmu.lbr, format, &branch, env->vpmu_host.hw.cycles);
+        vpmu_branch(env, SOFTPMU_BR_FAR, false, from, &to);
+    }
 }
 
-void vpmu_debug_exception(CPUX86State *env)
+void vpmu_debug_exception(CPUX86State *env, const VPMUPlace *from)
 {
     if (*vpmu_lbr_enable(env) & VPMU_DEBUGCTL_LBR) {
         vpmu_sync(env);
         vpmu_stop_lbr(env);
         vpmu_update(env);
     }
+    /* Only the trace still has it. */
+    vpmu_far_branch(env, from);
 }

@@ -36,7 +36,8 @@ void vpmu_branches_unload(CPUX86State *env);
  * @from, @to: RIP
  * @is_next: it is a call of the instruction behind it
  *
- * Also from within translated code: this changes nothing but the records.
+ * Also from within translated code: nothing changes but the records, and an
+ * interrupt may become pending.
  */
 void vpmu_near_branch(CPUX86State *env, SoftPMUBranch kind, uint64_t from,
                       uint64_t to, bool is_next);
@@ -52,10 +53,12 @@ void vpmu_far_branch(CPUX86State *env, const VPMUPlace *from);
 
 /**
  * vpmu_debug_exception: a debug exception has been delivered
+ * @from: as for vpmu_far_branch()
  *
- * It is not recorded, and ends the recording (SDM volume 3, "Monitoring
- * Branches, Exceptions, and Interrupts").  At an instruction boundary.
+ * It has no last branch record, and ends the recording (SDM volume 3,
+ * "Monitoring Branches, Exceptions, and Interrupts"); it is in the trace.  At
+ * an instruction boundary.
  */
-void vpmu_debug_exception(CPUX86State *env);
+void vpmu_debug_exception(CPUX86State *env, const VPMUPlace *from);
 
 #endif /* TARGET_I386_VPMU_BRANCHES_H */

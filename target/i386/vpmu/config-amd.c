@@ -68,6 +68,7 @@ static const char *vpmu_amd_intel_property(const VPMUConfig *vpmu)
            vpmu->pebs_format ? "pebs-fmt" :
            vpmu->pebs_baseline == ON_OFF_AUTO_ON ? "pebs-baseline=on" :
            vpmu->lbr == ON_OFF_AUTO_ON ? "lbr=on" :
+           vpmu->bts == ON_OFF_AUTO_ON ? "bts=on" :
            vpmu->host_fixed ? "pmu-host-fixed" : NULL;
 }
 

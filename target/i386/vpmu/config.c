@@ -115,6 +115,17 @@ static unsigned vpmu_lbr_format(const X86CPU *cpu)
     return cpu->vpmu.lbr == ON_OFF_AUTO_ON && !model ? LBR_FORMAT_INFO : model;
 }
 
+/* The DS area comes with PEBS. */
+static bool vpmu_wants_bts(const X86CPU *cpu)
+{
+    return vpmu_wants_pebs(cpu) && cpu->vpmu.bts != ON_OFF_AUTO_OFF;
+}
+
+static uint64_t vpmu_bts_features(const X86CPU *cpu, int word)
+{
+    return word == FEAT_1_ECX && vpmu_wants_bts(cpu) ? VPMU_CPUID_DS_CPL : 0;
+}
+
 static const int feature_words[] = {
     FEAT_1_ECX, FEAT_1_EDX, FEAT_7_0_EDX, FEAT_PERF_CAPABILITIES
 };
@@ -203,7 +214,8 @@ uint64_t vpmu_supported_features(X86CPU *cpu, int word)
     if (vpmu_wants_pebs(cpu)) {
         capabilities |= vpmu_pebs_capabilities(cpu);
     }
-    return vpmu_features_of(capabilities | vpmu_lbr_format(cpu), word);
+    return vpmu_features_of(capabilities | vpmu_lbr_format(cpu), word) |
+           vpmu_bts_features(cpu, word);
 }
 
 /* What makes TCG support the features of a word, for a warning */
@@ -217,6 +229,9 @@ static const struct {
     { FEAT_1_ECX, CPUID_EXT_DTES64,
       "dtes64 only with pmu=on, without pebs=off, and a CPU model with vendor "
       "GenuineIntel" },
+    { FEAT_1_ECX, VPMU_CPUID_DS_CPL,
+      "ds-cpl only with pmu=on, without pebs=off and bts=off, and a CPU model "
+      "with vendor GenuineIntel" },
     { FEAT_1_EDX, CPUID_DTS,
       "ds only with pmu=on, without pebs=off, and a CPU model with vendor "
       "GenuineIntel" },
@@ -298,7 +313,8 @@ static const char *vpmu_software_property(const VPMUConfig *vpmu)
            vpmu->pebs == ON_OFF_AUTO_ON ? "pebs" :
            vpmu->pebs_format ? "pebs-fmt" :
            vpmu->pebs_baseline == ON_OFF_AUTO_ON ? "pebs-baseline" :
-           vpmu->lbr == ON_OFF_AUTO_ON ? "lbr" : NULL;
+           vpmu->lbr == ON_OFF_AUTO_ON ? "lbr" :
+           vpmu->bts == ON_OFF_AUTO_ON ? "bts" : NULL;
 }
 
 static const char *vpmu_policy_property(const VPMUConfig *vpmu)
@@ -333,6 +349,11 @@ static bool vpmu_check_needed(X86CPU *cpu, Error **errp)
         return true;
     }
     if (vpmu_has_handover(cpu)) {
+        if (cpu->vpmu.bts == ON_OFF_AUTO_ON) {
+            error_setg(errp, "bts=on: KVM has no branch trace store: remove "
+                       "bts=on");
+            return false;
+        }
         if (cpu->vpmu.lbr == ON_OFF_AUTO_ON) {
             error_setg(errp, "lbr=on: under KVM the processor makes the "
                        "records: use lbr-fmt with the host's format instead");
@@ -439,6 +460,11 @@ static bool vpmu_check_range(const X86CPU *cpu, Error **errp)
                    VPMU_PEBS_FORMAT_MAX);
         return false;
     }
+    if (vpmu->pebs == ON_OFF_AUTO_OFF && vpmu->bts == ON_OFF_AUTO_ON) {
+        error_setg(errp, "bts=on needs the DS area, which pebs=off hides: "
+                   "remove one of them");
+        return false;
+    }
     if (vpmu->pebs == ON_OFF_AUTO_OFF &&
         (vpmu->pebs_format || vpmu->pebs_baseline == ON_OFF_AUTO_ON)) {
         error_setg(errp, "%s contradicts pebs=off: remove one of them",
@@ -494,6 +520,9 @@ static bool vpmu_expand_intel(X86CPU *cpu, Error **errp)
     vpmu->pebs_format = format;
     vpmu->lbr_format = vpmu_lbr_format(cpu);
     vpmu->lbr = vpmu->lbr_format ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
+    vpmu->bts = vpmu_wants_bts(cpu) ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
+    cpu->env.features[FEAT_1_ECX] |= vpmu_bts_features(cpu, FEAT_1_ECX) &
+                                     ~cpu->env.user_features[FEAT_1_ECX];
     vpmu->total_gp = vpmu->nr_gp;
     vpmu->nr_fixed = VPMU_NR_FIXED;
     capabilities = vpmu_supported_features(cpu, FEAT_PERF_CAPABILITIES);
@@ -652,7 +681,7 @@ static char *vpmu_describe(const X86CPU *cpu)
 
     return g_strdup_printf("vendor=%s,pmu=%s,pmu-version=%u,pmu-gp-counters=%u,"
                            "pebs=%s,pebs-fmt=%u,pebs-baseline=%s,"
-                           "lbr=%s,lbr-fmt=%u,"
+                           "lbr=%s,lbr-fmt=%u,bts=%s,"
                            "pmu-passthrough=%s,pmu-host-gp=%u,"
                            "pmu-host-fixed=%s,pmu-host-order=%s,"
                            "pmu-visible=%s,pmu-slice-ms=%u",
@@ -661,6 +690,7 @@ static char *vpmu_describe(const X86CPU *cpu)
                            vpmu->pebs_format,
                            OnOffAuto_str(vpmu->pebs_baseline),
                            OnOffAuto_str(vpmu->lbr), vpmu->lbr_format,
+                           OnOffAuto_str(vpmu->bts),
                            OnOffAuto_str(vpmu->passthrough),
                            vpmu->host_gp, fixed,
                            VpmuHostOrder_str(vpmu->host_order),

@@ -21,7 +21,8 @@
 
 static uint64_t vpmu_misc_enable(const X86CPU *cpu)
 {
-    return VPMU_MISC_EMON | VPMU_MISC_BTS_UNAVAIL |
+    return VPMU_MISC_EMON |
+           (vpmu_has_bts(cpu) ? 0 : VPMU_MISC_BTS_UNAVAIL) |
            (vpmu_has_pebs(cpu) ? 0 : VPMU_MISC_PEBS_UNAVAIL);
 }
 
@@ -315,6 +316,13 @@ int vpmu_after_load(X86CPU *cpu)
     if (!vpmu_registers_are_valid(env)) {
         error_report("vpmu: the migration stream has reserved bits in the "
                      "PMU's registers: it is damaged");
+        return -EINVAL;
+    }
+    if (!vpmu_is_amd(cpu) && (vpmu_misc_enable(cpu) & VPMU_MISC_BTS_UNAVAIL &
+                              ~env->msr_ia32_misc_enable)) {
+        error_report("vpmu: the source's guest sees branch trace store, which "
+                     "there is none of on this side: start it with the "
+                     "source's properties");
         return -EINVAL;
     }
     vpmu_load(env);

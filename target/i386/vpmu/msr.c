@@ -141,7 +141,8 @@ static uint64_t vpmu_kept_debugctl(const X86CPU *cpu)
 {
     return VPMU_DEBUGCTL_FREEZE_PMI |
            (vpmu_has_lbr(cpu) ? VPMU_DEBUGCTL_FREEZE_LBRS : 0) |
-           (vpmu_exists_lbr(cpu, 0) ? VPMU_DEBUGCTL_LBR : 0);
+           (vpmu_exists_lbr(cpu, 0) ? VPMU_DEBUGCTL_LBR : 0) |
+           (vpmu_has_bts(cpu) ? VPMU_DEBUGCTL_TRACE : 0);
 }
 
 static uint64_t vpmu_bits_lbr_select(const X86CPU *cpu)

@@ -62,6 +62,15 @@
 
 /* IA32_DEBUGCTL */
 #define VPMU_DEBUGCTL_LBR           (UINT64_C(1) << 0)
+#define VPMU_DEBUGCTL_TR            (UINT64_C(1) << 6)
+#define VPMU_DEBUGCTL_BTS           (UINT64_C(1) << 7)
+#define VPMU_DEBUGCTL_BTINT         (UINT64_C(1) << 8)
+#define VPMU_DEBUGCTL_BTS_OFF_OS    (UINT64_C(1) << 9)
+#define VPMU_DEBUGCTL_BTS_OFF_USR   (UINT64_C(1) << 10)
+#define VPMU_DEBUGCTL_TRACE         (VPMU_DEBUGCTL_TR | VPMU_DEBUGCTL_BTS | \
+                                     VPMU_DEBUGCTL_BTINT | \
+                                     VPMU_DEBUGCTL_BTS_OFF_OS | \
+                                     VPMU_DEBUGCTL_BTS_OFF_USR)
 #define VPMU_DEBUGCTL_FREEZE_LBRS   (UINT64_C(1) << 11)
 #define VPMU_DEBUGCTL_FREEZE_PMI    (UINT64_C(1) << 12)
 /*
@@ -76,6 +85,9 @@
 #define VPMU_MISC_PEBS_UNAVAIL      (UINT64_C(1) << 12)
 #define VPMU_MISC_READ_ONLY         (VPMU_MISC_EMON | VPMU_MISC_BTS_UNAVAIL | \
                                      VPMU_MISC_PEBS_UNAVAIL)
+
+/* CPUID leaf 1, ECX: BTS can leave out a ring */
+#define VPMU_CPUID_DS_CPL           (1u << 4)
 
 /* IA32_PEBS_ENABLE of processors without baseline */
 #define VPMU_PEBS_LOAD_LATENCY      (UINT64_C(0xf) << 32)

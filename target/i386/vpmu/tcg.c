@@ -182,14 +182,18 @@ void vpmu_tcg_received(CPUX86State *env)
 void helper_vpmu_branch(CPUX86State *env, target_ulong from, target_ulong to,
                         uint32_t info)
 {
+    /* It ends its block, so that with icount there may be an interrupt. */
+    env_cpu(env)->neg.can_do_io = true;
     vpmu_near_branch(env, info & 0xff, from, to, info >> 8);
 }
 
+/* @hflags: before the branch */
 void helper_vpmu_far_branch(CPUX86State *env, target_ulong from,
                             target_ulong cs_base, uint32_t hflags)
 {
     VPMUPlace place = { .eip = from, .cs_base = cs_base, .hflags = hflags };
 
+    env_cpu(env)->neg.can_do_io = true;
     vpmu_far_branch(env, &place);
 }
 
@@ -219,7 +223,7 @@ void vpmu_tcg_delivered(CPUX86State *env, const VPMUPlace *from, int vector,
         vpmu_charge_software_interrupt(env, from);
     }
     if (what == VPMU_EXCEPTION && vector == EXCP01_DB) {
-        vpmu_debug_exception(env);
+        vpmu_debug_exception(env, from);
     } else {
         vpmu_far_branch(env, from);
     }

@@ -62,6 +62,14 @@ static inline bool vpmu_has_lbr(const X86CPU *cpu)
 }
 
 /**
+ * vpmu_has_bts: whether the guest's PMU has branch trace store
+ */
+static inline bool vpmu_has_bts(const X86CPU *cpu)
+{
+    return cpu->vpmu.software && cpu->vpmu.bts == ON_OFF_AUTO_ON;
+}
+
+/**
  * vpmu_has_arch_lbr: whether they are architectural ones
  */
 static inline bool vpmu_has_arch_lbr(const X86CPU *cpu)

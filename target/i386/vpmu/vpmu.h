@@ -33,6 +33,7 @@ struct CPUArchState;
  * @pebs_format: PEBS_REC_FMT, 1 to 4; 0: unset
  * @pebs_baseline: adaptive records, and PEBS on fixed counters
  * @lbr: there are last branch records
+ * @bts: there is branch trace store
  * @passthrough: whether the user asks for the hand-over policy
  * @host_gp: how many general-purpose pPMCs are reserved at start
  * @host_fixed: mask of the fixed pPMCs that are, bit j for fixed j
@@ -62,6 +63,7 @@ typedef struct VPMUConfig {
     uint8_t pebs_format;
     OnOffAuto pebs_baseline;
     OnOffAuto lbr;
+    OnOffAuto bts;
     OnOffAuto passthrough;
     uint8_t host_gp;
     uint8_t host_fixed;
@@ -114,6 +116,12 @@ typedef struct VPMUState {
     uint64_t pebs_data_cfg;
     uint64_t pebs_ld_lat;
     LBR lbr;
+    /*
+     * By the ring of a near branch: as in LBR, of all that records branches;
+     * follows from the registers
+     */
+    uint8_t branch_kinds[SOFTPMU_NR_RINGS];
+    uint8_t branch_plain[SOFTPMU_NR_RINGS];
     /* SoftPMUCounter.high of vPMCs that have no pPMC */
     bool high[VPMU_NR];
     /* Codes of events that the guest asked for and that read 0; 0: none */
