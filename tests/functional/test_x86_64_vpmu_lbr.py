@@ -183,6 +183,22 @@ class X86VpmuLbr(VpmuTest):
                   for stack in wanted if stack]
         self.assertTrue(chains == wanted, 'the call chains')
 
+    def check_trace(self, guest, hops):
+        '''Branch trace store has every branch of a program'''
+        for program, turns in ('hops', HOPS_TURNS), ('nest', NEST_TURNS):
+            guest.run('perf record -q --per-thread -m 512,4096 -e intel_bts//u '
+                      f'-o /tmp/data {program} 2>&1')
+            guest.run('perf script -i /tmp/data --itrace=b -F ip,addr '
+                      '> /tmp/script')
+            trace = [tuple(int(address, 16) for address in line.split(' => '))
+                     for line in guest.fetch('/tmp/script').decode().split('\n')
+                     if ' => ' in line]
+            # Without those into the kernel: page faults, interrupts, the exit
+            near = [branch for branch in trace
+                    if all(FIRST <= address <= LAST for address in branch)]
+            wanted = pairs(branches(hops[program], turns))
+            self.assertTrue(near == wanted, f'the trace of "{program}"')
+
     def check_history(self, guest, taken):
         '''
         perf report shows successive branches of "detour", each as two lines,
@@ -302,6 +318,7 @@ class X86VpmuLbr(VpmuTest):
         self.check_precise(vm, guest, hops)
         self.check_system_calls(guest, hops)
         self.check_call_graph(guest, hops)
+        self.check_trace(guest, hops)
         self.record(guest, '-b', 'detour')
         return hops, [pairs(stack) for stack in self.stacks(guest)]
 
