@@ -66,6 +66,9 @@ bool vpmu_access(CPUX86State *env, uint64_t address, void *buffer,
 #ifdef TARGET_I386_VMX_H
     env->vmx.has_missed = false;
 #endif
+    if (env->hflags & HF_SMM_MASK) {
+        return false;
+    }
     for (unsigned done = 0; done < size; done += parts[nr++].size) {
         uint64_t at = address + done;
         int flags;

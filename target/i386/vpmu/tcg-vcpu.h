@@ -94,8 +94,9 @@ void vpmu_sample(CPUX86State *env, PEBSSample *sample);
  * @size: at most PEBS_RECORD_MAX
  *
  * The access has supervisor rights, goes through the guest's page tables and
- * never faults.  It accesses RAM only.  Returns: false if the memory cannot be
- * accessed; then nothing was written.
+ * never faults.  It accesses RAM only, and nothing in System Management Mode,
+ * whose memory is not the guest's (SDM volume 3, "DS Save Area").
+ * Returns: false if the memory cannot be accessed; then nothing was written.
  */
 bool vpmu_access(CPUX86State *env, uint64_t address, void *buffer,
                  unsigned size, bool write);
