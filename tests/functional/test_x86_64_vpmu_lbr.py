@@ -327,7 +327,7 @@ class X86VpmuLbr(VpmuTest):
         perf shows the branches that the programs declare and that the plugin
         sees, and BOLT and AutoFDO make use of them
         '''
-        vm, guest = self.boot(*ICOUNT)
+        vm, guest = self.boot(*ICOUNT, features=('pmu=on', 'bts=on'))
         hops, stacks = self.check_records(vm, guest)
         optimizers = Optimizers(self.scratch_file(), guest.fetch('/tmp/data'))
         said, bolted = optimizers.bolt()

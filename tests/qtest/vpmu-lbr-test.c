@@ -54,7 +54,9 @@ static const BadModel bad_models[] = {
     BAD_ICX("'lbr': 'on'", "lbr needs a PMU: add pmu=on or remove lbr"),
     BAD_ICX("'bts': 'on'", "bts needs a PMU: add pmu=on or remove bts"),
     BAD_ICX("'pmu': true, 'pebs': 'off', 'bts': 'on'",
-            "bts=on needs the DS area, which pebs=off hides"),
+            "bts=on needs the DS area: remove it, or pebs=off"),
+    BAD_ICX("'pmu': true, 'dtes64': false, 'bts': 'on'",
+            "bts=on needs the DS area: remove it, or pebs=off"),
     { "EPYC", "{ 'pmu': true, 'bts': 'on' }",
       "bts=on needs a CPU model with vendor GenuineIntel" },
     { "EPYC", "{ 'pmu': true, 'lbr': 'on' }",
@@ -85,7 +87,7 @@ static void test_properties(void)
 static void test_hotplug(void)
 {
     static const char *const other[] = {
-        "'lbr': 'off'", "'lbr-fmt': 7", "'bts': 'off'",
+        "'lbr': 'off'", "'lbr-fmt': 7", "'bts': 'on'",
     };
     QTestState *qts = qtest_init(ARGS "-smp 1,sockets=2,maxcpus=2 -cpu "
                                  INTEL ",pmu=on");
@@ -171,9 +173,9 @@ static void test_bts(void)
         const char *props;
         bool bts;
     } table[] = {
-        { "pmu=on", true },
+        { "pmu=on", false },
         { "pmu=on,bts=on,lbr=off", true },
-        { "pmu-passthrough=on", true },
+        { "pmu-passthrough=on,bts=on", true },
         { "pmu=on,bts=off", false },
         { "pmu=on,pebs=off", false },
     };
@@ -312,7 +314,7 @@ static void test_migration_refused(void)
           "LBR format 0" },
         { "pmu=on", "pmu=on,lbr-fmt=7", "LBR format 7" },
         { "pmu=on,lbr-fmt=6", "pmu=on", "LBR format 5" },
-        { "pmu=on", "pmu=on,bts=off", "guest sees branch trace store" },
+        { "pmu=on,bts=on", "pmu=on,bts=off", ", BTS" },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(sides); i++) {

@@ -145,7 +145,7 @@ static void check_announced(QTestState *qts, const Kind *kind)
                     !kind->format ? FULL_WIDTH : CAP(kind->format) |
                     (kind->baseline ? CAP_BASELINE : 0));
     g_assert_cmphex(rdmsr(qts, 0, MISC_ENABLE) & (EMON | NO_BTS | NO_PEBS), ==,
-                    EMON | (kind->format ? 0 : NO_BTS | NO_PEBS));
+                    EMON | NO_BTS | (kind->format ? 0 : NO_PEBS));
     g_assert_cmphex(qdict_get_int(vcpu(info, 0), "ds-area"), ==, 0);
     if (!kind->format) {
         g_assert_null(pebs);

@@ -76,7 +76,7 @@ static void test_registers(void)
     g_assert_cmphex(rdmsr(qts, 0, GLOBAL_STATUS), ==, 0x300000051);
     g_assert_cmphex(rdmsr(qts, 0, GLOBAL_INUSE), ==, 1ull << 63 | 0x7000000ff);
     g_assert_cmphex(rdmsr(qts, 0, DEBUGCTL), ==, 0x1000);
-    g_assert_cmphex(rdmsr(qts, 0, MISC_ENABLE), ==, 0x80);
+    g_assert_cmphex(rdmsr(qts, 0, MISC_ENABLE), ==, 0x880);
     wrmsr(qts, 0, GLOBAL_OVF_CTRL, 1);
     g_assert_cmphex(rdmsr(qts, 0, GLOBAL_STATUS), ==, 0x300000050);
     wrmsr(qts, 0, PERFCTR0, 0x80000000);

@@ -37,7 +37,7 @@ bool vpmu_bts_runs(CPUX86State *env, unsigned ring)
     const uint64_t on = VPMU_DEBUGCTL_TR | VPMU_DEBUGCTL_BTS;
     uint64_t debugctl = env->vpmu.debugctl;
 
-    return (debugctl & on) == on &&
+    return vpmu_has_bts(env_archcpu(env)) && (debugctl & on) == on &&
            !(debugctl & (ring == SOFTPMU_USER ? VPMU_DEBUGCTL_BTS_OFF_USR :
                                                 VPMU_DEBUGCTL_BTS_OFF_OS));
 }

@@ -115,15 +115,26 @@ static unsigned vpmu_lbr_format(const X86CPU *cpu)
     return cpu->vpmu.lbr == ON_OFF_AUTO_ON && !model ? LBR_FORMAT_INFO : model;
 }
 
-/* The DS area comes with PEBS. */
+/* Has the user taken the DS area away, which comes with PEBS? */
+static bool vpmu_ds_is_off(const X86CPU *cpu)
+{
+    const CPUX86State *env = &cpu->env;
+
+    return cpu->vpmu.pebs == ON_OFF_AUTO_OFF ||
+           (env->user_features[FEAT_1_EDX] & ~env->features[FEAT_1_EDX] &
+            CPUID_DTS) ||
+           (env->user_features[FEAT_1_ECX] & ~env->features[FEAT_1_ECX] &
+            CPUID_EXT_DTES64);
+}
+
 static bool vpmu_wants_bts(const X86CPU *cpu)
 {
-    return vpmu_wants_pebs(cpu) && cpu->vpmu.bts != ON_OFF_AUTO_OFF;
+    return vpmu_wants_pebs(cpu) && cpu->vpmu.bts == ON_OFF_AUTO_ON;
 }
 
 static uint64_t vpmu_bts_features(const X86CPU *cpu, int word)
 {
-    return word == FEAT_1_ECX && vpmu_wants_bts(cpu) ? VPMU_CPUID_DS_CPL : 0;
+    return word == FEAT_1_ECX && vpmu_wants_bts(cpu) ? CPUID_EXT_DSCPL : 0;
 }
 
 static const int feature_words[] = {
@@ -229,9 +240,9 @@ static const struct {
     { FEAT_1_ECX, CPUID_EXT_DTES64,
       "dtes64 only with pmu=on, without pebs=off, and a CPU model with vendor "
       "GenuineIntel" },
-    { FEAT_1_ECX, VPMU_CPUID_DS_CPL,
-      "ds-cpl only with pmu=on, without pebs=off and bts=off, and a CPU model "
-      "with vendor GenuineIntel" },
+    { FEAT_1_ECX, CPUID_EXT_DSCPL,
+      "ds-cpl only with pmu=on, bts=on and a CPU model with vendor "
+      "GenuineIntel" },
     { FEAT_1_EDX, CPUID_DTS,
       "ds only with pmu=on, without pebs=off, and a CPU model with vendor "
       "GenuineIntel" },
@@ -460,9 +471,9 @@ static bool vpmu_check_range(const X86CPU *cpu, Error **errp)
                    VPMU_PEBS_FORMAT_MAX);
         return false;
     }
-    if (vpmu->pebs == ON_OFF_AUTO_OFF && vpmu->bts == ON_OFF_AUTO_ON) {
-        error_setg(errp, "bts=on needs the DS area, which pebs=off hides: "
-                   "remove one of them");
+    if (vpmu_ds_is_off(cpu) && vpmu->bts == ON_OFF_AUTO_ON) {
+        error_setg(errp, "bts=on needs the DS area: remove it, or pebs=off, "
+                   "ds=off and dtes64=off");
         return false;
     }
     if (vpmu->pebs == ON_OFF_AUTO_OFF &&

@@ -52,6 +52,8 @@ void vpmu_after_init(X86CPU *cpu, const CPUX86State *before)
 {
     if (cpu->vpmu.software) {
         cpu->env.vpmu_host = before->vpmu_host;
+        /* The DS area is where it was, but the address means another place. */
+        cpu->env.vpmu.debugctl &= ~VPMU_DEBUGCTL_TRACE;
         if (vpmu_has_arch_lbr(cpu)) {
             /* SDM volume 3, "Last Branch Records": the records stay. */
             vpmu_stop_lbr(&cpu->env);
@@ -73,6 +75,7 @@ static VPMUIdentity vpmu_identity(X86CPU *cpu)
         identity.version = cpu->vpmu.version;
         identity.vpmcs = cpu->vpmu.vpmcs;
         identity.lbr = cpu->vpmu.lbr_format;
+        identity.bts = vpmu_has_bts(cpu);
         /* PEBS as the properties say, whatever the user has masked in CPUID */
         identity.pebs = vpmu_supported_features(cpu, FEAT_PERF_CAPABILITIES);
         /* Format 0 leaves nothing but the bit that comes with every format. */
@@ -94,17 +97,17 @@ static char *vpmu_describe_identity(const VPMUIdentity *identity)
     }
     return g_strdup_printf("version %u, %u general-purpose counters, fixed "
                            "counters of mask 0x%x, PEBS 0x%" PRIx64
-                           ", LBR format %u, provided by %s",
+                           ", LBR format %u%s, provided by %s",
                            identity->version,
                            ctpop16(identity->vpmcs & VPMU_MASK_GP),
                            identity->vpmcs >> VPMU_NR_GP, identity->pebs,
-                           identity->lbr,
+                           identity->lbr, identity->bts ? ", BTS" : "",
                            identity->software ? "TCG" : "KVM");
 }
 
 /*
- * A guest that has found no LBR when it started does not look for it again, so
- * it may have one now.
+ * A guest that has found no LBR or BTS when it started does not look for it
+ * again, so it may have it now.
  */
 static bool vpmu_is_identical(const VPMUIdentity *theirs,
                               const VPMUIdentity *ours)
@@ -112,7 +115,8 @@ static bool vpmu_is_identical(const VPMUIdentity *theirs,
     return theirs->software == ours->software &&
            theirs->version == ours->version && theirs->vpmcs == ours->vpmcs &&
            theirs->pebs == ours->pebs &&
-           (theirs->lbr == ours->lbr || theirs->lbr == LBR_FORMAT_NONE);
+           (theirs->lbr == ours->lbr || theirs->lbr == LBR_FORMAT_NONE) &&
+           (theirs->bts == ours->bts || !theirs->bts);
 }
 
 /*
@@ -206,6 +210,25 @@ static bool vpmu_needs_lbr(void *opaque)
     return vpmu_has_lbr(cpu);
 }
 
+static bool vpmu_needs_bts(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    return vpmu_has_bts(cpu);
+}
+
+/* Branch trace store: its registers are elsewhere. */
+static const VMStateDescription vmstate_vpmu_bts = {
+    .name = "cpu/vpmu/bts",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vpmu_needs_bts,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(env.vpmu.identity.bts, X86CPU),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 static bool vpmu_needs_depth(void *opaque)
 {
     X86CPU *cpu = opaque;
@@ -273,6 +296,7 @@ const VMStateDescription vmstate_vpmu = {
         &vmstate_vpmu_waiting,
         &vmstate_vpmu_high,
         &vmstate_vpmu_lbr,
+        &vmstate_vpmu_bts,
         NULL
     }
 };
@@ -316,13 +340,6 @@ int vpmu_after_load(X86CPU *cpu)
     if (!vpmu_registers_are_valid(env)) {
         error_report("vpmu: the migration stream has reserved bits in the "
                      "PMU's registers: it is damaged");
-        return -EINVAL;
-    }
-    if (!vpmu_is_amd(cpu) && (vpmu_misc_enable(cpu) & VPMU_MISC_BTS_UNAVAIL &
-                              ~env->msr_ia32_misc_enable)) {
-        error_report("vpmu: the source's guest sees branch trace store, which "
-                     "there is none of on this side: start it with the "
-                     "source's properties");
         return -EINVAL;
     }
     vpmu_load(env);

@@ -86,9 +86,6 @@
 #define VPMU_MISC_READ_ONLY         (VPMU_MISC_EMON | VPMU_MISC_BTS_UNAVAIL | \
                                      VPMU_MISC_PEBS_UNAVAIL)
 
-/* CPUID leaf 1, ECX: BTS can leave out a ring */
-#define VPMU_CPUID_DS_CPL           (1u << 4)
-
 /* IA32_PEBS_ENABLE of processors without baseline */
 #define VPMU_PEBS_LOAD_LATENCY      (UINT64_C(0xf) << 32)
 #define VPMU_PEBS_PRECISE_STORE     (UINT64_C(1) << 63)

@@ -88,6 +88,7 @@ typedef struct VPMUConfig {
  * @pebs: the PEBS bits of PERF_CAPABILITIES
  * @lbr: format of the last branch records that TCG makes; LBR_FORMAT_NONE also
  *     in streams from before there were some
+ * @bts: there is branch trace store
  */
 typedef struct VPMUIdentity {
     bool software;
@@ -95,6 +96,7 @@ typedef struct VPMUIdentity {
     VPMUCounterMask vpmcs;
     uint64_t pebs;
     uint8_t lbr;
+    bool bts;
 } VPMUIdentity;
 
 /**
