@@ -92,17 +92,20 @@ static VPMUIdentity vpmu_identity(X86CPU *cpu)
 /* What a guest sees of a PMU, for the reader of an error */
 static char *vpmu_describe_identity(const VPMUIdentity *identity)
 {
+    g_autofree char *branches = !identity->software ? g_strdup("") :
+        g_strdup_printf(", LBR format %u%s", identity->lbr,
+                        identity->bts ? ", BTS" : "");
+
     if (!identity->version) {
         return g_strdup("none");
     }
     return g_strdup_printf("version %u, %u general-purpose counters, fixed "
                            "counters of mask 0x%x, PEBS 0x%" PRIx64
-                           ", LBR format %u%s, provided by %s",
+                           "%s, provided by %s",
                            identity->version,
                            ctpop16(identity->vpmcs & VPMU_MASK_GP),
                            identity->vpmcs >> VPMU_NR_GP, identity->pebs,
-                           identity->lbr, identity->bts ? ", BTS" : "",
-                           identity->software ? "TCG" : "KVM");
+                           branches, identity->software ? "TCG" : "KVM");
 }
 
 /*
