@@ -180,11 +180,19 @@ bool lbr_is_valid(const LBR *lbr, LBRFormat format);
 void lbr_set_depth(LBR *lbr, uint64_t depth);
 
 /**
+ * lbr_last: where the record is that has @i later ones, @i < depth
+ */
+static inline unsigned lbr_last(const LBR *lbr, unsigned i)
+{
+    return (lbr->tos - i) % lbr->depth;
+}
+
+/**
  * lbr_index: where the record with number @i of the registers is, @i < depth
  */
 static inline unsigned lbr_index(const LBR *lbr, LBRFormat format, unsigned i)
 {
-    return format == LBR_FORMAT_ARCH ? (lbr->tos - i) % lbr->depth : i;
+    return format == LBR_FORMAT_ARCH ? lbr_last(lbr, i) : i;
 }
 
 /**

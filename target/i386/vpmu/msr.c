@@ -204,6 +204,7 @@ uint64_t vpmu_read_home(CPUX86State *env, const VPMURegister *reg,
     return *vpmu_home(env, reg, i);
 }
 
+/* TOS and DEPTH are checked by lbr_is_valid(), so that they have no home. */
 static uint64_t vpmu_read_tos(CPUX86State *env, const VPMURegister *reg,
                               unsigned i, uintptr_t retaddr)
 {
@@ -216,14 +217,23 @@ static uint64_t vpmu_read_depth(CPUX86State *env, const VPMURegister *reg,
     return env->vpmu.lbr.depth;
 }
 
-/* Of architectural LBR; those above IA32_LBR_DEPTH are 0. */
+/* Where part of a last branch record is; NULL: above IA32_LBR_DEPTH */
+static uint64_t *vpmu_record(CPUX86State *env, const VPMURegister *reg,
+                             unsigned i)
+{
+    const LBR *lbr = &env->vpmu.lbr;
+    LBRFormat format = env_archcpu(env)->vpmu.lbr_format;
+
+    return i < lbr->depth ? vpmu_home(env, reg, lbr_index(lbr, format, i)) :
+                            NULL;
+}
+
 static uint64_t vpmu_read_record(CPUX86State *env, const VPMURegister *reg,
                                  unsigned i, uintptr_t retaddr)
 {
-    const LBR *lbr = &env->vpmu.lbr;
+    const uint64_t *part = vpmu_record(env, reg, i);
 
-    return i >= lbr->depth ? 0 :
-           *vpmu_home(env, reg, lbr_index(lbr, LBR_FORMAT_ARCH, i));
+    return part ? *part : 0;
 }
 
 uint64_t vpmu_read_zero(CPUX86State *env, const VPMURegister *reg,
@@ -312,23 +322,6 @@ static bool vpmu_write_ds_area(CPUX86State *env, const VPMURegister *reg,
            vpmu_write_updating(env, reg, i, value);
 }
 
-static bool vpmu_write_home(CPUX86State *env, const VPMURegister *reg,
-                            unsigned i, uint64_t value)
-{
-    *vpmu_home(env, reg, i) = value;
-    return true;
-}
-
-static bool vpmu_write_lbr_address(CPUX86State *env, const VPMURegister *reg,
-                                   unsigned i, uint64_t value)
-{
-    if (env_archcpu(env)->vpmu.lbr_format != LBR_FORMAT_TIME &&
-        vpmu_canonical(env, value) != value) {
-        return false;
-    }
-    return vpmu_write_home(env, reg, i, value);
-}
-
 static bool vpmu_write_tos(CPUX86State *env, const VPMURegister *reg,
                            unsigned i, uint64_t value)
 {
@@ -349,10 +342,10 @@ static bool vpmu_write_depth(CPUX86State *env, const VPMURegister *reg,
 static bool vpmu_write_record(CPUX86State *env, const VPMURegister *reg,
                               unsigned i, uint64_t value)
 {
-    const LBR *lbr = &env->vpmu.lbr;
+    uint64_t *part = vpmu_record(env, reg, i);
 
-    if (i < lbr->depth) {
-        *vpmu_home(env, reg, lbr_index(lbr, LBR_FORMAT_ARCH, i)) = value;
+    if (part) {
+        *part = value;
     }
     return true;
 }
@@ -361,7 +354,8 @@ static bool vpmu_write_record_address(CPUX86State *env,
                                       const VPMURegister *reg, unsigned i,
                                       uint64_t value)
 {
-    return vpmu_canonical(env, value) == value &&
+    return (env_archcpu(env)->vpmu.lbr_format == LBR_FORMAT_TIME ||
+            vpmu_canonical(env, value) == value) &&
            vpmu_write_record(env, reg, i, value);
 }
 
@@ -452,14 +446,14 @@ static const VPMURegister vpmu_intel_registers[] = {
     { MSR_LASTBRANCH_TOS, 1, vpmu_exists_lbr, VPMU_NOT_MINE,
       vpmu_bits_tos, 0, vpmu_read_tos, vpmu_write_tos },
     { MSR_LASTBRANCH_0_FROM_IP, LBR_DEPTH, vpmu_exists_lbr, VPMU_NOT_MINE,
-      vpmu_bits_all, HOME(vpmu.lbr.from), vpmu_read_home,
-      vpmu_write_lbr_address },
+      vpmu_bits_all, HOME(vpmu.lbr.from), vpmu_read_record,
+      vpmu_write_record_address },
     { MSR_LASTBRANCH_0_TO_IP, LBR_DEPTH, vpmu_exists_lbr, VPMU_NOT_MINE,
-      vpmu_bits_all, HOME(vpmu.lbr.to), vpmu_read_home,
-      vpmu_write_lbr_address },
+      vpmu_bits_all, HOME(vpmu.lbr.to), vpmu_read_record,
+      vpmu_write_record_address },
     { MSR_LBR_INFO_0, LBR_DEPTH, vpmu_exists_lbr_info, VPMU_NOT_MINE,
-      vpmu_bits_lbr_info, HOME(vpmu.lbr.info), vpmu_read_home,
-      vpmu_write_home },
+      vpmu_bits_lbr_info, HOME(vpmu.lbr.info), vpmu_read_record,
+      vpmu_write_record },
     { MSR_ARCH_LBR_CTL, 1, vpmu_exists_arch_lbr, VPMU_NOT_MINE,
       vpmu_bits_lbr_ctl, HOME(vpmu.lbr.select), vpmu_read_home,
       vpmu_write_updating },

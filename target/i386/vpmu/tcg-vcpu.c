@@ -42,7 +42,7 @@ void vpmu_sample(CPUX86State *env, PEBSSample *sample)
     sample->load = note->load;
     sample->store = note->store;
     for (unsigned i = 0; i < lbr->depth; i++) {
-        unsigned k = (lbr->tos - i) % lbr->depth;
+        unsigned k = lbr_last(lbr, i);
 
         sample->lbrs[i] = (PEBSBranch) {
             .from = lbr->from[k],
