@@ -136,6 +136,19 @@ static inline void assert_bad_models(QTestState *qts, const BadModel *bad,
     }
 }
 
+/* @props: properties of Icelake-Server-v6 that can be had together */
+static inline void assert_good_models(QTestState *qts,
+                                      const char *const *props, unsigned nr)
+{
+    for (unsigned i = 0; i < nr; i++) {
+        g_autofree char *braced = g_strdup_printf("{ %s }", props[i]);
+        g_autofree char *command = expansion("Icelake-Server-v6", braced);
+
+        g_test_message("%s", props[i]);
+        qtest_qmp_assert_success(qts, command, NULL);
+    }
+}
+
 /* Files and migration streams */
 
 typedef struct File {
@@ -301,6 +314,27 @@ static inline char *plug_command(const char *property)
                            "    'socket-id': 1, 'core-id': 0, 'thread-id': 0"
                            "    %s%s } }", qtest_get_arch(),
                            property ? ", " : "", property ?: "");
+}
+
+/*
+ * Plug CPU 1 into a machine with one CPU: refused with each of these properties,
+ * which give it another PMU, and accepted without.
+ */
+static inline void assert_plugs_same(QTestState *qts, const char *const *other,
+                                     unsigned nr)
+{
+    g_autofree char *same = plug_command(NULL);
+
+    for (unsigned i = 0; i < nr; i++) {
+        g_autofree char *command = plug_command(other[i]);
+        g_autoptr(QDict) error = qtest_qmp_assert_failure_ref(qts, command,
+                                                              NULL);
+
+        g_test_message("%s", other[i]);
+        assert_contains(qdict_get_str(error, "desc"),
+                        "all CPUs of a machine have the same PMU");
+    }
+    qtest_qmp_assert_success(qts, same, NULL);
 }
 
 /* Sets of counters as text: "2" or "2:0,2" is two GP, and fixed 0 and 2. */
