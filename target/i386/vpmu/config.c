@@ -91,10 +91,15 @@ static bool vpmu_lbr_format_is_set(const X86CPU *cpu)
     return cpu->lbr_fmt != ~PERF_CAP_LBR_FMT;
 }
 
+/* The features in @word that the user has switched off individually */
+static uint64_t vpmu_switched_off(const CPUX86State *env, int word)
+{
+    return env->user_features[word] & ~env->features[word];
+}
+
 static bool vpmu_arch_lbr_is_off(const CPUX86State *env)
 {
-    return env->user_features[FEAT_7_0_EDX] &
-           ~env->features[FEAT_7_0_EDX] & CPUID_7_0_EDX_ARCH_LBR;
+    return vpmu_switched_off(env, FEAT_7_0_EDX) & CPUID_7_0_EDX_ARCH_LBR;
 }
 
 /* The format of the last branch records that TCG makes, if it makes some */
@@ -121,10 +126,8 @@ static bool vpmu_ds_is_off(const X86CPU *cpu)
     const CPUX86State *env = &cpu->env;
 
     return cpu->vpmu.pebs == ON_OFF_AUTO_OFF ||
-           (env->user_features[FEAT_1_EDX] & ~env->features[FEAT_1_EDX] &
-            CPUID_DTS) ||
-           (env->user_features[FEAT_1_ECX] & ~env->features[FEAT_1_ECX] &
-            CPUID_EXT_DTES64);
+           (vpmu_switched_off(env, FEAT_1_EDX) & CPUID_DTS) ||
+           (vpmu_switched_off(env, FEAT_1_ECX) & CPUID_EXT_DTES64);
 }
 
 static bool vpmu_wants_bts(const X86CPU *cpu)
@@ -181,8 +184,8 @@ static bool vpmu_is_switched_off(const CPUX86State *env, uint64_t capabilities)
     for (int i = 0; i < ARRAY_SIZE(feature_words); i++) {
         int word = feature_words[i];
 
-        if (vpmu_features_of(capabilities, word) & env->user_features[word] &
-            ~env->features[word]) {
+        if (vpmu_features_of(capabilities, word) &
+            vpmu_switched_off(env, word)) {
             return true;
         }
     }
@@ -630,7 +633,6 @@ static bool vpmu_expand_handover(X86CPU *cpu, Error **errp)
     vpmu->pebs_baseline = pebs & VPMU_CAP_PEBS_BASELINE ? ON_OFF_AUTO_ON :
                                                           ON_OFF_AUTO_OFF;
     vpmu_hide_pebs(env);
-    vpmu_hide_lbr(cpu);
     if (offer.capabilities) {
         vpmu_show_features(env, pebs | (offer.capabilities & ~VPMU_CAP_PEBS));
     }
@@ -649,6 +651,7 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
     if (vpmu_wants_software(cpu)) {
         return vpmu_expand_software(cpu, errp);
     }
+    vpmu_hide_lbr(cpu);
     if (vpmu_has_handover(cpu)) {
         return vpmu_expand_handover(cpu, errp);
     }
@@ -659,7 +662,6 @@ bool vpmu_expand_features(X86CPU *cpu, Error **errp)
     if (kvm_enabled() && vpmu->pebs == ON_OFF_AUTO_OFF) {
         vpmu_hide_pebs(&cpu->env);
     }
-    vpmu_hide_lbr(cpu);
     return true;
 }
 

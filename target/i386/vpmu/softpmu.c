@@ -308,6 +308,8 @@ void softpmu_config(SoftPMU *pmu, unsigned i, const SoftPMUConfig *config)
 
 void softpmu_report_branches(SoftPMU *pmu, bool report)
 {
-    pmu->branches = report;
-    softpmu_set_level(pmu);
+    if (pmu->branches != report) {
+        pmu->branches = report;
+        softpmu_set_level(pmu);
+    }
 }
