@@ -16,38 +16,18 @@
  * or a size in the emulator's own memory.
  */
 #include "qemu/osdep.h"
+#include "ds.h"
 #include "pebs.h"
 #include "pebs-record.h"
 #include "tcg-vcpu.h"
 #include "trace.h"
 #include "vpmc.h"
 
-/* The DS area has 64-bit fields (CPUID DTES64).  Its PEBS part begins here. */
-#define DS_PEBS_OFFSET          0x20
-#define DS_PEBS_INDEX_OFFSET    0x28
-
+/* The part of the DS area that is for PEBS */
 typedef struct DSPebs {
-    uint64_t base;
-    uint64_t index;
-    uint64_t maximum;
-    uint64_t threshold;
+    DSBuffer buffer;
     uint64_t reset[VPMU_NR];
 } DSPebs;
-
-/* The fields are little endian in memory and host endian in @ds. */
-static bool pebs_read_ds(CPUX86State *env, DSPebs *ds)
-{
-    uint64_t *field = (uint64_t *)ds;
-
-    if (!vpmu_access(env, env->vpmu.ds_area + DS_PEBS_OFFSET, ds, sizeof(*ds),
-                     false)) {
-        return false;
-    }
-    for (unsigned i = 0; i < sizeof(*ds) / sizeof(*field); i++) {
-        le64_to_cpus(&field[i]);
-    }
-    return true;
-}
 
 /* A record has groups if one of its counters has the adaptive bit. */
 static uint64_t pebs_record_cfg(const CPUX86State *env, VPMUCounterMask vpmcs)
@@ -77,26 +57,6 @@ static void pebs_describe_access(CPUX86State *env, VPMUCounterMask vpmcs,
     }
     sample->source = sample->load || sample->store ? PEBS_SOURCE_L1_HIT : 0;
     sample->latency = sample->load ? VPMU_LOAD_LATENCY : 0;
-}
-
-static bool pebs_can_store(CPUX86State *env, const DSPebs *ds, unsigned size)
-{
-    return ds->index >= ds->base && ds->index <= ds->maximum &&
-           ds->maximum - ds->index >= size &&
-           vpmu_access(env, ds->index, NULL, size, true) &&
-           vpmu_access(env, env->vpmu.ds_area + DS_PEBS_INDEX_OFFSET, NULL,
-                       sizeof(ds->index), true);
-}
-
-static void pebs_store(CPUX86State *env, DSPebs *ds, uint8_t *record,
-                       unsigned size)
-{
-    uint64_t index = cpu_to_le64(ds->index + size);
-
-    vpmu_access(env, ds->index, record, size, true);
-    vpmu_access(env, env->vpmu.ds_area + DS_PEBS_INDEX_OFFSET, &index,
-                sizeof(index), true);
-    ds->index += size;
 }
 
 /* Memory of the guest is not there: is it worth waiting for it? */
@@ -133,13 +93,13 @@ bool vpmu_pebs(CPUX86State *env, VPMUCounterMask ppmcs)
     bool can_store;
     DSPebs ds;
 
-    if (!pebs_read_ds(env, &ds)) {
+    if (!ds_read(env, DS_PEBS_OFFSET, &ds, sizeof(ds))) {
         if (!pebs_waits(env, vpmcs)) {
             pebs_drop(env, ppmcs, env->vpmu.ds_area);
         }
         return false;
     }
-    can_store = pebs_can_store(env, &ds, size);
+    can_store = ds_can_store(env, DS_PEBS_OFFSET, &ds.buffer, size);
     if (!can_store && pebs_waits(env, vpmcs)) {
         return false;
     }
@@ -157,10 +117,10 @@ bool vpmu_pebs(CPUX86State *env, VPMUCounterMask ppmcs)
     pebs_record_write(record, format, cfg, &sample);
     changed = pebs_record_translate(h, format, record, size);
     if (!can_store) {
-        pebs_drop(env, ppmcs, ds.index);
+        pebs_drop(env, ppmcs, ds.buffer.index);
         return false;
     }
-    pebs_store(env, &ds, record, size);
+    ds_store(env, DS_PEBS_OFFSET, &ds.buffer, record, size, false);
     stats->pebs_bytes_rewritten += changed + ctpop16(moved) * sizeof(slots[0]);
     if (changed || moved) {
         stats->pebs_records_slow++;
@@ -168,6 +128,6 @@ bool vpmu_pebs(CPUX86State *env, VPMUCounterMask ppmcs)
         stats->pebs_records_fast++;
     }
     trace_vpmu_pebs(env_cpu(env)->cpu_index, ppmcs, sample.ip,
-                    ds.index - size);
-    return ds.index >= ds.threshold;
+                    ds.buffer.index - size);
+    return ds.buffer.index >= ds.buffer.threshold;
 }
