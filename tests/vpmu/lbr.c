@@ -712,6 +712,9 @@ static void test_trace_buffer(void)
     set_gate(cpu, VECTOR_PMI, NULL);
 }
 
+/* Record @i of the buffer, which is memory that could be written */
+#define AT(i)           ((uint64_t)(trace + (i) * 3))
+
 /* Places where there can be no record; nothing else is written. */
 static void test_trace_hostile(void)
 {
@@ -725,9 +728,9 @@ static void test_trace_hostile(void)
           UINT64_MAX },
         { "end of the address space", 0, UINT64_MAX - 30, UINT64_MAX - 10,
           UINT64_MAX },
-        { "index below", 0, 0x100000, 0xfffe8, 0x200000 },
-        { "index above", 0, 0x100000, 0x200018, 0x200000 },
-        { "no room", 0, 0x100000, 0x1ffff0, 0x200000 },
+        { "index below", 0, AT(1), AT(0), AT(9) },
+        { "index above", 0, AT(0), AT(2), AT(1) },
+        { "no room", 0, AT(0), AT(0) + 1, AT(1) },
         { "absent area", WINDOW, 0, 0, 0 },
         { "area of a device", APIC + 0x80, 0, 0, 0 },
     };
