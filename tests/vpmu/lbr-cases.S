@@ -652,6 +652,15 @@ h_irq1: push %rax
 h_irq1_iret:
         iretq
 
+/* Send this CPU an SMI. */
+        .global lbr_smi, lbr_smi_ret
+lbr_smi:
+        mov $APIC + APIC_ICR, %eax
+        movl $APIC_SELF_SMI, (%rax)
+        nop
+lbr_smi_ret:
+        ret
+
         .global lbr_trapped, lbr_trapped_jmp, lbr_trapped_to
 lbr_trapped:
         pushf

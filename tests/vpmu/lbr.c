@@ -764,6 +764,18 @@ static void test_trace_hostile(void)
     rt_window(0);
 }
 
+/* The firmware's handler takes branches, but nothing is stored in SMM. */
+static void test_trace_smi(void)
+{
+    trace_begin(TRACE_MAX, TRACE_MAX, DEBUGCTL_BTS);
+    run_code(cpu, lbr_smi, false, 0, DEBUGCTL_BTS);
+    model_enter(lbr_smi, false);
+    model_leave((uint64_t)lbr_smi_ret, 3, false);
+    traces_ring[0] = traces_ring[1] = false;
+    check(trace_index(), nr_traced, "trace: an SMI: number");
+    check(trace_wrong(TRACE_MAX, false), 0, "trace: an SMI");
+}
+
 static void test_trace(void)
 {
     if (rdmsr(MSR_MISC_ENABLE) & 1 << 11) {
@@ -773,6 +785,7 @@ static void test_trace(void)
     start_by(MSR_DEBUGCTL);
     test_trace_buffer();
     test_trace_hostile();
+    test_trace_smi();
     set_handlers();
     test_trace_cases();
     reset_handlers();

@@ -84,6 +84,9 @@ extern char lbr_loop_dec[], lbr_loop_jnz[];
 void lbr_irq1(void);
 void h_irq1(void);
 extern char lbr_irq1_at[], h_irq1_iret[];
+/* Code that an SMI interrupts */
+void lbr_smi(void);
+extern char lbr_smi_ret[];
 /* A branch at which TF traps, and others behind it */
 void lbr_trapped(void);
 extern char lbr_trapped_jmp[], lbr_trapped_to[];

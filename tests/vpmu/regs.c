@@ -53,7 +53,7 @@ static const uint32_t lbr_msrs[] = {
 };
 
 /* One CPU's registers, for INIT. */
-static uint64_t ap_seen[19];
+static uint64_t ap_seen[20];
 /* volatile: the CPUs tell each other. */
 static volatile unsigned ap_phase;
 
@@ -413,6 +413,8 @@ static bool is_there(uint32_t msr)
         return lbr && !arch_lbr;
     case MSR_LBR_INFO ... MSR_LBR_INFO + 31:
         return lbr == 5 || lbr == 7;
+    case MSR_DEBUGCTL:
+        return !on_kvm;
     case MSR_ARCH_LBR_CTL:
     case MSR_ARCH_LBR_DEPTH:
     case MSR_ARCH_LBR_FROM ... MSR_ARCH_LBR_FROM + 31:
@@ -736,13 +738,13 @@ static const uint32_t init_msrs[] = {
     MSR_GLOBAL_CTRL, MSR_DS_AREA, MSR_PEBS_ENABLE, MSR_PEBS_LD_LAT,
     MSR_PEBS_DATA_CFG, MSR_LBR_SELECT, MSR_LBR_TOS, MSR_LBR_FROM + 3,
     MSR_LBR_TO + 31, MSR_LBR_INFO, MSR_LBR_INFO + 31, MSR_ARCH_LBR_DEPTH,
-    MSR_ARCH_LBR_CTL, MSR_ARCH_LBR_FROM + 15, MSR_ARCH_LBR_INFO,
+    MSR_ARCH_LBR_CTL, MSR_ARCH_LBR_FROM + 15, MSR_ARCH_LBR_INFO, MSR_DEBUGCTL,
 };
-/* IA32_LBR_CTL lets in no ring. */
+/* IA32_LBR_CTL lets in no ring; there is no memory for the trace. */
 static const uint64_t init_values[] = {
     0x1300c0, 0x1234, 0, 0x5678, 1, 0x123456789000, 1, 0x3f, 0x3000007, 0x2c4,
     17, 0x765432109876, 0x7edcba987654, 0x4321, 0xfedc, 16, 0x7f0009,
-    0x1234567890, 0x4567,
+    0x1234567890, 0x4567, DEBUGCTL_FREEZE | DEBUGCTL_BTS,
 };
 
 void ap_main(struct cpu *cpu)
@@ -774,8 +776,9 @@ static void test_init(void)
         pause();
     }
     for (unsigned i = 0; i < ARRAY_SIZE(init_msrs); i++) {
-        /* INIT ends the recording, but only the architectural one. */
-        uint64_t cleared = init_msrs[i] == MSR_ARCH_LBR_CTL;
+        /* INIT ends the trace, and only the architectural recording. */
+        uint64_t cleared = init_msrs[i] == MSR_ARCH_LBR_CTL ? 1 :
+                           init_msrs[i] == MSR_DEBUGCTL ? DEBUGCTL_BTS : 0;
 
         check(ap_seen[i], is_there(init_msrs[i]) ? init_values[i] & ~cleared :
                                                    0,
