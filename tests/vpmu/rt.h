@@ -96,6 +96,8 @@
 #define ARRAY_SIZE(a)   (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b)       ((a) < (b) ? (a) : (b))
 
+#define MSR_CORE_LBR_FROM       0x40
+#define MSR_CORE_LBR_TO         0x60
 #define MSR_PERFCTR0            0xc1
 #define MSR_PERFEVTSEL0         0x186
 #define MSR_MISC_ENABLE         0x1a0

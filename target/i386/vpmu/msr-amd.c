@@ -39,24 +39,24 @@ static uint64_t vpmu_amd_bits_ctl(const X86CPU *cpu)
 #define HOME(field) offsetof(CPUX86State, field)
 
 static const VPMURegister vpmu_amd_registers[] = {
-    { MSR_K7_EVNTSEL0, LEGACY_COUNTERS, vpmu_exists_gp, VPMU_FAULT,
+    { MSR_K7_EVNTSEL0, LEGACY_COUNTERS, vpmu_exists_gp,
       vpmu_amd_bits_ctl, HOME(msr_gp_evtsel), vpmu_read_home,
       vpmu_write_control },
-    { MSR_K7_PERFCTR0, LEGACY_COUNTERS, vpmu_exists_gp, VPMU_FAULT,
+    { MSR_K7_PERFCTR0, LEGACY_COUNTERS, vpmu_exists_gp,
       vpmu_bits_value, 0, vpmu_read_counter, vpmu_write_counter, 0 },
-    { MSR_AMD_PERF_CTL0, CORE_COUNTERS, vpmu_amd_exists_core, VPMU_FAULT,
+    { MSR_AMD_PERF_CTL0, CORE_COUNTERS, vpmu_amd_exists_core,
       vpmu_amd_bits_ctl, HOME(msr_gp_evtsel), vpmu_read_home,
       vpmu_write_control, 0, 2 },
-    { MSR_AMD_PERF_CTR0, CORE_COUNTERS, vpmu_amd_exists_core, VPMU_FAULT,
+    { MSR_AMD_PERF_CTR0, CORE_COUNTERS, vpmu_amd_exists_core,
       vpmu_bits_value, 0, vpmu_read_counter, vpmu_write_counter, 0, 2 },
-    { MSR_AMD_GLOBAL_STATUS, 1, vpmu_amd_exists_global, VPMU_FAULT,
+    { MSR_AMD_GLOBAL_STATUS, 1, vpmu_amd_exists_global,
       vpmu_bits_counters, HOME(msr_global_status), vpmu_read_home, NULL },
-    { MSR_AMD_GLOBAL_CTL, 1, vpmu_amd_exists_global, VPMU_FAULT,
+    { MSR_AMD_GLOBAL_CTL, 1, vpmu_amd_exists_global,
       vpmu_bits_counters, HOME(msr_global_ctrl), vpmu_read_home,
       vpmu_write_control },
-    { MSR_AMD_GLOBAL_STATUS_CLR, 1, vpmu_amd_exists_global, VPMU_FAULT,
+    { MSR_AMD_GLOBAL_STATUS_CLR, 1, vpmu_amd_exists_global,
       vpmu_bits_counters, 0, vpmu_read_zero, vpmu_write_status_reset },
-    { MSR_AMD_GLOBAL_STATUS_SET, 1, vpmu_amd_exists_global, VPMU_FAULT,
+    { MSR_AMD_GLOBAL_STATUS_SET, 1, vpmu_amd_exists_global,
       vpmu_bits_counters, 0, vpmu_read_zero, vpmu_write_status_set },
 };
 

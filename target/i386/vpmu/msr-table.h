@@ -19,8 +19,8 @@ typedef struct VPMURegister VPMURegister;
  * VPMURegister: a register, or several of a kind
  * @msr: the number of the first
  * @nr: how many there are at most, including those that this CPU lacks
- * @exists: whether the guest has the register with index @i
- * @absent: the outcome of an access to a register that the guest lacks
+ * @exists: whether the guest has the register with index @i; an access to one
+ *     that it lacks raises #GP
  * @bits: the bits that may be set; NULL: none
  * @home: offset of the first in CPUX86State, 0: the value is elsewhere
  * @read: the value
@@ -32,7 +32,6 @@ struct VPMURegister {
     uint32_t msr;
     uint32_t nr;
     bool (*exists)(const X86CPU *cpu, unsigned i);
-    VPMUAccess absent;
     uint64_t (*bits)(const X86CPU *cpu);
     size_t home;
     uint64_t (*read)(CPUX86State *env, const VPMURegister *reg, unsigned i,

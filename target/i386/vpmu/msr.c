@@ -65,6 +65,12 @@ static bool vpmu_exists_arch_lbr(const X86CPU *cpu, unsigned i)
     return vpmu_has_arch_lbr(cpu);
 }
 
+/* A register of other processors */
+static bool vpmu_exists_never(const X86CPU *cpu, unsigned i)
+{
+    return false;
+}
+
 static bool vpmu_exists_baseline(const X86CPU *cpu, unsigned i)
 {
     return vpmu_has_baseline(cpu);
@@ -398,78 +404,87 @@ static bool vpmu_write_misc_enable(CPUX86State *env, const VPMURegister *reg,
 #define HOME(field) offsetof(CPUX86State, field)
 
 static const VPMURegister vpmu_intel_registers[] = {
-    { MSR_P6_PERFCTR0, VPMU_NR_GP, vpmu_exists_gp, VPMU_FAULT,
+    { MSR_P6_PERFCTR0, VPMU_NR_GP, vpmu_exists_gp,
       vpmu_bits_all, 0, vpmu_read_counter, vpmu_write_legacy, 0 },
-    { MSR_IA32_PMC0, VPMU_NR_GP, vpmu_exists_full_width, VPMU_FAULT,
+    { MSR_IA32_PMC0, VPMU_NR_GP, vpmu_exists_full_width,
       vpmu_bits_value, 0, vpmu_read_counter, vpmu_write_counter, 0 },
     /* There are four numbers, one more than the fixed counters of any CPU. */
-    { MSR_CORE_PERF_FIXED_CTR0, 4, vpmu_exists_fixed, VPMU_FAULT,
+    { MSR_CORE_PERF_FIXED_CTR0, 4, vpmu_exists_fixed,
       vpmu_bits_value, 0, vpmu_read_counter, vpmu_write_counter,
       VPMU_FIXED(0) },
-    { MSR_P6_EVNTSEL0, VPMU_NR_GP, vpmu_exists_gp, VPMU_FAULT,
+    { MSR_P6_EVNTSEL0, VPMU_NR_GP, vpmu_exists_gp,
       vpmu_bits_evtsel, HOME(msr_gp_evtsel), vpmu_read_home,
       vpmu_write_control },
-    { MSR_CORE_PERF_FIXED_CTR_CTRL, 1, vpmu_exists_always, VPMU_FAULT,
+    { MSR_CORE_PERF_FIXED_CTR_CTRL, 1, vpmu_exists_always,
       vpmu_bits_fixed_ctrl, HOME(msr_fixed_ctr_ctrl), vpmu_read_home,
       vpmu_write_control },
-    { MSR_CORE_PERF_GLOBAL_CTRL, 1, vpmu_exists_always, VPMU_FAULT,
+    { MSR_CORE_PERF_GLOBAL_CTRL, 1, vpmu_exists_always,
       vpmu_bits_counters, HOME(msr_global_ctrl), vpmu_read_home,
       vpmu_write_control },
-    { MSR_CORE_PERF_GLOBAL_STATUS, 1, vpmu_exists_always, VPMU_FAULT,
+    { MSR_CORE_PERF_GLOBAL_STATUS, 1, vpmu_exists_always,
       vpmu_bits_status, HOME(msr_global_status), vpmu_read_home, NULL },
     /* GLOBAL_STATUS_RESET from version 4 on */
-    { MSR_CORE_PERF_GLOBAL_OVF_CTRL, 1, vpmu_exists_always, VPMU_FAULT,
+    { MSR_CORE_PERF_GLOBAL_OVF_CTRL, 1, vpmu_exists_always,
       vpmu_bits_status, 0, vpmu_read_zero, vpmu_write_status_reset },
-    { MSR_IA32_PERF_GLOBAL_STATUS_SET, 1, vpmu_exists_v4, VPMU_FAULT,
+    { MSR_IA32_PERF_GLOBAL_STATUS_SET, 1, vpmu_exists_v4,
       vpmu_bits_status_set, 0, vpmu_read_zero, vpmu_write_status_set },
-    { MSR_IA32_PERF_GLOBAL_INUSE, 1, vpmu_exists_v4, VPMU_FAULT,
+    { MSR_IA32_PERF_GLOBAL_INUSE, 1, vpmu_exists_v4,
       NULL, 0, vpmu_read_inuse, NULL },
-    { MSR_IA32_PERF_CAPABILITIES, 1, vpmu_exists_pdcm, VPMU_FAULT,
+    { MSR_IA32_PERF_CAPABILITIES, 1, vpmu_exists_pdcm,
       NULL, 0, vpmu_read_capabilities, NULL },
-    { MSR_IA32_DEBUGCTL, 1, vpmu_exists_always, VPMU_FAULT,
+    { MSR_IA32_DEBUGCTL, 1, vpmu_exists_always,
       vpmu_bits_debugctl, HOME(vpmu.debugctl), vpmu_read_home,
       vpmu_write_debugctl },
-    { MSR_IA32_DS_AREA, 1, vpmu_exists_pebs, VPMU_NOT_MINE,
+    { MSR_IA32_DS_AREA, 1, vpmu_exists_pebs,
       vpmu_bits_all, HOME(vpmu.ds_area), vpmu_read_home, vpmu_write_ds_area },
-    { MSR_IA32_PEBS_ENABLE, 1, vpmu_exists_pebs, VPMU_NOT_MINE,
+    { MSR_IA32_PEBS_ENABLE, 1, vpmu_exists_pebs,
       vpmu_bits_pebs_enable, HOME(vpmu.pebs_enable), vpmu_read_home,
       vpmu_write_updating },
-    { MSR_PEBS_DATA_CFG, 1, vpmu_exists_baseline, VPMU_NOT_MINE,
+    { MSR_PEBS_DATA_CFG, 1, vpmu_exists_baseline,
       vpmu_bits_data_cfg, HOME(vpmu.pebs_data_cfg), vpmu_read_home,
       vpmu_write_updating },
-    { MSR_PEBS_LD_LAT, 1, vpmu_exists_pebs, VPMU_NOT_MINE,
+    { MSR_PEBS_LD_LAT, 1, vpmu_exists_pebs,
       vpmu_bits_ld_lat, HOME(vpmu.pebs_ld_lat), vpmu_read_home,
       vpmu_write_updating },
-    { MSR_LBR_SELECT, 1, vpmu_exists_lbr, VPMU_NOT_MINE,
+    /* Drivers look for the records, and count them, by the faults. */
+    { MSR_LBR_SELECT, 1, vpmu_exists_lbr,
       vpmu_bits_lbr_select, HOME(vpmu.lbr.select), vpmu_read_home,
       vpmu_write_updating },
-    { MSR_LASTBRANCH_TOS, 1, vpmu_exists_lbr, VPMU_NOT_MINE,
+    { MSR_LASTBRANCH_TOS, 1, vpmu_exists_lbr,
       vpmu_bits_tos, 0, vpmu_read_tos, vpmu_write_tos },
-    { MSR_LASTBRANCH_0_FROM_IP, LBR_DEPTH, vpmu_exists_lbr, VPMU_NOT_MINE,
+    { MSR_LASTBRANCH_0_FROM_IP, LBR_DEPTH, vpmu_exists_lbr,
       vpmu_bits_all, HOME(vpmu.lbr.from), vpmu_read_record,
       vpmu_write_record_address },
-    { MSR_LASTBRANCH_0_TO_IP, LBR_DEPTH, vpmu_exists_lbr, VPMU_NOT_MINE,
+    { MSR_LASTBRANCH_0_TO_IP, LBR_DEPTH, vpmu_exists_lbr,
       vpmu_bits_all, HOME(vpmu.lbr.to), vpmu_read_record,
       vpmu_write_record_address },
-    { MSR_LBR_INFO_0, LBR_DEPTH, vpmu_exists_lbr_info, VPMU_NOT_MINE,
+    { MSR_LBR_INFO_0, LBR_DEPTH, vpmu_exists_lbr_info,
       vpmu_bits_lbr_info, HOME(vpmu.lbr.info), vpmu_read_record,
       vpmu_write_record },
-    { MSR_ARCH_LBR_CTL, 1, vpmu_exists_arch_lbr, VPMU_NOT_MINE,
+    { MSR_ARCH_LBR_CTL, 1, vpmu_exists_arch_lbr,
       vpmu_bits_lbr_ctl, HOME(vpmu.lbr.select), vpmu_read_home,
       vpmu_write_updating },
-    { MSR_ARCH_LBR_DEPTH, 1, vpmu_exists_arch_lbr, VPMU_NOT_MINE,
+    { MSR_ARCH_LBR_DEPTH, 1, vpmu_exists_arch_lbr,
       vpmu_bits_all, 0, vpmu_read_depth, vpmu_write_depth },
-    { MSR_ARCH_LBR_FROM_0, LBR_DEPTH, vpmu_exists_arch_lbr, VPMU_NOT_MINE,
+    { MSR_ARCH_LBR_FROM_0, LBR_DEPTH, vpmu_exists_arch_lbr,
       vpmu_bits_all, HOME(vpmu.lbr.from), vpmu_read_record,
       vpmu_write_record_address },
-    { MSR_ARCH_LBR_TO_0, LBR_DEPTH, vpmu_exists_arch_lbr, VPMU_NOT_MINE,
+    { MSR_ARCH_LBR_TO_0, LBR_DEPTH, vpmu_exists_arch_lbr,
       vpmu_bits_all, HOME(vpmu.lbr.to), vpmu_read_record,
       vpmu_write_record_address },
-    { MSR_ARCH_LBR_INFO_0, LBR_DEPTH, vpmu_exists_arch_lbr, VPMU_NOT_MINE,
+    { MSR_ARCH_LBR_INFO_0, LBR_DEPTH, vpmu_exists_arch_lbr,
       vpmu_bits_lbr_info, HOME(vpmu.lbr.info), vpmu_read_record,
       vpmu_write_record },
+    { MSR_CORE_LASTBRANCH_0_FROM_IP, 8, vpmu_exists_never, NULL, 0,
+      vpmu_read_zero, NULL },
+    { MSR_CORE_LASTBRANCH_0_TO_IP, 8, vpmu_exists_never, NULL, 0,
+      vpmu_read_zero, NULL },
+    { MSR_LASTBRANCH_0_FROM_IP + LBR_DEPTH, 1, vpmu_exists_never, NULL, 0,
+      vpmu_read_zero, NULL },
+    { MSR_ARCH_LBR_FROM_0 + LBR_DEPTH, 1, vpmu_exists_never, NULL, 0,
+      vpmu_read_zero, NULL },
     /* QEMU has the register; the PMU's bits in it are read-only. */
-    { MSR_IA32_MISC_ENABLE, 1, vpmu_exists_always, VPMU_NOT_MINE,
+    { MSR_IA32_MISC_ENABLE, 1, vpmu_exists_always,
       vpmu_bits_all, HOME(msr_ia32_misc_enable), NULL,
       vpmu_write_misc_enable },
 };
@@ -515,7 +530,7 @@ VPMUAccess vpmu_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *value,
         return VPMU_NOT_MINE;
     }
     if (!reg->exists(env_archcpu(env), i)) {
-        return reg->absent;
+        return VPMU_FAULT;
     }
     *value = reg->read(env, reg, i, retaddr);
     return VPMU_DONE;
@@ -532,7 +547,7 @@ VPMUAccess vpmu_wrmsr(CPUX86State *env, uint32_t msr, uint64_t value)
         return VPMU_NOT_MINE;
     }
     if (!reg->exists(cpu, i)) {
-        return reg->absent;
+        return VPMU_FAULT;
     }
     if (!reg->write) {
         return lenient ? VPMU_DONE : VPMU_FAULT;

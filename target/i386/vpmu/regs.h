@@ -95,6 +95,8 @@
 #define VPMU_RDPMC_FAST             (1u << 31)
 
 /* MSR numbers that cpu.h lacks */
+#define MSR_CORE_LASTBRANCH_0_FROM_IP   0x40
+#define MSR_CORE_LASTBRANCH_0_TO_IP     0x60
 #define MSR_LBR_SELECT              0x1c8
 #define MSR_LASTBRANCH_TOS          0x1c9
 #define MSR_IA32_DEBUGCTL           0x1d9
