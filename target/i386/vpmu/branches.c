@@ -43,11 +43,9 @@ void vpmu_branches_update(CPUX86State *env)
 
     lbr_update(&s->lbr, env_archcpu(env)->vpmu.lbr_format, report, pmu->cycles);
     for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
-        bool all = vpmu_bts_runs(env, r);
-
-        s->branch_kinds[r] = all ? UINT8_MAX : s->lbr.kinds[r];
-        s->branch_plain[r] = all ? 0 : s->lbr.plain[r];
-        report |= all;
+        s->branch_traced[r] = vpmu_bts_runs(env, r);
+        s->branch_kinds[r] = s->branch_traced[r] ? UINT8_MAX : s->lbr.kinds[r];
+        report |= s->branch_traced[r];
     }
     softpmu_report_branches(pmu, report);
 }

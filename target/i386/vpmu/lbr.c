@@ -10,9 +10,6 @@
 #endif
 #include "lbr.h"
 
-/* LBR_FORMAT_TIME: where the cycles are in TO */
-#define TO_CYCLES_SHIFT     48
-
 /*
  * Kinds of branches: the bit of MSR_LBR_SELECT that keeps them out, the bit of
  * IA32_LBR_CTL that lets them in, and their type in MSR_LBR_INFO_x
@@ -56,6 +53,13 @@ uint64_t lbr_info_mask(LBRFormat format)
            (arch ? LBR_INFO_TYPE | LBR_INFO_HAS_CYCLES : 0);
 }
 
+uint64_t lbr_info(LBRFormat format, SoftPMUBranch kind)
+{
+    return format != LBR_FORMAT_ARCH ? 0 :
+           LBR_INFO_HAS_CYCLES |
+           (uint64_t)lbr_kinds[kind].type << LBR_INFO_TYPE_SHIFT;
+}
+
 static void lbr_clear(LBR *lbr, unsigned i)
 {
     lbr->from[i] = 0;
@@ -92,9 +96,6 @@ static bool lbr_lets_in(const LBR *lbr, bool arch, uint32_t select,
     return arch ? ctl & lbr->select : select & ~lbr->select;
 }
 
-/* What needs a look at each branch in call-stack mode */
-#define STACK_KINDS (1u << SOFTPMU_BR_CALL | 1u << SOFTPMU_BR_RET)
-
 static void lbr_set_filter(LBR *lbr, LBRFormat format, bool run)
 {
     bool arch = format == LBR_FORMAT_ARCH;
@@ -110,9 +111,6 @@ static void lbr_set_filter(LBR *lbr, LBRFormat format, bool run)
     for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
         lbr->kinds[r] = lbr_lets_in(lbr, arch, lbr_rings[r].select,
                                     lbr_rings[r].ctl) ? kinds : 0;
-        lbr->plain[r] = format != LBR_FORMAT_INFO ? 0 :
-                        lbr->stack ? lbr->kinds[r] & ~STACK_KINDS :
-                                     lbr->kinds[r];
     }
 }
 
@@ -134,19 +132,20 @@ uint64_t lbr_elapsed(const LBR *lbr, uint64_t now)
 static void lbr_push(LBR *lbr, LBRFormat format, const LBRBranch *branch,
                      uint64_t now)
 {
-    unsigned i;
+    uint64_t elapsed = now - lbr->stamp;
+    uint64_t cycles = elapsed < LBR_INFO_CYCLES ? elapsed : LBR_INFO_CYCLES;
+    unsigned i = (lbr->tos + 1) % lbr->depth;
 
-    lbr_push_plain(lbr, branch->from, branch->to, now);
-    i = lbr->tos;
-    if (format == LBR_FORMAT_ARCH) {
-        lbr->info[i] |= LBR_INFO_HAS_CYCLES |
-                        (uint64_t)lbr_kinds[branch->kind].type <<
-                        LBR_INFO_TYPE_SHIFT;
-    } else if (!lbr_has_info(format)) {
-        lbr->from[i] &= ~LBR_INFO_MISPRED;
-        lbr->to[i] &= (UINT64_C(1) << TO_CYCLES_SHIFT) - 1;
-        lbr->to[i] |= lbr->info[i] << TO_CYCLES_SHIFT;
-        lbr->info[i] = 0;
+    lbr->tos = i;
+    lbr->stamp = now;
+    lbr->from[i] = branch->from;
+    lbr->to[i] = branch->to;
+    if (lbr_has_info(format)) {
+        lbr->info[i] = cycles | lbr_info(format, branch->kind);
+    } else {
+        lbr->from[i] &= ~LBR_FROM_MISPRED;
+        lbr->to[i] &= (UINT64_C(1) << LBR_TO_CYCLES_SHIFT) - 1;
+        lbr->to[i] |= cycles << LBR_TO_CYCLES_SHIFT;
     }
 }
 

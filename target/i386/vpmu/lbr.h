@@ -61,6 +61,10 @@
 #define LBR_INFO_IN_TSX         (UINT64_C(1) << 62)
 #define LBR_INFO_MISPRED        (UINT64_C(1) << 63)
 
+/* LBR_FORMAT_TIME: a flag in FROM, and where TO has the cycles */
+#define LBR_FROM_MISPRED        (UINT64_C(1) << 63)
+#define LBR_TO_CYCLES_SHIFT     48
+
 /**
  * LBRFormat: PERF_CAPABILITIES.LBR_FMT, those that exist here
  * @LBR_FORMAT_NONE: there is no LBR
@@ -105,7 +109,6 @@ typedef struct LBRBranch {
  * @stamp: while it runs: the cycle at which @elapsed was 0
  * @kinds: by the ring where a branch ends: mask of 1 << SoftPMUBranch of those
  *     that are recorded now; follows from @select and @runs
- * @plain: those of @kinds for which lbr_push_plain() is all that is to be done
  * @stack: returns take the record of their call away; follows from @select
  * @runs: branches are recorded
  */
@@ -121,7 +124,6 @@ typedef struct LBR {
     uint64_t elapsed;
     uint64_t stamp;
     uint8_t kinds[SOFTPMU_NR_RINGS];
-    uint8_t plain[SOFTPMU_NR_RINGS];
     bool stack;
     bool runs;
 } LBR;
@@ -153,6 +155,12 @@ static inline bool lbr_is_linear(LBRFormat format)
  * lbr_info_mask: the bits of MSR_LBR_INFO_x that can be written
  */
 uint64_t lbr_info_mask(LBRFormat format);
+
+/**
+ * lbr_info: the bits of MSR_LBR_INFO_x that follow from the kind of a branch
+ * @format: one that has the registers
+ */
+uint64_t lbr_info(LBRFormat format, SoftPMUBranch kind);
 
 /**
  * lbr_reset: no records, and the filter that a reset leaves
@@ -217,22 +225,6 @@ uint64_t lbr_elapsed(const LBR *lbr, uint64_t now);
 static inline bool lbr_wants(const LBR *lbr, SoftPMUBranch kind, unsigned ring)
 {
     return lbr->kinds[ring] & 1u << kind;
-}
-
-/**
- * lbr_push_plain: a new record of LBR_FORMAT_INFO, at cycle @now
- */
-static inline void lbr_push_plain(LBR *lbr, uint64_t from, uint64_t to,
-                                  uint64_t now)
-{
-    uint64_t cycles = now - lbr->stamp;
-    unsigned i = (lbr->tos + 1) % lbr->depth;
-
-    lbr->tos = i;
-    lbr->stamp = now;
-    lbr->from[i] = from;
-    lbr->to[i] = to;
-    lbr->info[i] = cycles < LBR_INFO_CYCLES ? cycles : LBR_INFO_CYCLES;
 }
 
 /**

@@ -120,10 +120,10 @@ typedef struct VPMUState {
     LBR lbr;
     /*
      * By the ring of a near branch: as in LBR, of all that records branches;
-     * follows from the registers
+     * whether there is a trace.  Both follow from the registers.
      */
     uint8_t branch_kinds[SOFTPMU_NR_RINGS];
-    uint8_t branch_plain[SOFTPMU_NR_RINGS];
+    bool branch_traced[SOFTPMU_NR_RINGS];
     /* SoftPMUCounter.high of vPMCs that have no pPMC */
     bool high[VPMU_NR];
     /* Codes of events that the guest asked for and that read 0; 0: none */
