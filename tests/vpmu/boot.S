@@ -237,7 +237,9 @@ user_done:
         wrmsr
         mov 40(%rsp), %rsp
 
-2:      push $2
+2:      mov $SEL_KDATA, %eax    /* It is null after an interrupt in ring 3. */
+        mov %eax, %ss
+        push $2
         popf
         pop %r15
         pop %r14
@@ -267,6 +269,7 @@ gdt:
         .fill 2 * MAX_CPUS, 8, 0        /* SEL_TSS */
         .quad 0x00cf9b100000ffff        /* SEL_BASED_KERNEL: SEGMENT_BASE */
         .quad 0x00cffb100000ffff        /* SEL_BASED_USER */
+        .fill 16, 8, 0                  /* SEL_FREE */
 gdt_end:
 
 /*

@@ -3,44 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#define ASSEMBLY
-#include "lbr.h"
-#include "pmu.h"
-
-        .macro lbr_case name, where=BOTH, before=0
-        .pushsection .rodata
-776:    .asciz "\name"
-        .popsection
-        .pushsection .data
-        .balign 8
-777:
-        .popsection
-        .balign 16
-778:
-        .pushsection .lbr_cases, "a"
-        .quad 776b, 778b, \before, 777b
-        .long \where
-        .popsection
-        .endm
-
-        .macro took from, to, kind, insns, ring=OWN, from_base=0, to_base=0
-        .pushsection .data
-        .quad \from - \from_base, \to - \to_base
-        .short \kind, \ring
-        .long \insns, \from_base, \to_base
-        .popsection
-        .endm
-
-        .macro lbr_end left=0
-780:    ret
-        .pushsection .data
-779:
-        .popsection
-        .pushsection .lbr_cases, "a"
-        .long (779b - 777b) / 32, \left, 0
-        .quad 780b
-        .popsection
-        .endm
+#include "lbr-case.inc"
 
         .text
 

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The cases are functions in lbr-cases.S, each of which starts with "lbr_case"
- * and finishes with "lbr_end", which also returns from it.
+ * The cases are functions in lbr-cases.S and lbr-far.S, each of which starts
+ * with "lbr_case" and finishes with "lbr_end", which also returns from it.
  *
  * lbr_case "NAME", WHERE, BEFORE
  *     The code runs in the rings WHERE (of case.h); BEFORE is a function in C
@@ -44,6 +44,28 @@
 #define LONG            0x10000
 
 #define LBR_TURNS       1000
+
+/* Among those from SEL_FREE on: 64-bit gates, two descriptors each */
+#define SEL_GATE        0x73
+#define SEL_GATE_BACK   0x80
+/* A gate of 32-bit code, ring 1, tasks */
+#define SEL_GATE32      0x90
+#define SEL_CODE1       0x99
+#define SEL_DATA1       0xa1
+#define SEL_TSS_A       0xa8
+#define SEL_TSS_B       0xb0
+#define SEL_TSS_USER    0xb8
+#define SEL_TASK_GATE   0xc0
+/* Code at LOW, 64 KiB: 16-bit code and 32-bit code */
+#define SEL_LOW16_KERNEL 0xc8
+#define SEL_LOW16_USER  0xd3
+#define SEL_LOW32_KERNEL 0xd8
+#define SEL_LOW32_USER  0xe3
+#define LOW             0x10000
+#define LOW_STACK       0x20000
+/* Of 32-bit code: to the task TSS_B, and back from ring 3 and VM86 */
+#define VECTOR_TASK     0x44
+#define VECTOR_BACK     0x45
 
 #ifndef ASSEMBLY
 
@@ -96,6 +118,15 @@ extern char lbr_pointed[], lbr_returned[];
 /* For cases: what is in the window when it is mapped.  It is absent now. */
 void before_pointer(struct cpu *cpu);
 void before_jump(struct cpu *cpu);
+
+/* In lbr-far.c, for the cases in lbr-far.S: descriptors, tasks, code at LOW */
+void before_far(struct cpu *cpu);
+/* What it needs of them */
+void lbr_gate(void);
+void lbr_back64(void);
+void lbr_gate32(void);
+void lbr_back32(void);
+extern char lbr_from_real[], lbr_low[], lbr_low_end[], low_iret[];
 
 #endif /* !ASSEMBLY */
 #endif /* TESTS_VPMU_LBR_H */

@@ -32,6 +32,8 @@
 #define SEL_BASED_KERNEL 0x60
 #define SEL_BASED_USER  0x6b
 #define SEGMENT_BASE    0x100000
+/* From here on 16 descriptors that a program may use as it likes */
+#define SEL_FREE        0x70
 
 /* The vector by which run() comes back from ring 3 */
 #define VECTOR_DONE     0x80
