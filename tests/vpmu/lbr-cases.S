@@ -35,6 +35,13 @@ h_irq:  push %rax
 h_irq_iret:
         iretq
 
+/* To 32-bit code; bits 63:32 of RCX are ignored. */
+        .global h_sysret32
+h_sysret32:
+        bts $40, %rcx
+h_sysret32_insn:
+        sysretl
+
 /* With bit 32 of R10, to 32-bit code */
 h_sysexit:
         btr $32, %r10
@@ -365,6 +372,63 @@ h_sysexit_32:
         took 1b+8, 3b, K_JMP, 2
         lbr_end 1
 
+        lbr_case "a CALL whose load and whose push fault", USER, before_pointer
+        mov %rsp, %rbp
+        mov $WINDOW + 4096 + 8, %esp
+        mov $WINDOW + 8, %ebx
+        lea window_pt(%rip), %r14
+        lea 2f(%rip), %r15
+1:      call *(%rbx)
+2:      mov %rbp, %rsp
+        took 1b, h_map_error, K_FAR, 5, 0
+        took h_map_error_iret, 1b, K_FAR, 4
+        took 1b, h_map_error, K_FAR, 0, 0
+        took h_map_error_iret, 1b, K_FAR, 4
+        took 1b, lbr_returned, K_ICALL, 1
+        took lbr_returned, 2b, K_IJMP, 1
+        lbr_end 1
+
+        lbr_case "a far CALL whose push faults", USER, before_hole
+        lea 2f(%rip), %rax
+        mov %eax, (%rdi)
+        mov %r9w, 4(%rdi)
+        mov %rsp, %rbp
+        mov $WINDOW + 16, %esp
+        lea window_pt(%rip), %r14
+1:      lcall *(%rdi)
+2:      mov %rbp, %rsp
+        took 1b, h_map_error, K_FAR, 6, 0
+        took h_map_error_iret, 1b, K_FAR, 4
+        took 1b, 2b, K_FAR, 1
+        lbr_end 1
+
+        lbr_case "a far RET whose load faults", USER, before_far_pointer
+        mov %rsp, %rbp
+        mov $WINDOW, %esp
+        lea 2f(%rip), %r15
+        lea window_pt(%rip), %r14
+1:      lretq
+2:      mov %rbp, %rsp
+        took 1b, h_map_error, K_FAR, 4, 0
+        took h_map_error_iret, 1b, K_FAR, 4
+        took 1b, lbr_returned, K_FAR, 1
+        took lbr_returned, 2b, K_IJMP, 1
+        lbr_end 1
+
+        lbr_case "REP whose first and 17th iteration fault", BOTH, before_hole
+        mov $WINDOW + 4096 - 16, %edi
+        mov $32, %ecx
+        lea window_pt(%rip), %r14
+1:      rep stosb
+        jmp 2f
+2:      nop
+        took 1b, h_map_error, K_FAR, 3, 0
+        took h_map_error_iret, 1b, K_FAR, 4
+        took 1b, h_map_error, K_FAR, 0, 0
+        took h_map_error_iret, 1b, K_FAR, 4
+        took 1b+2, 2b, K_JMP, 2
+        lbr_end 1
+
         lbr_case "a JMP whose load faults", BOTH, before_pointer
         mov $WINDOW, %ebx
         lea window_pt(%rip), %r14
@@ -465,9 +529,19 @@ lbr_returned:
         took h_irq_iret, 1b, K_FAR, 5
         lbr_end 2
 
+        lbr_case "HLT that an interrupt ends", KERNEL
+        mov $APIC, %eax
+        movl $0x40000 | VECTOR_IPI, APIC_ICR(%rax)
+        sti
+        hlt
+1:      cli
+        took 1b, h_irq, K_FAR, 4, 0
+        took h_irq_iret, 1b, K_FAR, 5
+        lbr_end 1
+
 /* Far branches */
 
-        lbr_case "SYSCALL and SYSRET", USER
+        lbr_case "SYSCALL and SYSRET", USER, before_syscall
 1:      syscall
         nop
         took 1b, h_sysret, K_FAR, 1, 0
@@ -546,6 +620,62 @@ lbr_returned:
         took h_sysexit_32, 2b, K_FAR, 1
         took 2b, 3b, K_JMP, 1
         took 3b, 4b, K_FAR, 1
+        lbr_end 1
+
+        lbr_case "SYSRET to 32-bit code", USER, before_syscall32
+        far_pointers 2f, 4f, %r8w
+1:      syscall
+        .code32
+2:      jmp 3f
+        ud2
+3:      ljmp *%ss:8(%edi)
+        .code64
+4:      nop
+        took 1b, h_sysret32, K_FAR, 7, 0
+        took h_sysret32_insn, 2b, K_FAR, 2
+        took 2b, 3b, K_JMP, 1
+        took 3b, 4b, K_FAR, 1
+        lbr_end 1
+
+        lbr_case "SYSENTER from 32-bit code", USER
+        far_pointers 2f, 4f, %r8w
+        xor %r10d, %r10d
+        mov %rsp, %rcx
+        lea 4f(%rip), %rdx
+1:      ljmp *(%rdi)
+        .code32
+2:      jmp 3f
+        ud2
+3:      sysenter
+        .code64
+4:      nop
+        took 1b, 2b, K_FAR, 10
+        took 2b, 3b, K_JMP, 1
+        took 3b, h_sysexit, K_FAR, 1, 0
+        took h_sysexit_64, 4b, K_FAR, 3
+        lbr_end 1
+
+        lbr_case "INT n, INT3 and INTO in 32-bit code"
+        far_pointers 2f, 4f, %r8w
+1:      ljmp *(%rdi)
+        .code32
+2:      int $0x43
+        int3
+        into
+        mov $0x7fffffff, %eax
+        inc %eax
+3:      into
+5:      ljmp *%ss:8(%edi)
+        .code64
+4:      nop
+        took 1b, 2b, K_FAR, 7
+        took 2b, h_iret, K_FAR, 1, 0
+        took h_iret, 2b+2, K_FAR, 1
+        took 2b+2, h_iret, K_FAR, 1, 0
+        took h_iret, 2b+3, K_FAR, 1
+        took 3b, h_iret, K_FAR, 4, 0
+        took h_iret, 5b, K_FAR, 1
+        took 5b, 4b, K_FAR, 1
         lbr_end 1
 
         lbr_case "32-bit code"

@@ -71,6 +71,26 @@ void before_pointer(struct cpu *me)
     rt_window(0);
 }
 
+void before_far_pointer(struct cpu *me)
+{
+    uint64_t *page = (uint64_t *)(uintptr_t)WINDOW;
+
+    rt_window(1);
+    page[0] = (uint64_t)lbr_returned;
+    page[1] = SEL_USER;
+    rt_window(0);
+}
+
+void before_syscall(struct cpu *me)
+{
+    set_syscall(h_sysret, 0);
+}
+
+void before_syscall32(struct cpu *me)
+{
+    set_syscall(h_sysret32, 0);
+}
+
 void before_jump(struct cpu *me)
 {
     static const uint8_t jmp_r15[] = { 0x41, 0xff, 0xe7 };
@@ -560,6 +580,7 @@ static void set_handlers(void)
 {
     set_gate(cpu, 0, h_skip);
     set_gate(cpu, 3, h_iret);
+    set_gate(cpu, 4, h_iret);
     set_gate(cpu, 6, h_skip);
     set_gate(cpu, 13, h_skip_error);
     set_gate(cpu, 14, h_map_error);
@@ -571,7 +592,7 @@ static void set_handlers(void)
 
 static void reset_handlers(void)
 {
-    static const uint8_t vectors[] = { 0, 3, 6, 13, 14, VECTOR_IPI };
+    static const uint8_t vectors[] = { 0, 3, 4, 6, 13, 14, VECTOR_IPI };
 
     for (unsigned i = 0; i < ARRAY_SIZE(vectors); i++) {
         set_gate(cpu, vectors[i], NULL);

@@ -117,7 +117,12 @@ extern char lbr_trapped_jmp[], lbr_trapped_to[];
 extern char lbr_pointed[], lbr_returned[];
 /* For cases: what is in the window when it is mapped.  It is absent now. */
 void before_pointer(struct cpu *cpu);
+void before_far_pointer(struct cpu *cpu);
 void before_jump(struct cpu *cpu);
+/* The handler of SYSCALL, which returns to 64-bit or to 32-bit code */
+void before_syscall(struct cpu *cpu);
+void before_syscall32(struct cpu *cpu);
+void h_sysret32(void);
 
 /* In lbr-far.c, for the cases in lbr-far.S: descriptors, tasks, code at LOW */
 void before_far(struct cpu *cpu);
