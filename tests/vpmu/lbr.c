@@ -33,18 +33,21 @@ static unsigned depth = DEPTH;
 static const char *with = "";
 /* DEBUGCTL.LBR, or IA32_LBR_CTL's bit, and DEBUGCTL when a trap came */
 static uint64_t seen_enable, seen_debugctl;
+/* Where the last debug exception came */
+static uint64_t trap_rip;
 /* How it is handled otherwise */
 static bool (*next_hook)(struct frame *frame);
 
 /*
  * The model: what the registers have, the cycles since the last record, and the
- * ring.  As elsewhere, @info is the cycles alone with format 6, which has no such
- * register.
+ * ring.  As elsewhere, @info is the cycles alone with format 6, which has no
+ * such register.
  */
 static struct {
     uint64_t from[DEPTH], to[DEPTH], info[DEPTH];
     unsigned tos, ring;
     uint64_t select, since;
+    bool ended; /* by a debug exception */
 } model;
 
 /* What the trace must have: all branches from a ring that is traced */
@@ -163,6 +166,7 @@ static void write_stack(void)
     memset(model.info, 0, sizeof(model.info));
     model.tos = depth - 1;
     model.ring = 0;
+    model.ended = false;
 }
 
 static void print_record(const char *what, unsigned i, uint64_t from,
@@ -235,6 +239,12 @@ static void model_pop(void)
     model.tos = (model.tos + depth - 1) % depth;
 }
 
+/* Instructions retire. */
+static void pass(unsigned insns)
+{
+    model.since += model.ended ? 0 : insns;
+}
+
 static void model_branch(const struct branch *b, bool user)
 {
     bool is_next = b->kind == K_CALL_NEXT;
@@ -243,14 +253,16 @@ static void model_branch(const struct branch *b, bool user)
     bool linear = lbr_format != FORMAT_INFO;
     unsigned from_ring;
 
-    model.since += b->insns;
+    pass(b->insns);
     from_ring = model.ring;
     model.ring = ring;
     if (traces_ring[from_ring != 0]) {
         traced[nr_traced].from = b->from + b->from_base;
         traced[nr_traced++].to = b->to + b->to_base;
     }
-    if (model.select >> (ring ? 1 : 0) & 1 || model.select >> kind & 1) {
+    model.ended |= kind == K_DEBUG;
+    if (model.ended || model.select >> (ring ? 1 : 0) & 1 ||
+        model.select >> kind & 1) {
         return;
     }
     if (model.select & CALL_STACK && kind == K_RET) {
@@ -289,7 +301,7 @@ static void model_leave(uint64_t ret, unsigned left, bool user)
     if (user) {
         model_near(user_exit, user_done, K_FAR, 1, 0);
     }
-    model.since += 4;
+    pass(4);
 }
 
 /* Cases */
@@ -402,6 +414,7 @@ static bool on_trap(struct frame *frame)
     seen_enable = rdmsr(lbr_format == FORMAT_ARCH ? MSR_ARCH_LBR_CTL :
                                                 MSR_DEBUGCTL) & 1;
     if (frame->vector == 1) {
+        trap_rip = frame->rip;
         frame->flags &= ~UINT64_C(0x100);
         return true;
     }
@@ -419,6 +432,20 @@ static void test_trap(bool user)
     model_near(lbr_trapped_jmp, lbr_trapped_to, K_JMP, 4, ring_of(user));
     check_stack("a debug trap", user);
     check(seen_enable, 0, "a debug trap ends the recording");
+}
+
+/* IA32_DEBUGCTL.BTF is ignored: TF traps behind every instruction. */
+static void test_btf(bool user)
+{
+    model.select = 0;
+    write_stack();
+    trap_rip = 0;
+    run_recorded(lbr_stepped, user, DEBUGCTL_BTF);
+    model_enter(lbr_stepped, user);
+    pass(4);
+    check_stack("TF with BTF", user);
+    check(trap_rip, (uint64_t)lbr_stepped_jmp, "TF with BTF: its place");
+    check(seen_debugctl, 0, "TF with BTF: DEBUGCTL");
 }
 
 /* The old interrupt controllers, whose first vector is @vector */
@@ -456,7 +483,7 @@ static void test_vector_1(void)
     check_stack("an interrupt with vector 1", false);
     inb(0x60);
     pic_start(0x20, 0xff);
-    set_gate(cpu, 1, NULL);
+    set_gate(cpu, 1, h_debug);
 }
 
 static void model_turns(unsigned turns, unsigned first)
@@ -579,6 +606,7 @@ static void test_pebs(unsigned entries)
 static void set_handlers(void)
 {
     set_gate(cpu, 0, h_skip);
+    set_gate(cpu, 1, h_debug);
     set_gate(cpu, 3, h_iret);
     set_gate(cpu, 4, h_iret);
     set_gate(cpu, 6, h_skip);
@@ -592,7 +620,7 @@ static void set_handlers(void)
 
 static void reset_handlers(void)
 {
-    static const uint8_t vectors[] = { 0, 3, 4, 6, 13, 14, VECTOR_IPI };
+    static const uint8_t vectors[] = { 0, 1, 3, 4, 6, 13, 14, VECTOR_IPI };
 
     for (unsigned i = 0; i < ARRAY_SIZE(vectors); i++) {
         set_gate(cpu, vectors[i], NULL);
@@ -649,6 +677,9 @@ static uint64_t trace_index(void)
 
 static void trace_case(const struct lbr_case *c, bool user, uint64_t debugctl)
 {
+    bool records = debugctl & DEBUGCTL_LBR && lbr_format != FORMAT_ARCH;
+    uint64_t since = model.since;
+
     trace_begin(TRACE_MAX, TRACE_MAX, debugctl);
     if (c->before) {
         c->before(cpu);
@@ -664,8 +695,10 @@ static void trace_case(const struct lbr_case *c, bool user, uint64_t debugctl)
           debugctl, ring_of(user), c->name);
     check(trace_wrong(TRACE_MAX, false), 0, "trace 0x%lx, ring %d: %s",
           debugctl, ring_of(user), c->name);
-    if (debugctl & DEBUGCTL_LBR && lbr_format != FORMAT_ARCH) {
+    if (records) {
         check_stack(c->name, user);
+    } else {
+        model.since = since;
     }
 }
 
@@ -834,6 +867,8 @@ void main(void)
     trap_hook = on_trap;
     test_trap(false);
     test_trap(true);
+    test_btf(false);
+    test_btf(true);
     test_freeze();
     test_no_freeze(0);
     test_no_freeze(pmu_version >= 4 ? DEBUGCTL_FREEZE : 0);

@@ -3,8 +3,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The cases are functions in lbr-cases.S and lbr-far.S, each of which starts
- * with "lbr_case" and finishes with "lbr_end", which also returns from it.
+ * The cases are functions in lbr-cases.S, lbr-far.S and lbr-debug.S, each of
+ * which starts with "lbr_case" and finishes with "lbr_end", which also returns
+ * from it.
  *
  * lbr_case "NAME", WHERE, BEFORE
  *     The code runs in the rings WHERE (of case.h); BEFORE is a function in C
@@ -37,6 +38,8 @@
 #define K_FAR           8
 /* A call of the next instruction */
 #define K_CALL_NEXT     16
+/* A debug exception: the trace has it, and nothing is recorded from then on. */
+#define K_DEBUG         17
 
 #define OWN             (-1)
 
@@ -123,6 +126,16 @@ void before_jump(struct cpu *cpu);
 void before_syscall(struct cpu *cpu);
 void before_syscall32(struct cpu *cpu);
 void h_sysret32(void);
+
+/* In lbr-debug.c, for the cases in lbr-debug.S */
+void before_break_jmp(struct cpu *cpu);
+void before_break_push(struct cpu *cpu);
+void before_break_load(struct cpu *cpu);
+void before_syscall_tf(struct cpu *cpu);
+extern char lbr_break_jmp[], lbr_break_load[];
+void h_debug(void);
+void lbr_stepped(void);
+extern char lbr_stepped_jmp[];
 
 /* In lbr-far.c, for the cases in lbr-far.S: descriptors, tasks, code at LOW */
 void before_far(struct cpu *cpu);

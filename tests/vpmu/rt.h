@@ -154,6 +154,7 @@
 #define COND_CHGD       (UINT64_C(1) << 63)
 
 #define DEBUGCTL_LBR    (1 << 0)
+#define DEBUGCTL_BTF    (1 << 1)
 #define DEBUGCTL_BTS    (3 << 6)        /* and TR */
 #define DEBUGCTL_BTINT  (1 << 8)
 #define DEBUGCTL_OFF_OS (1 << 9)
