@@ -755,6 +755,12 @@ static void test_trace_buffer(void)
     check(hit.frame.rcx, LBR_TURNS - 100, "trace: its turn");
     check(hit.status, OVF_BUF, "trace: GLOBAL_STATUS");
 
+    /* Behind the threshold there is none. */
+    check(trace_loop(TRACE_MAX, 0, DEBUGCTL_BTINT), 0, "trace: past it");
+    check(trace_index(), all, "trace: past it: number");
+    check(hit.n, 0, "trace: past it: interrupts");
+    check(rdmsr(MSR_GLOBAL_STATUS), 0, "trace: past it: GLOBAL_STATUS");
+
     set_gate(cpu, VECTOR_PMI, h_irq);
     check(trace_loop(all + 1, 99, DEBUGCTL_BTINT), 0, "trace: it just fits");
     check(trace_index(), all + 1, "trace: number, with the interrupt");
@@ -796,6 +802,8 @@ static void test_trace_hostile(void)
         trace_ds.bts[0] = table[i].base;
         trace_ds.bts[1] = table[i].index;
         trace_ds.bts[2] = table[i].maximum;
+        /* The interrupt is due at the first record. */
+        trace_ds.bts[3] = table[i].index + 1;
         if (table[i].area) {
             wrmsr(MSR_DS_AREA, table[i].area);
         }

@@ -41,6 +41,7 @@ void vpmu_bts(CPUX86State *env, uint64_t from, uint64_t to)
         .to = cpu_to_le64(to),
         .flags = cpu_to_le64(BTS_PREDICTED),
     };
+    uint64_t place;
     DSBuffer ds;
 
     if (!ds_read(env, DS_BTS_OFFSET, &ds, sizeof(ds)) ||
@@ -48,8 +49,10 @@ void vpmu_bts(CPUX86State *env, uint64_t from, uint64_t to)
         trace_vpmu_bts_drop(env_cpu(env)->cpu_index, from, to);
         return;
     }
+    place = ds.index;
     ds_store(env, DS_BTS_OFFSET, &ds, &record, sizeof(record), !interrupts);
-    if (interrupts && ds.index >= ds.threshold) {
+    /* The threshold names one record, so those behind it raise nothing. */
+    if (interrupts && place < ds.threshold && ds.index >= ds.threshold) {
         env->msr_global_status |= VPMU_STATUS_OVF_BUF;
         env->vpmu_host.handover.stats.pmis++;
         vpmu_raise_pmi(env);
