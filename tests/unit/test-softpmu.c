@@ -43,6 +43,8 @@ typedef struct Test {
     unsigned noted, precise;
     /* Precise counters that overflow start anew, not far from the end. */
     bool reload;
+    /* The next block must not start without asking. */
+    bool made_expire;
 } Test;
 
 static unsigned below(unsigned n)
@@ -189,6 +191,7 @@ static void fold(Test *t)
 
 static void refill(Test *t)
 {
+    t->made_expire = false;
     softpmu_refill(&t->pmu, t->ring);
 }
 
@@ -254,6 +257,7 @@ static unsigned start_block(Test *t, const Insn *insns, unsigned n,
         softpmu_charge(&t->pmu, t->ring, *level, charge);
         if (*level == SOFTPMU_LEVEL_OFF ||
             (int64_t)t->pmu.left[t->ring] >= 0) {
+            g_assert(*level == SOFTPMU_LEVEL_OFF || !t->made_expire);
             return run;
         }
         t->expired++;
@@ -520,6 +524,11 @@ static unsigned run_random(unsigned with)
             break;
         case 10:
             swap(t, i, below(VPMU_NR));
+            break;
+        case 11:
+        case 12:
+            softpmu_expire(&t->pmu);
+            t->made_expire = true;
             break;
         default:
             for (unsigned turns = one_in(10) ? below(100) : 1; turns;

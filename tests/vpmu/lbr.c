@@ -772,6 +772,104 @@ static void test_trace_buffer(void)
     set_gate(cpu, VECTOR_PMI, NULL);
 }
 
+/*
+ * The loop in ring 3; its @n-th branch reaches the threshold, with this freeze.
+ * Counter 0 counts branches meanwhile.
+ */
+static void freeze_loop(unsigned n, uint64_t flags, uint64_t freeze)
+{
+    trace_begin(TRACE_MAX, n, DEBUGCTL_OFF_OS);
+    keep_counting = true;
+    wrmsr(MSR_GLOBAL_CTRL, pmu_count(0, EV_BRANCHES, RING3, 0));
+    run_code(cpu, lbr_loop, true, flags, freeze | DEBUGCTL_BTS |
+             DEBUGCTL_BTINT | DEBUGCTL_OFF_OS | DEBUGCTL_LBR);
+    traces_ring[0] = traces_ring[1] = false;
+    model_enter(lbr_loop, true);
+    model_turns(n, 3);
+}
+
+/* It freezes like any other, at its branch, whether it is taken or not. */
+static void test_trace_freeze(uint64_t freeze, bool taken)
+{
+    const unsigned n = 100;
+    bool counters = freeze & DEBUGCTL_FREEZE;
+    bool lbrs = freeze & DEBUGCTL_FREEZE_LBRS;
+    uint64_t status = OVF_BUF;
+
+    if (pmu_version >= 4) {
+        status |= (counters ? FROZEN : 0) | (lbrs ? LBR_FROZEN : 0);
+    }
+    freeze_loop(n, taken ? FLAGS_IF : 0, freeze);
+    check(rdmsr(MSR_PMC0), counters ? n : LBR_TURNS + 2,
+          "trace: freeze 0x%lx: counter", freeze);
+    check(trace_index(), LBR_TURNS + 1 + taken, "trace: freeze 0x%lx: number",
+          freeze);
+    if (lbrs && lbr_format != FORMAT_ARCH) {
+        check_stack("the threshold of a trace", true);
+    }
+    check(rdmsr(MSR_GLOBAL_STATUS), status,
+          "trace: freeze 0x%lx: GLOBAL_STATUS", freeze);
+    check(hit.n, taken, "trace: freeze 0x%lx: taken", freeze);
+    run_code(cpu, lbr_cases->code, true, FLAGS_IF, 0);
+    check(hit.n, 1, "trace: freeze 0x%lx: interrupt", freeze);
+    check(hit.status, status, "trace: freeze 0x%lx: status there", freeze);
+}
+
+/* One interrupt, if a counter overflows at the same branch */
+static void test_trace_overflow(void)
+{
+    trace_begin(TRACE_MAX, 100, 0);
+    wrmsr(MSR_GLOBAL_CTRL,
+          pmu_count(0, EV_BRANCHES | EVTSEL_INT, RING3, 100));
+    run_code(cpu, lbr_loop, true, FLAGS_IF,
+             DEBUGCTL_BTS | DEBUGCTL_BTINT | DEBUGCTL_OFF_OS);
+    traces_ring[0] = traces_ring[1] = false;
+    check(hit.n, 1, "trace: with an overflow: interrupts");
+    check(hit.frame.rcx, LBR_TURNS - 100, "trace: with an overflow: turn");
+    check(hit.status, OVF_BUF | 1, "trace: with an overflow: GLOBAL_STATUS");
+}
+
+/*
+ * A branch whose target is absent: the interrupt comes before the page fault if
+ * it is @taken, and the freeze does in any case.
+ */
+static void test_trace_fault(bool taken)
+{
+    const uint64_t debugctl = DEBUGCTL_BTS | DEBUGCTL_BTINT |
+                              DEBUGCTL_OFF_OS | DEBUGCTL_LBR |
+                              DEBUGCTL_FREEZE_LBRS;
+    const struct lbr_case *c = lbr_cases;
+
+    while (c->before != before_jump) {
+        c++;
+    }
+    trace_begin(TRACE_MAX, 1, debugctl);
+    c->before(cpu);
+    set_gate(cpu, VECTOR_PMI, h_irq);
+    run_code(cpu, c->code, true, taken ? FLAGS_IF : 0, debugctl);
+    model_enter(c->code, true);
+    model_branch(&c->took[0], true);
+    if (lbr_format != FORMAT_ARCH) {
+        check_stack("the threshold of a trace, at an absent target", true);
+    }
+    if (taken) {
+        model_near((char *)WINDOW, h_irq, K_FAR, 0, 0);
+        model_near(h_irq_iret, (void *)WINDOW, K_FAR, 5, 3);
+    } else {
+        run_code(cpu, lbr_cases->code, true, FLAGS_IF, 0);
+    }
+    set_gate(cpu, VECTOR_PMI, NULL);
+    for (unsigned i = 1; i < c->n; i++) {
+        model_branch(&c->took[i], true);
+    }
+    model_leave(c->ret, c->left, true);
+    /* The registers have seen none of this, and no cycles. */
+    model.since = 0;
+    traces_ring[0] = traces_ring[1] = false;
+    check(trace_index(), nr_traced, "trace: an absent target: number");
+    check(trace_wrong(TRACE_MAX, false), 0, "trace: an absent target");
+}
+
 /* Record @i of the buffer, which is memory that could be written */
 #define AT(i)           ((uint64_t)(trace + (i) * 3))
 
@@ -850,7 +948,14 @@ static void test_trace(void)
     test_trace_smi();
     set_handlers();
     test_trace_cases();
+    test_trace_fault(true);
+    test_trace_fault(false);
     reset_handlers();
+    for (unsigned i = 0; i < 8; i++) {
+        test_trace_freeze((i & 1 ? DEBUGCTL_FREEZE : 0) |
+                          (i & 2 ? DEBUGCTL_FREEZE_LBRS : 0), i & 4);
+    }
+    test_trace_overflow();
 }
 
 void ap_main(struct cpu *other)

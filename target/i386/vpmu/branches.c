@@ -48,6 +48,7 @@ void vpmu_branches_update(CPUX86State *env)
         report |= s->branch_traced[r];
     }
     softpmu_report_branches(pmu, report);
+    vpmu_leave_before_fetch(env, vpmu_bts_interrupts(env));
 }
 
 void vpmu_branches_unload(CPUX86State *env)

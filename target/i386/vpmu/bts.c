@@ -33,6 +33,13 @@ bool vpmu_bts_runs(CPUX86State *env, unsigned ring)
                                                 VPMU_DEBUGCTL_BTS_OFF_OS));
 }
 
+bool vpmu_bts_interrupts(CPUX86State *env)
+{
+    return (env->vpmu.debugctl & VPMU_DEBUGCTL_BTINT) &&
+           (vpmu_bts_runs(env, SOFTPMU_KERNEL) ||
+            vpmu_bts_runs(env, SOFTPMU_USER));
+}
+
 void vpmu_bts(CPUX86State *env, uint64_t from, uint64_t to)
 {
     bool interrupts = env->vpmu.debugctl & VPMU_DEBUGCTL_BTINT;
@@ -53,8 +60,7 @@ void vpmu_bts(CPUX86State *env, uint64_t from, uint64_t to)
     ds_store(env, DS_BTS_OFFSET, &ds, &record, sizeof(record), !interrupts);
     /* The threshold names one record, so those behind it raise nothing. */
     if (interrupts && place < ds.threshold && ds.index >= ds.threshold) {
-        env->msr_global_status |= VPMU_STATUS_OVF_BUF;
-        env->vpmu_host.handover.stats.pmis++;
-        vpmu_raise_pmi(env);
+        env->vpmu.bts_due = true;
+        vpmu_request_sync(env);
     }
 }

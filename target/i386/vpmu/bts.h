@@ -15,11 +15,19 @@
 bool vpmu_bts_runs(CPUX86State *env, unsigned ring);
 
 /**
+ * vpmu_bts_interrupts: whether such a branch may raise the interrupt, in any
+ * ring
+ */
+bool vpmu_bts_interrupts(CPUX86State *env);
+
+/**
  * vpmu_bts: store a branch
  * @from, @to: linear addresses
  *
  * By the vCPU's own thread, with all state up to date but RIP, CC and what is
- * counted: also in a TB, at its last instruction.  May raise the interrupt.
+ * counted: also in a TB, at its last instruction.  The record that reaches the
+ * threshold has vpmu_sync() called at the instruction boundary behind the
+ * branch, for the interrupt (VPMUState.bts_due).
  */
 void vpmu_bts(CPUX86State *env, uint64_t from, uint64_t to);
 

@@ -271,8 +271,9 @@ void vpmu_host_count(CPUX86State *env, unsigned p, const VPMUEvent *event,
 /* Overflow */
 
 /*
- * SDM volume 3, "Freezing LBR and Performance Counters on PMI": streamlined
- * from version 4 on, legacy before.
+ * SDM volume 3, "Freezing LBR and Performance Counters on PMI": on interrupts of
+ * counters and of both buffers in the DS area; streamlined from version 4 on,
+ * legacy before.
  */
 static void vpmu_freeze(CPUX86State *env)
 {
@@ -297,9 +298,9 @@ static void vpmu_freeze(CPUX86State *env)
 }
 
 /*
- * Physical counters have overflowed, at the instruction boundary that is
- * reached now.  An overflow of a counter with PEBS makes a record, and sets no
- * bit in GLOBAL_STATUS.
+ * Physical counters have overflowed, or BTS has reached its threshold, at the
+ * instruction boundary that is reached now.  An overflow of a counter with PEBS
+ * makes a record, and sets no bit in GLOBAL_STATUS.
  */
 static void vpmu_overflow(CPUX86State *env, VPMUCounterMask overflowed)
 {
@@ -307,11 +308,14 @@ static void vpmu_overflow(CPUX86State *env, VPMUCounterMask overflowed)
     VPMUCounterMask pebs = overflowed &
         handover_to_physical(h, vpmu_pebs_enabled(env));
     VPMUCounterMask vpmcs = handover_to_virtual(h, overflowed & ~pebs);
-    bool interrupt = false;
+    bool interrupt = env->vpmu.bts_due;
 
+    env->vpmu.bts_due = false;
     if (pebs && vpmu_pebs(env, pebs)) {
-        env->msr_global_status |= VPMU_STATUS_OVF_BUF;
         interrupt = true;
+    }
+    if (interrupt) {
+        env->msr_global_status |= VPMU_STATUS_OVF_BUF;
     }
     for (unsigned v = 0; v < VPMU_NR; v++) {
         if (vpmcs & VPMU_MASK_OF(v)) {
@@ -359,12 +363,14 @@ bool vpmu_sync(CPUX86State *env)
 {
     SoftPMU *pmu = &env->vpmu_host.hw;
     VPMUCounterMask overflowed;
+    bool due;
 
     softpmu_fold(pmu);
     overflowed = pmu->overflowed;
     pmu->overflowed = 0;
-    if (overflowed) {
+    due = overflowed || env->vpmu.bts_due;
+    if (due) {
         vpmu_overflow(env, overflowed);
     }
-    return overflowed;
+    return due;
 }

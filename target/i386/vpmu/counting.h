@@ -13,11 +13,12 @@
 #include "events.h"
 
 /**
- * vpmu_sync: bring the physical counters up to date, and handle overflows
+ * vpmu_sync: bring the physical counters up to date, and handle overflows of
+ * them and the threshold of BTS
  *
  * At an instruction boundary.  What changes a counter, a configuration or a
  * register calls this first, and vpmu_commit() or vpmu_update() last.
- * Returns: whether a counter has overflowed.
+ * Returns: whether there was something to handle.
  */
 bool vpmu_sync(CPUX86State *env);
 

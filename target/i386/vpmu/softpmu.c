@@ -195,6 +195,17 @@ void softpmu_refill(SoftPMU *pmu, unsigned ring)
     }
 }
 
+void softpmu_expire(SoftPMU *pmu)
+{
+    for (unsigned r = 0; r < SOFTPMU_NR_RINGS; r++) {
+        /* What has been spent stays as it is, branches in particular. */
+        uint64_t rest = pmu->left[r] & ~(((uint64_t)1 << INSN_SHIFT) - 1);
+
+        pmu->left[r] -= rest;
+        pmu->given[r] -= rest;
+    }
+}
+
 SoftPMUPlan softpmu_plan(const SoftPMU *pmu, unsigned ring,
                          SoftPMUCharge charge, unsigned insns)
 {

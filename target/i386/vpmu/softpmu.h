@@ -217,6 +217,13 @@ void softpmu_fold(SoftPMU *pmu);
 void softpmu_refill(SoftPMU *pmu, unsigned ring);
 
 /**
+ * softpmu_expire: have the next TB overspend the allowance, whatever it has
+ *
+ * Also while a TB runs, if it has been charged for.
+ */
+void softpmu_expire(SoftPMU *pmu);
+
+/**
  * softpmu_plan: decide on a TB that overspends the allowance
  * @ring: the ring it runs in
  * @charge: what it contributes as a whole

@@ -27,6 +27,16 @@ bool vpmu_waits_for_memory(CPUX86State *env)
     g_assert_not_reached();
 }
 
+void vpmu_request_sync(CPUX86State *env)
+{
+    g_assert_not_reached();
+}
+
+void vpmu_leave_before_fetch(CPUX86State *env, bool leave)
+{
+    g_assert_not_reached();
+}
+
 void vpmu_raise_pmi(CPUX86State *env)
 {
     g_assert_not_reached();

@@ -104,6 +104,25 @@ bool vpmu_waits_for_memory(CPUX86State *env)
 #endif
 }
 
+void vpmu_request_sync(CPUX86State *env)
+{
+    BQL_LOCK_GUARD();
+
+    cpu_interrupt(env_cpu(env), CPU_INTERRUPT_VPMU);
+    /*
+     * A replay looks at requests only where the recording has delivered an
+     * interrupt.  There the next TB calls vpmu_sync() before it starts.
+     */
+    softpmu_expire(&env->vpmu_host.hw);
+}
+
+void vpmu_leave_before_fetch(CPUX86State *env, bool leave)
+{
+    uint32_t *cflags = &env_cpu(env)->tcg_cflags;
+
+    *cflags = (*cflags & ~CF_NO_GOTO_PTR) | (leave ? CF_NO_GOTO_PTR : 0);
+}
+
 void vpmu_raise_pmi(CPUX86State *env)
 {
     X86CPU *cpu = env_archcpu(env);

@@ -111,6 +111,23 @@ bool vpmu_access(CPUX86State *env, uint64_t address, void *buffer,
 bool vpmu_waits_for_memory(CPUX86State *env);
 
 /**
+ * vpmu_request_sync: have vpmu_sync() called at the next instruction boundary
+ *
+ * While branches are reported.  From within translated code, at the last
+ * instruction of its TB, or at an instruction boundary.  Takes the BQL if it is
+ * not held.
+ */
+void vpmu_request_sync(CPUX86State *env);
+
+/**
+ * vpmu_leave_before_fetch: whether translated code that does not know its
+ * successor goes to the main loop, instead of fetching it, which may fault
+ *
+ * Then vpmu_request_sync() comes before the fault.  At an instruction boundary.
+ */
+void vpmu_leave_before_fetch(CPUX86State *env, bool leave);
+
+/**
  * vpmu_raise_pmi: raise the guest's performance monitoring interrupt
  *
  * Takes the BQL if it is not held.

@@ -136,6 +136,11 @@ typedef struct VPMUState {
      */
     VPMUCounterMask waiting;
     SoftPMUNote waiting_note;
+    /*
+     * BTS has reached its threshold: vpmu_sync() is about to raise the
+     * interrupt.  Only within the execution loop.
+     */
+    bool bts_due;
     /* Of the guest whose migration stream is being loaded or saved */
     VPMUIdentity identity;
     /* The stream that is being loaded has the subsection cpu/vpmu. */
