@@ -279,7 +279,9 @@ gdt_end:
  */
         .balign 4096
 pml4:   .quad pdpt + 7
-        .fill 511, 8, 0
+        .fill 299, 8, 0
+        .quad pdpt + 7                  /* UPPER */
+        .fill 211, 8, 0
 pdpt:   .quad pd0 + 7, pd1 + 7, 0, pd3 + 7
         .fill 508, 8, 0
 pd0:    .set page, 0

@@ -97,6 +97,29 @@ h_sysexit_32:
         took 3b, 4b, K_JCC, 3
         lbr_end 1
 
+        lbr_case "in the upper half of the address space"
+        mov $UPPER, %rcx
+        lea 2f(%rcx), %rax
+1:      jmp *%rax
+2:      jmp 3f
+        ud2
+3:      add %ecx, %ecx
+        jz 4f
+        ud2
+4:      nop
+5:      call 7f
+6:      lea 8f, %rax
+9:      call *%rax
+7:      ret
+8:      pop %rax
+        took 1b, 2b + UPPER, K_IJMP, 3
+        took 2b + UPPER, 3b + UPPER, K_JMP, 1
+        took 3b + UPPER + 2, 4b + UPPER, K_JCC, 2
+        took 5b + UPPER, 7b + UPPER, K_CALL, 2
+        took 7b + UPPER, 6b + UPPER, K_RET, 1
+        took 9b + UPPER, 8b, K_ICALL, 2
+        lbr_end 1
+
         lbr_case "LOOP, LOOPE, LOOPNE, JRCXZ"
         mov $2, %ecx
 1:      loop 1b

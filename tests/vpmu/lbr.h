@@ -48,6 +48,9 @@
 
 #define LBR_TURNS       1000
 
+/* Where all memory is mapped again, in the upper half of the address space */
+#define UPPER           0xffff960000000000
+
 /* Among those from SEL_FREE on: 64-bit gates, two descriptors each */
 #define SEL_GATE        0x73
 #define SEL_GATE_BACK   0x80
