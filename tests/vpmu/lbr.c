@@ -179,8 +179,8 @@ static void print_record(const char *what, unsigned i, uint64_t from,
 static bool record_is(unsigned i, uint64_t from, uint64_t to, uint64_t info)
 {
     if (lbr_format == FORMAT_TIME) {
-        /* Bit 63 of FROM is a flag. */
-        from |= from << 1 & UINT64_C(1) << 63;
+        /* Bit 63 of FROM says that it was mispredicted, which is never so. */
+        from ^= from << 1 & UINT64_C(1) << 63;
         info = to >> 48;
         to = (int64_t)(to << 16) >> 16;
     }
