@@ -9,13 +9,7 @@
 #include "lbr.h"
 #include "pebs.h"
 
-#define DEPTH           32
 #define FORMAT          0x3f
-#define CAP_BASELINE    (1u << 14)
-/* The formats */
-#define FORMAT_INFO     5
-#define FORMAT_TIME     6
-#define FORMAT_ARCH     0x3f
 
 #define SELECT_RINGS    0x3
 #define SELECT_ALL      0x1ff
@@ -26,29 +20,16 @@
 
 const uint32_t loop_turns = 1; /* for bodies.S */
 
-static unsigned lbr_format;
+unsigned lbr_format;
 /* How many records there are */
 static unsigned depth = DEPTH;
 /* What else is on, for the names of results */
 static const char *with = "";
-/* DEBUGCTL.LBR, or IA32_LBR_CTL's bit, and DEBUGCTL when a trap came */
-static uint64_t seen_enable, seen_debugctl;
-/* Where the last debug exception came */
-static uint64_t trap_rip;
+uint64_t seen_enable, seen_debugctl, trap_rip, ipi_rip;
 /* How it is handled otherwise */
 static bool (*next_hook)(struct frame *frame);
 
-/*
- * The model: what the registers have, the cycles since the last record, and the
- * ring.  As elsewhere, @info is the cycles alone with format 6, which has no
- * such register.
- */
-static struct {
-    uint64_t from[DEPTH], to[DEPTH], info[DEPTH];
-    unsigned tos, ring;
-    uint64_t select, since;
-    bool ended; /* by a debug exception */
-} model;
+struct model model;
 
 /* What the trace must have: all branches from a ring that is traced */
 #define TRACE_MAX       2048
@@ -113,8 +94,7 @@ static const struct {
     { K_ICALL, 20, 3 }, { K_RET, 21, 5 }, { K_FAR, 22, 8 },
 };
 
-/* IA32_LBR_CTL for what LBR_SELECT has: it names what is let in. */
-static uint64_t arch_ctl(uint64_t select)
+uint64_t arch_ctl(uint64_t select)
 {
     uint64_t ctl = (select & 1 ? 0 : 1 << 1) | (select & 2 ? 0 : 1 << 2) |
                    (select & CALL_STACK ? 1 << 3 : 0);
@@ -154,7 +134,7 @@ static void clear_stack(void)
     wrmsr(MSR_LBR_SELECT, model.select);
 }
 
-static void write_stack(void)
+void write_stack(void)
 {
     if (lbr_format == FORMAT_ARCH) {
         wrmsr(MSR_ARCH_LBR_DEPTH, depth);
@@ -206,7 +186,7 @@ static bool register_is_right(unsigned i)
                      lbr_format == FORMAT_TIME ? 0 : rdmsr(MSR_LBR_INFO + i));
 }
 
-static bool check_stack(const char *name, bool user)
+bool check_stack(const char *name, bool user)
 {
     unsigned tos = lbr_format == FORMAT_ARCH ? model.tos : rdmsr(MSR_LBR_TOS);
     unsigned bad = tos != model.tos;
@@ -240,7 +220,7 @@ static void model_pop(void)
 }
 
 /* Instructions retire. */
-static void pass(unsigned insns)
+void model_pass(unsigned insns)
 {
     model.since += model.ended ? 0 : insns;
 }
@@ -253,7 +233,7 @@ static void model_branch(const struct branch *b, bool user)
     bool linear = lbr_format != FORMAT_INFO;
     unsigned from_ring;
 
-    pass(b->insns);
+    model_pass(b->insns);
     from_ring = model.ring;
     model.ring = ring;
     if (traces_ring[from_ring != 0]) {
@@ -273,7 +253,7 @@ static void model_branch(const struct branch *b, bool user)
     }
 }
 
-static void model_near(const char *from, const void *to, unsigned kind,
+void model_near(const char *from, const void *to, unsigned kind,
                        unsigned insns, unsigned ring)
 {
     struct branch b = {
@@ -287,21 +267,20 @@ static void model_near(const char *from, const void *to, unsigned kind,
     model_branch(&b, ring);
 }
 
-/* What run() does before and after the code; WRMSR starts and ends it. */
-static void model_enter(void (*code)(void), bool user)
+void model_enter(void (*code)(void), bool user)
 {
     model_near(user ? run_iret : run_call, code, user ? K_FAR : K_ICALL, 1,
                ring_of(user));
 }
 
-static void model_leave(uint64_t ret, unsigned left, bool user)
+void model_leave(uint64_t ret, unsigned left, bool user)
 {
     model_near((char *)ret, user ? user_exit : run_return, K_RET, left + 1,
                ring_of(user));
     if (user) {
         model_near(user_exit, user_done, K_FAR, 1, 0);
     }
-    pass(4);
+    model_pass(4);
 }
 
 /* Cases */
@@ -314,7 +293,7 @@ static void start_by(uint32_t msr)
     }
 }
 
-static void run_with(void (*code)(void), bool user, uint64_t flags,
+void run_with(void (*code)(void), bool user, uint64_t flags,
                      uint64_t debugctl)
 {
     if (lbr_format == FORMAT_ARCH) {
@@ -325,7 +304,7 @@ static void run_with(void (*code)(void), bool user, uint64_t flags,
     }
 }
 
-static void run_recorded(void (*code)(void), bool user, uint64_t debugctl)
+void run_recorded(void (*code)(void), bool user, uint64_t debugctl)
 {
     run_with(code, user, FLAGS_IOPL3, debugctl);
 }
@@ -418,6 +397,9 @@ static bool on_trap(struct frame *frame)
         frame->flags &= ~UINT64_C(0x100);
         return true;
     }
+    if (frame->vector == VECTOR_IPI && !ipi_rip) {
+        ipi_rip = frame->rip;
+    }
     return next_hook(frame);
 }
 
@@ -442,7 +424,7 @@ static void test_btf(bool user)
     trap_rip = 0;
     run_recorded(lbr_stepped, user, DEBUGCTL_BTF);
     model_enter(lbr_stepped, user);
-    pass(4);
+    model_pass(4);
     check_stack("TF with BTF", user);
     check(trap_rip, (uint64_t)lbr_stepped_jmp, "TF with BTF: its place");
     check(seen_debugctl, 0, "TF with BTF: DEBUGCTL");
@@ -486,7 +468,7 @@ static void test_vector_1(void)
     set_gate(cpu, 1, h_debug);
 }
 
-static void model_turns(unsigned turns, unsigned first)
+void model_turns(unsigned turns, unsigned first)
 {
     for (unsigned i = 0; i < turns; i++) {
         model_near(lbr_loop_jnz, lbr_loop_dec, K_JCC, i ? 2 : first, 3);
@@ -986,6 +968,7 @@ void main(void)
     test_no_freeze(0);
     test_no_freeze(pmu_version >= 4 ? DEBUGCTL_FREEZE : 0);
     test_no_interrupt();
+    test_events();
     if (rdmsr(MSR_PERF_CAPABILITIES) & CAP_BASELINE) {
         test_pebs(1);
         test_pebs(DEPTH);

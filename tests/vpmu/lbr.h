@@ -95,6 +95,53 @@ struct lbr_case {
 
 extern const struct lbr_case lbr_cases[], lbr_cases_end[];
 
+/* In lbr.c: PERF_CAPABILITIES.LBR_FMT, how many records there are at most */
+#define FORMAT_INFO     5
+#define FORMAT_TIME     6
+#define FORMAT_ARCH     0x3f
+#define DEPTH           32
+#define CAP_BASELINE    (1u << 14)
+extern unsigned lbr_format;
+
+/*
+ * The model: what the registers have, the cycles since the last record, and the
+ * ring.  As elsewhere, @info is the cycles alone with format 6, which has no
+ * such register.
+ */
+extern struct model {
+    uint64_t from[DEPTH], to[DEPTH], info[DEPTH];
+    unsigned tos, ring;
+    uint64_t select, since;
+    bool ended; /* by a debug exception */
+} model;
+
+/* Empty the registers and the model, whose filter is written, too. */
+void write_stack(void);
+/* Run code, having what it branches recorded, with more bits of DEBUGCTL. */
+void run_with(void (*code)(void), bool user, uint64_t flags, uint64_t debugctl);
+void run_recorded(void (*code)(void), bool user, uint64_t debugctl);
+/* What run() does before and after the code; WRMSR starts and ends it. */
+void model_enter(void (*code)(void), bool user);
+void model_leave(uint64_t ret, unsigned left, bool user);
+/* A branch to @ring, after so many instructions; instructions that retire */
+void model_near(const char *from, const void *to, unsigned kind,
+                unsigned insns, unsigned ring);
+void model_pass(unsigned insns);
+/* Turns of lbr_loop; @first: instructions in the first one */
+void model_turns(unsigned turns, unsigned first);
+/* The result: do the registers have what the model has? */
+bool check_stack(const char *name, bool user);
+/* IA32_LBR_CTL for what LBR_SELECT has: it names what is let in. */
+uint64_t arch_ctl(uint64_t select);
+/*
+ * DEBUGCTL.LBR, or IA32_LBR_CTL's bit, and DEBUGCTL when a trap came; where the
+ * last debug exception came, and the first VECTOR_IPI after 0 was written there
+ */
+extern uint64_t seen_enable, seen_debugctl, trap_rip, ipi_rip;
+
+/* In lbr-events.c */
+void test_events(void);
+
 /* In boot.S: what run() adds to the branches of the code */
 extern char run_call[], run_return[], run_iret[], user_exit[], user_done[];
 
@@ -118,6 +165,16 @@ extern char lbr_smi_ret[];
 /* A branch at which TF traps, and others behind it */
 void lbr_trapped(void);
 extern char lbr_trapped_jmp[], lbr_trapped_to[];
+
+/* In lbr-events.S; ring 0 only, but for lbr_rep */
+void lbr_rewritten(void);
+extern char lbr_rewritten_at[], lbr_rewritten_jmp[], lbr_rewritten_call[];
+extern char lbr_rewritten_leaf[], lbr_rewritten_ret[];
+void lbr_rep(void);
+void h_rep(void);
+extern char lbr_rep_insn[], h_rep_iret[];
+void lbr_halted(void);
+extern char lbr_halted_end[];
 
 /* Where a JMP and a RET go that load from the window */
 extern char lbr_pointed[], lbr_returned[];
