@@ -18,10 +18,18 @@
 #define ARCH_LBR        (1u << 19)
 
 #define DEBUGCTL_LBR    1
+/* TR, BTS and BTINT */
+#define DEBUGCTL_TRACE  0x1c0
 #define LBR_FORMAT      0x3full
 
 #define NO_BTS          (1u << 11)  /* MISC_ENABLE */
 #define DS_CPL          (1u << 4)   /* CPUID leaf 1, ECX */
+
+/* The DS area, with BTS's base, index, maximum and threshold first */
+#define DS_AREA         0x600
+#define AREA            0x10000
+#define TRACE           0x20000
+#define TRACE_RECORD    24
 
 /* Where the loop of LOOP_CODE is: RIP, and the base of its segment */
 #define LOOP_EIP        0xfff3
@@ -230,6 +238,36 @@ static void test_formats(void)
     }
 }
 
+/* Room for five branches of the loop: the others are dropped, and counted. */
+static void test_bts_dropped(void)
+{
+    const uint64_t at = RESET_BASE + LOOP_EIP;
+    g_autoptr(File) rom = rom_new(LOOP_CODE, sizeof(LOOP_CODE));
+    QTestState *qts = qtest_initf(ARGS "-cpu " INTEL ",pmu=on,bts=on -bios %s",
+                                  rom->path);
+
+    qtest_writeq(qts, AREA, TRACE);
+    qtest_writeq(qts, AREA + 8, TRACE);
+    qtest_writeq(qts, AREA + 16, TRACE + 5 * TRACE_RECORD);
+    qtest_writeq(qts, AREA + 24, TRACE + 3 * TRACE_RECORD);
+    qtest_memset(qts, TRACE, 0, 6 * TRACE_RECORD);
+    wrmsr(qts, 0, DS_AREA, AREA);
+    wrmsr(qts, 0, DEBUGCTL, DEBUGCTL_TRACE);
+    for (unsigned i = 0;
+         i < 1000 && total(qts, "bts-records-dropped") < LOOPS - 1 - 5; i++) {
+        run_for(qts, 10);
+    }
+    g_assert_cmpint(total(qts, "bts-records-dropped"), ==, LOOPS - 1 - 5);
+    g_assert_cmpint(total(qts, "pmis"), ==, 1);
+    g_assert_cmphex(rdmsr(qts, 0, GLOBAL_STATUS), ==, 1ull << 62);
+    g_assert_cmphex(qtest_readq(qts, AREA + 8), ==, TRACE + 5 * TRACE_RECORD);
+    for (unsigned i = 0; i < 6; i++) {
+        g_assert_cmphex(qtest_readq(qts, TRACE + i * TRACE_RECORD), ==,
+                        i < 5 ? at : 0);
+    }
+    qtest_quit(qts);
+}
+
 /* A reset clears the records and ends the recording. */
 static void test_reset(void)
 {
@@ -346,6 +384,7 @@ int main(int argc, char **argv)
         qtest_add_func("/vpmu-lbr/hotplug", test_hotplug);
         qtest_add_func("/vpmu-lbr/models", test_models);
         qtest_add_func("/vpmu-lbr/bts", test_bts);
+        qtest_add_func("/vpmu-lbr/bts-dropped", test_bts_dropped);
         qtest_add_func("/vpmu-lbr/formats", test_formats);
         qtest_add_func("/vpmu-lbr/reset", test_reset);
         qtest_add_func("/vpmu-lbr/migration", test_migration);

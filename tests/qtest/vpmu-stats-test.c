@@ -10,7 +10,7 @@ static const char *const names[] = {
     "hand-overs", "reuses", "lazy-releases", "moves", "evictions",
     "starved-ns", "control-writes-direct", "control-writes-reprogrammed",
     "pmis", "pebs-records-fast", "pebs-records-slow", "pebs-records-dropped",
-    "pebs-bytes-rewritten",
+    "pebs-bytes-rewritten", "bts-records-dropped",
 };
 
 static void assert_writes(QTestState *qts, int64_t direct,

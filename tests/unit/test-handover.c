@@ -814,7 +814,7 @@ static void test_stats_table(void)
         "hand-overs", "reuses", "lazy-releases", "moves", "evictions",
         "starved-ns", "control-writes-direct", "control-writes-reprogrammed",
         "pmis", "pebs-records-fast", "pebs-records-slow",
-        "pebs-records-dropped", "pebs-bytes-rewritten",
+        "pebs-records-dropped", "pebs-bytes-rewritten", "bts-records-dropped",
     };
     static const struct {
         const char *field, *name, *unit, *description;

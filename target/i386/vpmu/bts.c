@@ -5,7 +5,8 @@
  *
  * SDM volume 3, "Branch Trace Store (BTS)" and "BTS and DS Save Area".  The
  * DS area and the buffer are accessed like those of PEBS, see pebs.c: nothing
- * faults, and a record that has no place is lost.
+ * faults, and a record that has no place is lost.  It does not wait for memory
+ * that EPT does not map, as more branches may follow before the VM exit.
  */
 #include "qemu/osdep.h"
 #include "bts.h"
@@ -53,6 +54,7 @@ void vpmu_bts(CPUX86State *env, uint64_t from, uint64_t to)
 
     if (!ds_read(env, DS_BTS_OFFSET, &ds, sizeof(ds)) ||
         !ds_can_store(env, DS_BTS_OFFSET, &ds, sizeof(record))) {
+        env->vpmu_host.handover.stats.bts_records_dropped++;
         trace_vpmu_bts_drop(env_cpu(env)->cpu_index, from, to);
         return;
     }
