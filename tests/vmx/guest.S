@@ -181,6 +181,21 @@ guest count
         cpuid
         vmcall
 
+/* Two jumps that are recorded */
+        .global guest_jump, guest_jumped, guest_jump_2, guest_jumped_2
+guest branches
+        lea guest_jumped(%rip), %rax
+guest_jump:
+        jmp *%rax
+guest_jumped:
+        lea guest_jumped_2(%rip), %rax
+        nop
+guest_jump_2:
+        jmp *%rax
+guest_jumped_2:
+        nop
+        vmcall
+
 /* It takes a second or so. */
 guest long
         mov $0x10000000, %ecx

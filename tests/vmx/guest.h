@@ -10,6 +10,8 @@
 
 unsigned vmx_enter(uint64_t *regs, bool launch);
 extern char vmx_exited[], guest_stubs[];
+/* The instructions of vmx_enter() to VMLAUNCH */
+#define VMX_ENTER_INSNS 16
 
 void guest_cpuid(void);
 void guest_hlt(void);
@@ -45,6 +47,8 @@ void guest_nothing(void);
 void guest_sti(void);
 void guest_triple(void);
 void guest_count(void);
+void guest_branches(void);
+extern char guest_jump[], guest_jumped[], guest_jump_2[], guest_jumped_2[];
 void guest_long(void);
 void guest_count_io(void);
 void guest_count_masked(void);

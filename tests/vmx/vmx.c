@@ -8,9 +8,9 @@
  */
 #include "rt.h"
 #include "guest.h"
+#include "host.h"
 #include "vmcs.h"
 
-#define REASON_EXCEPTION        0
 #define REASON_TRIPLE_FAULT     2
 #define REASON_WINDOW           7
 #define REASON_NMI_WINDOW       8
@@ -19,14 +19,12 @@
 #define REASON_INVD             13
 #define REASON_INVLPG           14
 #define REASON_RDTSC            16
-#define REASON_VMCALL           18
 #define REASON_VMREAD           23
 #define REASON_CR               28
 #define REASON_DR               29
 #define REASON_IO               30
 #define REASON_RDMSR            31
 #define REASON_WRMSR            32
-#define REASON_BAD_GUEST        0x80000021u
 #define REASON_BAD_MSR          0x80000022u
 #define REASON_PAUSE            40
 #define REASON_GDTR             46
@@ -56,16 +54,11 @@
 #define SECONDARY_RDTSCP        (1u << 3)
 #define SECONDARY_WBINVD        (1u << 6)
 #define SECONDARY_UNRESTRICTED  (1u << 7)
-#define ENTRY_DEBUG             (1u << 2)
-#define ENTRY_IA32E             (1u << 9)
 #define ENTRY_GLOBAL_CTRL       (1u << 13)
-#define EXIT_DEBUG              (1u << 2)
-#define EXIT_HOST_64            (1u << 9)
 #define EXIT_GLOBAL_CTRL        (1u << 12)
 #define EXIT_LOAD_EFER          (1u << 21)
 
 #define CR0_TS                  8
-#define FLAGS_TF                0x100
 #define MSR_TSC_AUX             0xc0000103
 #define BLOCKED_BY_MOV_SS       2
 
@@ -76,8 +69,6 @@
 #define DEBUG_BS                (1 << 14)
 #define DR7_GD                  (1 << 13)
 
-#define EVENT(type, vector)     (1u << 31 | (type) << 8 | (vector))
-#define EVENT_ERROR             (1u << 11)
 
 static uint8_t page_vmxon[4096] __attribute__((aligned(4096)));
 static uint8_t page_vmcs[4096] __attribute__((aligned(4096)));
@@ -88,7 +79,7 @@ static struct gate guest_idt[32] __attribute__((aligned(16)));
 static uint64_t guest_stack[512] __attribute__((aligned(64)));
 static uint64_t pae_pd[512] __attribute__((aligned(4096)));
 static uint64_t pae_pdpt[4] __attribute__((aligned(32)));
-static uint64_t regs[4];
+uint64_t regs[4];
 static uint32_t revision;
 
 /* VMX instructions.  Results: 0, 1 with CF, 2 with ZF. */
@@ -113,7 +104,7 @@ static unsigned vmptrld(uint64_t address)
     return VMX("vmptrld %2", "m"(address));
 }
 
-static unsigned vmwrite(uint64_t field, uint64_t value)
+unsigned vmwrite(uint64_t field, uint64_t value)
 {
     return VMX("vmwrite %2, %3", "r"(value), "r"(field));
 }
@@ -127,7 +118,7 @@ static unsigned vmread(uint64_t field, uint64_t *value)
     return cf | zf << 1;
 }
 
-static uint64_t get(uint64_t field)
+uint64_t get(uint64_t field)
 {
     uint64_t value = 0;
 
@@ -270,7 +261,7 @@ static void test_highest_index(void)
 
 /* A VMCS for a guest as its hypervisor is */
 
-static void set_controls(uint32_t field, uint32_t msr, uint32_t controls)
+void set_controls(uint32_t field, uint32_t msr, uint32_t controls)
 {
     uint64_t allowed = rdmsr(msr);
 
@@ -314,7 +305,7 @@ static void set_segments(void)
     vmwrite(VMCS_GUEST_ES_BASE + 10, 0);
 }
 
-static void set_vmcs(void (*guest)(void))
+void set_vmcs(void (*guest)(void))
 {
     memset(page_vmcs, 0, sizeof(page_vmcs));
     *(uint32_t *)page_vmcs = revision;
@@ -341,7 +332,7 @@ static void set_vmcs(void (*guest)(void))
 }
 
 /* Enter, and say why the guest came back. */
-static uint64_t enter(void)
+uint64_t enter(void)
 {
     unsigned failed = vmx_enter(regs, true);
 
@@ -349,7 +340,7 @@ static uint64_t enter(void)
                     get(VMCS_EXIT_REASON);
 }
 
-static uint64_t resume(void)
+uint64_t resume(void)
 {
     return vmx_enter(regs, false) ? -1ull : get(VMCS_EXIT_REASON);
 }
@@ -1340,6 +1331,7 @@ static void test_what_is_known(void)
     test_pae();
     test_counting();
     test_pebs();
+    test_lbr();
     test_bad_entries();
 }
 
