@@ -1,13 +1,36 @@
 /*
- * Code of single tests in lbr-events.c
+ * Code of the tests in lbr-events.c
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#define ASSEMBLY
-#include "lbr.h"
-#include "pmu.h"
+#include "lbr-case.inc"
 
         .text
+
+        lbr_case "a write to a port", BOTH, before_stop
+        mov lbr_stop_port, %edx
+        mov $1, %eax
+1:      call 2f
+        jmp 5f
+2:      call 3f
+        ret
+3:      jmp 4f
+4:      nop
+        out %al, %dx
+        nop
+        call 6f
+7:      ret
+6:      ret
+5:      nop
+        took 1b, 2b, K_CALL, 3
+        took 2b, 3b, K_CALL, 1
+        took 3b, 4b, K_JMP, 1
+        took 4b+3, 6b, K_CALL, 4
+        took 6b, 7b, K_RET, 1
+        took 7b, 2b+5, K_RET, 1
+        took 2b+5, 1b+5, K_RET, 1
+        took 1b+5, 5b, K_JMP, 1
+        lbr_end 1
 
 /* Two writes to MSRs, with numbers and values at RSI */
         .global lbr_rewritten, lbr_rewritten_at, lbr_rewritten_jmp

@@ -8,6 +8,13 @@
 
 #define TIMER_PERIODIC  (1u << 17)
 
+/* A port that does nothing, and that of the device "pvpanic" */
+#define PORT_NOTHING    0x80
+#define PORT_PANIC      0x505
+
+uint32_t lbr_stop_port;
+static bool stops;
+
 static void begin(void)
 {
     model.select = 0;
@@ -214,6 +221,57 @@ static void test_writes(void)
     }
 }
 
+/* Machines that stop */
+
+void before_stop(struct cpu *me)
+{
+    lbr_stop_port = stops ? PORT_PANIC : PORT_NOTHING;
+}
+
+static void stop(void)
+{
+    outb(PORT_PANIC, 1);
+}
+
+void for_each_stop(void (*try)(const struct lbr_case *c, bool user,
+                               uint64_t how), uint64_t how)
+{
+    stops = true;
+    for (const struct lbr_case *c = lbr_cases; c < lbr_cases_end; c++) {
+        for (unsigned user = 0; c->before == before_stop && user < 2; user++) {
+            try(c, user, how);
+        }
+    }
+    stops = false;
+}
+
+/*
+ * The device "pvpanic" stops the machine while branches are recorded, while
+ * they are not, and while they are frozen.  lbr-stops.py saves and loads or
+ * migrates it there; without the device, nothing stops.
+ */
+static void test_stops(void)
+{
+    for_each_stop(try_case, 0);
+    for_each_stop(try_case, CALLS_ONLY);
+    stop();
+    try_case(lbr_cases, true, 0);
+    if (pmu_version >= 4) {
+        wrmsr(MSR_GLOBAL_STATUS_SET, LBR_FROZEN);
+        stop();
+        run_recorded(lbr_cases->code, true, 0);
+        check_stack("frozen, and stopped", true);
+        wrmsr(MSR_GLOBAL_OVF_CTRL, LBR_FROZEN);
+        try_case(lbr_cases, true, 0);
+    }
+    if (lbr_format == FORMAT_ARCH) {
+        depth = 8;
+        for_each_stop(try_case, 0);
+        check(rdmsr(MSR_ARCH_LBR_DEPTH), depth, "the depth, after stops");
+        depth = DEPTH;
+    }
+}
+
 void test_events(void)
 {
     test_nmi();
@@ -229,4 +287,5 @@ void test_events(void)
     } else {
         skip("freeze on the PMI of PEBS", "no baseline");
     }
+    test_stops();
 }

@@ -13,16 +13,11 @@
 
 #define SELECT_RINGS    0x3
 #define SELECT_ALL      0x1ff
-#define CALL_STACK      0x200
-/* What Linux has with it: no jumps, no far branches */
-#define CALLS_ONLY      (CALL_STACK | 1 << K_JCC | 1 << K_IJMP | 1 << K_JMP | \
-                         1 << K_FAR)
 
 const uint32_t loop_turns = 1; /* for bodies.S */
 
 unsigned lbr_format;
-/* How many records there are */
-static unsigned depth = DEPTH;
+unsigned depth = DEPTH;
 /* What else is on, for the names of results */
 static const char *with = "";
 uint64_t seen_enable, seen_debugctl, trap_rip, ipi_rip;
@@ -309,7 +304,7 @@ void run_recorded(void (*code)(void), bool user, uint64_t debugctl)
     run_with(code, user, FLAGS_IOPL3, debugctl);
 }
 
-static void try_case(const struct lbr_case *c, bool user, uint64_t select)
+void try_case(const struct lbr_case *c, bool user, uint64_t select)
 {
     model.select = select;
     write_stack();
@@ -928,6 +923,7 @@ static void test_trace(void)
     test_trace_buffer();
     test_trace_hostile();
     test_trace_smi();
+    for_each_stop(trace_case, DEBUGCTL_BTS);
     set_handlers();
     test_trace_cases();
     test_trace_fault(true);

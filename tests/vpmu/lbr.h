@@ -102,6 +102,13 @@ extern const struct lbr_case lbr_cases[], lbr_cases_end[];
 #define DEPTH           32
 #define CAP_BASELINE    (1u << 14)
 extern unsigned lbr_format;
+/* How many records there are */
+extern unsigned depth;
+
+#define CALL_STACK      0x200
+/* What Linux has with it: no jumps, no far branches */
+#define CALLS_ONLY      (CALL_STACK | 1 << K_JCC | 1 << K_IJMP | 1 << K_JMP | \
+                         1 << K_FAR)
 
 /*
  * The model: what the registers have, the cycles since the last record, and the
@@ -129,6 +136,8 @@ void model_near(const char *from, const void *to, unsigned kind,
 void model_pass(unsigned insns);
 /* Turns of lbr_loop; @first: instructions in the first one */
 void model_turns(unsigned turns, unsigned first);
+/* Run a case with this filter, and compare. */
+void try_case(const struct lbr_case *c, bool user, uint64_t select);
 /* The result: do the registers have what the model has? */
 bool check_stack(const char *name, bool user);
 /* IA32_LBR_CTL for what LBR_SELECT has: it names what is let in. */
@@ -139,7 +148,10 @@ uint64_t arch_ctl(uint64_t select);
  */
 extern uint64_t seen_enable, seen_debugctl, trap_rip, ipi_rip;
 
-/* In lbr-events.c */
+/* In lbr-events.c: @try cases in which the machine may stop. */
+void before_stop(struct cpu *cpu);
+void for_each_stop(void (*try)(const struct lbr_case *c, bool user,
+                               uint64_t how), uint64_t how);
 void test_events(void);
 
 /* In boot.S: what run() adds to the branches of the code */
