@@ -51,9 +51,10 @@ static void vpmu_print_counter(Monitor *mon, VpmuCounterType type,
 
 static void vpmu_print_vcpu(Monitor *mon, const VpmuVcpu *cpu)
 {
-    monitor_printf(mon, "CPU #%" PRId64 "\n"
+    monitor_printf(mon, "CPU #%" PRId64 "%s\n"
                    "  counter  path     held by  ring   %15s  event\n",
-                   cpu->cpu_index, "value");
+                   cpu->cpu_index, cpu->bts_running ? ", BTS is running" : "",
+                   "value");
     for (VpmuCounterList *l = cpu->counters; l; l = l->next) {
         const VpmuCounter *c = l->value;
         g_autofree char *backing = c->has_physical_index ?
@@ -77,6 +78,23 @@ static void vpmu_print_vcpu(Monitor *mon, const VpmuVcpu *cpu)
     }
 }
 
+static void vpmu_print_branches(Monitor *mon, const VpmuInfo *info)
+{
+    if (!info->lbr) {
+        monitor_printf(mon, "LBR: none (%s)\n", info->lbr_reason);
+    } else if (info->lbr->has_depth) {
+        monitor_printf(mon, "LBR: %u records of format %u\n",
+                       info->lbr->depth, info->lbr->format);
+    } else {
+        monitor_printf(mon, "LBR: records of format %u\n", info->lbr->format);
+    }
+    if (info->bts) {
+        monitor_printf(mon, "BTS: available\n");
+    } else {
+        monitor_printf(mon, "BTS: none (%s)\n", info->bts_reason);
+    }
+}
+
 static void hmp_info_vpmu(Monitor *mon, const QDict *qdict)
 {
     g_autoptr(VpmuInfo) info = qmp_query_vpmu(&error_abort);
@@ -93,10 +111,7 @@ static void hmp_info_vpmu(Monitor *mon, const QDict *qdict)
         monitor_printf(mon, "PEBS: record format %u%s\n", info->pebs->format,
                        info->pebs->baseline ? " with baseline" : "");
     }
-    if (info->lbr) {
-        monitor_printf(mon, "LBR: %u records of format %u\n",
-                       info->lbr->depth, info->lbr->format);
-    }
+    vpmu_print_branches(mon, info);
     if (info->passthrough) {
         monitor_printf(mon, "reserved for the host: ");
         vpmu_print_set(mon, info->reserved);

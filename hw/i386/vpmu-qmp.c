@@ -14,6 +14,7 @@
 #include "qapi/qapi-commands-vpmu.h"
 #include "qapi/qapi-events-vpmu.h"
 #include "system/runstate.h"
+#include "target/i386/vpmu/bts.h"
 #include "target/i386/vpmu/provider.h"
 #include "target/i386/vpmu/report.h"
 #include "target/i386/vpmu/reservation.h"
@@ -135,6 +136,8 @@ static void vpmu_do_vcpu_info(CPUState *cs, run_on_cpu_data data)
         }
     }
     info->ds_area = env->vpmu.ds_area;
+    info->bts_running = vpmu_bts_runs(env, SOFTPMU_KERNEL) ||
+                        vpmu_bts_runs(env, SOFTPMU_USER);
     for (unsigned p = 0; p < VPMU_NR && cpu->vpmu.software; p++) {
         if (h->reserved & VPMU_MASK_OF(p)) {
             QAPI_LIST_APPEND(host, vpmu_host_counter_info(env, p));
@@ -182,6 +185,37 @@ static VpmuPebs *vpmu_pebs_info(unsigned format, bool baseline)
     return info;
 }
 
+static const char *vpmu_no_software_lbr(const X86CPU *cpu)
+{
+    const VPMUModel *model = vpmu_model_find(cpu->env.cpuid_version);
+
+    return vpmu_is_amd(cpu) ? "the software PMU of AMD models has none" :
+           model->lbr_format ? "they are switched off: remove lbr=off, "
+                               "lbr-fmt=0 and arch-lbr=off" :
+           model->model ? "drivers expect none of this CPU model, or others: "
+                          "use one from Skylake on" :
+                          "this CPU model is not known to have some: add "
+                          "lbr=on";
+}
+
+static void vpmu_software_branches(VpmuInfo *info, X86CPU *cpu)
+{
+    if (vpmu_has_lbr(cpu)) {
+        info->lbr = g_new0(VpmuLbr, 1);
+        info->lbr->format = cpu->vpmu.lbr_format;
+        info->lbr->has_depth = true;
+        info->lbr->depth = cpu->env.vpmu.lbr.depth;
+    } else {
+        info->lbr_reason = g_strdup(vpmu_no_software_lbr(cpu));
+    }
+    info->bts = vpmu_has_bts(cpu);
+    if (!info->bts) {
+        info->bts_reason = g_strdup(vpmu_is_amd(cpu) ? "AMD models have none" :
+                                    "the guest was not given it: add bts=on "
+                                    "to -cpu");
+    }
+}
+
 static void vpmu_software_info(VpmuInfo *info, X86CPU *first)
 {
     const VPMUConfig *config = &first->vpmu;
@@ -194,11 +228,7 @@ static void vpmu_software_info(VpmuInfo *info, X86CPU *first)
         info->pebs = vpmu_pebs_info(config->pebs_format,
                                     vpmu_has_baseline(first));
     }
-    if (vpmu_has_lbr(first)) {
-        info->lbr = g_new0(VpmuLbr, 1);
-        info->lbr->format = config->lbr_format;
-        info->lbr->depth = first->env.vpmu.lbr.depth;
-    }
+    vpmu_software_branches(info, first);
     vpmu_policy_info(info, config);
     for (unsigned i = 0; i < vpmu_nr_events; i++) {
         const VPMUEvent *event = &vpmu_events[i];
@@ -210,6 +240,27 @@ static void vpmu_software_info(VpmuInfo *info, X86CPU *first)
         }
     }
     vpmu_vcpus_info(info);
+}
+
+/* Not every guest that CPUID tells of records gets some from KVM. */
+static void vpmu_kernel_branches(VpmuInfo *info, X86CPU *cpu)
+{
+    unsigned format = cpu->env.features[FEAT_PERF_CAPABILITIES] &
+                      PERF_CAP_LBR_FMT;
+    VPMUOffer offer = {};
+
+    vpmu_provider()->offer(cpu, &offer);
+    if (!offer.lbr_format) {
+        info->lbr_reason = g_strdup(offer.no_lbr);
+    } else if (!format) {
+        info->lbr_reason = g_strdup_printf("the guest was not given some: add "
+                                           "lbr-fmt=0x%x to -cpu",
+                                           offer.lbr_format);
+    } else {
+        info->lbr = g_new0(VpmuLbr, 1);
+        info->lbr->format = format;
+    }
+    info->bts_reason = g_strdup("KVM has none");
 }
 
 /*
@@ -226,6 +277,7 @@ static VPMUCounterMask vpmu_kernel_info(VpmuInfo *info, X86CPU *first)
                                               4),
                                     pebs & VPMU_CAP_PEBS_BASELINE);
     }
+    vpmu_kernel_branches(info, first);
     if (IS_AMD_CPU(env)) {
         bool core = env->features[FEAT_8000_0001_ECX] & CPUID_EXT3_PERFCORE;
 

@@ -99,8 +99,22 @@ static void test_hotplug(void)
     qtest_quit(qts);
 }
 
-/* PERF_CAPABILITIES, QMP and HMP; @format 0: there are no records */
-static void check_announced(QTestState *qts, unsigned format)
+/* QMP and HMP give the same reason why there is no @what. */
+static void check_reason(const char *hmp, const char *what, const char *given,
+                         const char *reason)
+{
+    g_autofree char *says = g_strdup_printf("%s: none (%s)\r\n", what, given);
+
+    assert_contains(given, reason);
+    assert_contains(hmp, says);
+}
+
+/*
+ * PERF_CAPABILITIES, QMP and HMP; @format 0: there are no records, for this
+ * @reason if there is a PMU
+ */
+static void check_announced(QTestState *qts, unsigned format,
+                            const char *reason)
 {
     g_autoptr(QDict) info = query(qts);
     g_autofree char *hmp = qtest_hmp(qts, "info vpmu");
@@ -110,9 +124,15 @@ static void check_announced(QTestState *qts, unsigned format)
 
     if (!format) {
         g_assert_null(lbr);
-        g_assert_null(strstr(hmp, "LBR"));
+        if (strcmp(qdict_get_str(info, "mode"), "none")) {
+            check_reason(hmp, "LBR", qdict_get_str(info, "lbr-reason"), reason);
+        } else {
+            g_assert_false(qdict_haskey(info, "lbr-reason"));
+            g_assert_null(strstr(hmp, "LBR"));
+        }
         return;
     }
+    g_assert_false(qdict_haskey(info, "lbr-reason"));
     g_assert_cmphex(rdmsr(qts, 0, PERF_CAPABILITIES) & LBR_FORMAT, ==, format);
     g_assert_cmpint(qdict_get_int(lbr, "format"), ==, format);
     g_assert_cmpint(qdict_get_int(lbr, "depth"), ==, DEPTH);
@@ -128,25 +148,27 @@ static void test_models(void)
     static const struct {
         const char *cpu;
         unsigned format;
+        const char *reason;
     } table[] = {
         { "Icelake-Server-v6,pmu=on", 5 },
         { "Icelake-Server-v6,pmu-passthrough=on", 5 },
-        { "Icelake-Server-v6,pmu=on,lbr=off", 0 },
-        { "Icelake-Server-v6,pmu=on,lbr-fmt=0", 0 },
+        { "Icelake-Server-v6,pmu=on,lbr=off", 0, "remove lbr=off" },
+        { "Icelake-Server-v6,pmu=on,lbr-fmt=0", 0, "remove lbr=off" },
         { "Icelake-Server-v6,pmu=on,lbr-fmt=7", 7 },
         { "Icelake-Server-v6,pmu=off", 0 },
         { "Skylake-Client,pmu=on", 5 },
         { "Denverton,pmu=on", 6 },
         { "Snowridge,pmu=on", 7 },
-        { "Haswell,pmu=on", 0 },
+        { "Haswell,pmu=on", 0, "use one from Skylake on" },
+        { "qemu64,vendor=GenuineIntel,model=200,pmu=on", 0, "add lbr=on" },
         { "qemu64,vendor=GenuineIntel,model=200,pmu=on,lbr=on", 5 },
         { "qemu64,vendor=GenuineIntel,model=200,pmu=on,lbr-fmt=63", 0x3f },
         { "SapphireRapids,pmu=on", 0x3f },
         { "GraniteRapids,pmu=on", 0x3f },
         { "SierraForest,pmu=on", 0x3f },
-        { "SapphireRapids,pmu=on,lbr=off", 0 },
-        { "SapphireRapids,pmu=on,arch-lbr=off", 0 },
-        { "EPYC-Genoa,pmu=on", 0 },
+        { "SapphireRapids,pmu=on,lbr=off", 0, "remove lbr=off" },
+        { "SapphireRapids,pmu=on,arch-lbr=off", 0, "arch-lbr=off" },
+        { "EPYC-Genoa,pmu=on", 0, "AMD models has none" },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
@@ -154,8 +176,26 @@ static void test_models(void)
                                       table[i].cpu);
 
         g_test_message("%s", table[i].cpu);
-        check_announced(qts, table[i].format);
+        check_announced(qts, table[i].format, table[i].reason);
         qtest_quit(qts);
+    }
+}
+
+/* QMP and HMP say whether there is BTS, and whether it @runs. */
+static void check_bts(QTestState *qts, bool bts, bool runs)
+{
+    g_autoptr(QDict) info = query(qts);
+    g_autofree char *hmp = qtest_hmp(qts, "info vpmu");
+
+    g_assert_cmpint(qdict_get_bool(info, "bts"), ==, bts);
+    g_assert_cmpint(qdict_get_bool(vcpu(info, 0), "bts-running"), ==, runs);
+    g_assert_cmpint(!!strstr(hmp, "CPU #0, BTS is running\r\n"), ==, runs);
+    if (bts) {
+        g_assert_false(qdict_haskey(info, "bts-reason"));
+        assert_contains(hmp, "BTS: available\r\n");
+    } else {
+        check_reason(hmp, "BTS", qdict_get_str(info, "bts-reason"),
+                     "add bts=on to -cpu");
     }
 }
 
@@ -172,6 +212,14 @@ static void test_bts(void)
         { "pmu=on,bts=off", false },
         { "pmu=on,pebs=off", false },
     };
+    /* TR, BTS, BTS_OFF_OS, BTS_OFF_USR */
+    static const struct {
+        unsigned debugctl;
+        bool runs;
+    } running[] = {
+        { 0xc0, true }, { 0x2c0, true }, { 0x4c0, true }, { 0x6c0, false },
+        { 0x80, false }, { 0x40, false }, { 0, false },
+    };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
         QTestState *qts = qtest_initf(ARGS "-cpu " INTEL ",%s",
@@ -184,6 +232,12 @@ static void test_bts(void)
         g_assert_cmphex(cpuid(qts, 1, 2) & DS_CPL, ==, bts ? DS_CPL : 0);
         g_assert_cmphex(wrmsr(qts, 0, DEBUGCTL, 0x7c0), !=, GP_FAULT);
         g_assert_cmphex(rdmsr(qts, 0, DEBUGCTL), ==, bts ? 0x7c0 : 0);
+        /* No ring is left. */
+        check_bts(qts, bts, false);
+        for (unsigned k = 0; k < G_N_ELEMENTS(running); k++) {
+            wrmsr(qts, 0, DEBUGCTL, running[k].debugctl);
+            check_bts(qts, bts, bts && running[k].runs);
+        }
         qtest_quit(qts);
     }
 }

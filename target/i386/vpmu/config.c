@@ -599,6 +599,27 @@ static bool vpmu_check_pebs(const VPMUConfig *vpmu, uint64_t capabilities,
     return true;
 }
 
+/* The processor makes these records, too. */
+static bool vpmu_check_kernel_lbr(const X86CPU *cpu, const VPMUOffer *offer,
+                                  Error **errp)
+{
+    if (!vpmu_lbr_format_is_set(cpu) || !cpu->lbr_fmt) {
+        return true;
+    }
+    if (!offer->lbr_format) {
+        error_setg(errp, "lbr-fmt=0x%" PRIx64 " is not available: %s: remove "
+                   "lbr-fmt", cpu->lbr_fmt, offer->no_lbr);
+        return false;
+    }
+    if (cpu->lbr_fmt != offer->lbr_format) {
+        error_setg(errp, "lbr-fmt=0x%" PRIx64 " is not available: the host's "
+                   "records have format 0x%x: use that, or remove lbr-fmt",
+                   cpu->lbr_fmt, offer->lbr_format);
+        return false;
+    }
+    return true;
+}
+
 /* What the kernel offers is the default and the limit of all properties. */
 static bool vpmu_expand_handover(X86CPU *cpu, Error **errp)
 {
@@ -618,7 +639,8 @@ static bool vpmu_expand_handover(X86CPU *cpu, Error **errp)
     }
     if (!vpmu_check_number("pmu-version", vpmu->version, offer.version, errp) ||
         !vpmu_check_number("pmu-gp-counters", vpmu->nr_gp, offer.nr_gp, errp) ||
-        !vpmu_check_pebs(vpmu, pebs, why, errp)) {
+        !vpmu_check_pebs(vpmu, pebs, why, errp) ||
+        !vpmu_check_kernel_lbr(cpu, &offer, errp)) {
         return false;
     }
     if (vpmu->pebs == ON_OFF_AUTO_OFF) {

@@ -75,6 +75,21 @@ static bool kvm_handover_is_host_model(const CPUX86State *env)
     return !((eax ^ env->cpuid_version) & CPUID_MODEL);
 }
 
+static void kvm_handover_offer_lbr(X86CPU *cpu, VPMUOffer *offer)
+{
+    unsigned format = kvm_arch_get_supported_msr_feature(kvm_state,
+        MSR_IA32_PERF_CAPABILITIES) & PERF_CAP_LBR_FMT;
+
+    offer->lbr_format = 0;
+    if (!format || !IS_INTEL_CPU(&cpu->env)) {
+        offer->no_lbr = "KVM offers none on this host";
+    } else if (!kvm_handover_is_host_model(&cpu->env)) {
+        offer->no_lbr = "the records need the host's CPU model (-cpu host)";
+    } else {
+        offer->lbr_format = format;
+    }
+}
+
 void kvm_handover_offer(X86CPU *cpu, VPMUOffer *offer)
 {
     uint32_t eax = kvm_arch_get_supported_cpuid(kvm_state, 0xa, 0, R_EAX);
@@ -94,6 +109,7 @@ void kvm_handover_offer(X86CPU *cpu, VPMUOffer *offer)
         offer->no_pebs = "it needs the host's CPU model: use -cpu host";
         offer->capabilities &= ~VPMU_CAP_PEBS;
     }
+    kvm_handover_offer_lbr(cpu, offer);
 }
 
 int kvm_handover_reserve(unsigned gp, unsigned fixed, bool force)

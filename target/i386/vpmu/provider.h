@@ -9,11 +9,14 @@
 #include "cpu.h"
 
 /**
- * VPMUOffer: what a kernel that hands counters over has for a guest
+ * VPMUOffer: what a kernel has for a guest
  * @version: of architectural performance monitoring
  * @nr_gp, @nr_fixed: counters
  * @capabilities: the bits of PERF_CAPABILITIES for PEBS and full-width writes
  * @no_pebs: if these are without PEBS, the reason; the rest of a sentence
+ * @lbr_format: of the last branch records that the host's processor makes for
+ *     the guest; 0: none
+ * @no_lbr: then the reason, the rest of a sentence
  */
 typedef struct VPMUOffer {
     uint8_t version;
@@ -21,6 +24,8 @@ typedef struct VPMUOffer {
     uint8_t nr_fixed;
     uint64_t capabilities;
     const char *no_pebs;
+    uint8_t lbr_format;
+    const char *no_lbr;
 } VPMUOffer;
 
 /**
@@ -36,7 +41,7 @@ typedef struct VPMUOffer {
  * Only a kernel has:
  * @realize: a vCPU is about to be created.  Returns false with @errp set if
  *     the kernel refuses what its properties ask for
- * @offer: what a guest with @cpu's model can have; mode @handover only
+ * @offer: what a guest with @cpu's model can have
  * @reserve: reserve this many general-purpose pPMCs, and these fixed ones
  *     (bit j for fixed j), for the host.  Returns 0 or -errno.  It is NULL for
  *     the software PMU, whose pPMCs QEMU itself reserves (counting.h)
