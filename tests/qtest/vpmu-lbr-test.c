@@ -6,6 +6,7 @@
  * tests/vpmu/lbr.c tests what is recorded.
  */
 #include "qemu/osdep.h"
+#include "qobject/qjson.h"
 #include "vpmu-test.h"
 
 #define LBR_SELECT      0x1c8
@@ -82,6 +83,52 @@ static void test_properties(void)
 
     assert_bad_models(qts, bad_models, G_N_ELEMENTS(bad_models));
     assert_good_models(qts, good, G_N_ELEMENTS(good));
+    qtest_quit(qts);
+}
+
+/* What an expansion shows of @props, which gives the same records again */
+static QDict *expand(QTestState *qts, const char *model, const char *props)
+{
+    static const char *const names[] = { "pmu", "lbr", "lbr-fmt", "bts" };
+    g_autofree char *command = expansion(model, props);
+    g_autoptr(QDict) rsp = qtest_qmp_assert_success_ref(qts, command, NULL);
+    QDict *all = qdict_get_qdict(qdict_get_qdict(rsp, "model"), "props");
+    QDict *shown = qdict_new();
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        qdict_put_obj(shown, names[i], qobject_ref(qdict_get(all, names[i])));
+    }
+    return shown;
+}
+
+static void test_expansion(void)
+{
+    static const struct {
+        const char *model, *props;
+        unsigned format;
+    } table[] = {
+        { "Icelake-Server-v6", "{ 'pmu': true }", 5 },
+        { "Icelake-Server-v6", "{ 'pmu': true, 'lbr-fmt': 7 }", 7 },
+        { "Icelake-Server-v6", "{ 'pmu': true, 'lbr': 'off' }", 0 },
+        { "Icelake-Server-v6", "{ 'pmu': true, 'lbr-fmt': 0 }", 0 },
+        { "Icelake-Server-v6", "{ 'pmu': true, 'bts': 'on' }", 5 },
+        { "Haswell", "{ 'pmu': true }", 0 },
+        { "SapphireRapids", "{ 'pmu': true }", 0x3f },
+        { "EPYC-Genoa", "{ 'pmu': true }", 0 },
+    };
+    QTestState *qts = qtest_init("-accel tcg -machine none");
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autoptr(QDict) first = expand(qts, table[i].model, table[i].props);
+        g_autoptr(GString) json = qobject_to_json(QOBJECT(first));
+        g_autoptr(QDict) again = expand(qts, table[i].model, json->str);
+
+        g_test_message("%s %s", table[i].model, json->str);
+        g_assert_cmpuint(qdict_get_int(first, "lbr-fmt"), ==, table[i].format);
+        g_assert_cmpstr(qdict_get_str(first, "lbr"), ==,
+                        table[i].format ? "on" : "off");
+        g_assert_true(qobject_is_equal(QOBJECT(first), QOBJECT(again)));
+    }
     qtest_quit(qts);
 }
 
@@ -435,6 +482,7 @@ int main(int argc, char **argv)
 {
     if (test_init(&argc, &argv)) {
         qtest_add_func("/vpmu-lbr/properties", test_properties);
+        qtest_add_func("/vpmu-lbr/expansion", test_expansion);
         qtest_add_func("/vpmu-lbr/hotplug", test_hotplug);
         qtest_add_func("/vpmu-lbr/models", test_models);
         qtest_add_func("/vpmu-lbr/bts", test_bts);

@@ -174,6 +174,11 @@ bool vpmu_amd_expand(X86CPU *cpu, Error **errp)
     vpmu->nr_fixed = 0;
     vpmu->pebs = ON_OFF_AUTO_OFF;
     vpmu->pebs_baseline = ON_OFF_AUTO_OFF;
+    vpmu->lbr = ON_OFF_AUTO_OFF;
+    vpmu->bts = ON_OFF_AUTO_OFF;
+    if (cpu->lbr_fmt == ~PERF_CAP_LBR_FMT) {
+        cpu->lbr_fmt = LBR_FORMAT_NONE;
+    }
     if (vpmu->version == 2) {
         cpu->env.cpuid_min_xlevel = MAX(cpu->env.cpuid_min_xlevel, 0x80000022);
     }

@@ -534,6 +534,7 @@ static bool vpmu_expand_intel(X86CPU *cpu, Error **errp)
     vpmu->pebs_format = format;
     vpmu->lbr_format = vpmu_lbr_format(cpu);
     vpmu->lbr = vpmu->lbr_format ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
+    cpu->lbr_fmt = vpmu->lbr_format;
     vpmu->bts = vpmu_wants_bts(cpu) ? ON_OFF_AUTO_ON : ON_OFF_AUTO_OFF;
     cpu->env.features[FEAT_1_ECX] |= vpmu_bts_features(cpu, FEAT_1_ECX) &
                                      ~cpu->env.user_features[FEAT_1_ECX];
