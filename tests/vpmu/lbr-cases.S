@@ -493,6 +493,19 @@ lbr_returned:
         took WINDOW, 2b, K_IJMP, 1
         lbr_end 1
 
+        lbr_case "a JMP whose second half is in an absent page", BOTH, \
+            before_jump_half
+        mov $WINDOW + 4096 - 1, %eax
+        lea window_pt + 8(%rip), %r14
+        lea 2f(%rip), %r15
+1:      jmp *%rax
+2:      nop
+        took 1b, WINDOW+4095, K_IJMP, 4
+        took WINDOW+4095, h_map_error, K_FAR, 0, 0
+        took h_map_error_iret, WINDOW+4095, K_FAR, 4
+        took WINDOW+4095, 2b, K_IJMP, 1
+        lbr_end 1
+
 /* Exceptions and interrupts */
 
         lbr_case "#UD and #DE"
@@ -509,7 +522,20 @@ lbr_returned:
         took h_skip_iret, 4b, K_FAR, 2
         lbr_end 1
 
-        lbr_case "#GP", USER
+        lbr_case "INT n whose gate is absent, and so a double fault", USER, \
+            before_absent
+        lea 2f(%rip), %r15
+1:      int $VECTOR_ABSENT
+2:      lea 4f(%rip), %r15
+3:      hlt
+4:      nop
+        took 1b, h_skip_error, K_FAR, 1, 0
+        took h_skip_error_iret, 2b, K_FAR, 3
+        took 3b, h_skip_error, K_FAR, 1, 0
+        took h_skip_error_iret, 4b, K_FAR, 3
+        lbr_end 1
+
+        lbr_case "#GP", USER, before_gp
         lea 2f(%rip), %r15
 1:      hlt
 2:      nop

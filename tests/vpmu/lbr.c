@@ -70,13 +70,35 @@ void before_syscall32(struct cpu *me)
     set_syscall(h_sysret32, 0);
 }
 
-void before_jump(struct cpu *me)
+/* JMP to R15 at @offset in the window, of which only @pages are present then */
+static void put_jump(unsigned offset, unsigned pages)
 {
     static const uint8_t jmp_r15[] = { 0x41, 0xff, 0xe7 };
 
-    rt_window(1);
-    memcpy((void *)(uintptr_t)WINDOW, jmp_r15, sizeof(jmp_r15));
-    rt_window(0);
+    rt_window(3);
+    memcpy((void *)(uintptr_t)(WINDOW + offset), jmp_r15, sizeof(jmp_r15));
+    rt_window(pages);
+}
+
+void before_jump(struct cpu *me)
+{
+    put_jump(0, 0);
+}
+
+void before_jump_half(struct cpu *me)
+{
+    put_jump(4095, 1);
+}
+
+void before_absent(struct cpu *me)
+{
+    set_gate_type(me, VECTOR_ABSENT, h_iret, GATE_ABSENT);
+    set_gate_type(me, 13, h_skip_error, GATE_ABSENT);
+}
+
+void before_gp(struct cpu *me)
+{
+    set_gate(me, 13, h_skip_error);
 }
 
 /* The registers */
@@ -587,7 +609,8 @@ static void set_handlers(void)
     set_gate(cpu, 3, h_iret);
     set_gate(cpu, 4, h_iret);
     set_gate(cpu, 6, h_skip);
-    set_gate(cpu, 13, h_skip_error);
+    set_gate(cpu, 8, h_skip_error);
+    set_gate(cpu, 11, h_skip_error);
     set_gate(cpu, 14, h_map_error);
     set_gate(cpu, VECTOR_IPI, h_irq);
     wrmsr(0x174, SEL_KERNEL);
@@ -597,7 +620,8 @@ static void set_handlers(void)
 
 static void reset_handlers(void)
 {
-    static const uint8_t vectors[] = { 0, 1, 3, 4, 6, 13, 14, VECTOR_IPI };
+    static const uint8_t vectors[] = { 0, 1, 3, 4, 6, 8, 11, 13, 14,
+                                       VECTOR_IPI };
 
     for (unsigned i = 0; i < ARRAY_SIZE(vectors); i++) {
         set_gate(cpu, vectors[i], NULL);

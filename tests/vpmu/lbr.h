@@ -48,6 +48,8 @@
 
 #define LBR_TURNS       1000
 
+#define VECTOR_ABSENT   0x46
+
 /* Where all memory is mapped again, in the upper half of the address space */
 #define UPPER           0xffff960000000000
 
@@ -194,6 +196,11 @@ extern char lbr_pointed[], lbr_returned[];
 void before_pointer(struct cpu *cpu);
 void before_far_pointer(struct cpu *cpu);
 void before_jump(struct cpu *cpu);
+/* The same, but only the second page is absent now */
+void before_jump_half(struct cpu *cpu);
+/* The gates of VECTOR_ABSENT and of #GP are absent; that of #GP is not. */
+void before_absent(struct cpu *cpu);
+void before_gp(struct cpu *cpu);
 /* The handler of SYSCALL, which returns to 64-bit or to 32-bit code */
 void before_syscall(struct cpu *cpu);
 void before_syscall32(struct cpu *cpu);
