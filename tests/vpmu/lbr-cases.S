@@ -578,9 +578,9 @@ lbr_returned:
         took h_irq_iret, 1b, K_FAR, 5
         lbr_end 2
 
-        lbr_case "HLT that an interrupt ends", KERNEL
+        lbr_case "HLT that an interrupt ends", KERNEL, before_timer
         mov $APIC, %eax
-        movl $0x40000 | VECTOR_IPI, APIC_ICR(%rax)
+        movl $100000, APIC_TIMER_INIT(%rax)
         sti
         hlt
 1:      cli

@@ -89,6 +89,11 @@ static void set_timer(uint32_t mode)
     apic_write(APIC_LVTT, mode | VECTOR_IPI);
 }
 
+void before_timer(struct cpu *me)
+{
+    set_timer(0);
+}
+
 static void clear_timer(void)
 {
     apic_write(APIC_TIMER_INIT, 0);

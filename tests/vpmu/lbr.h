@@ -150,7 +150,9 @@ uint64_t arch_ctl(uint64_t select);
  */
 extern uint64_t seen_enable, seen_debugctl, trap_rip, ipi_rip;
 
-/* In lbr-events.c: @try cases in which the machine may stop. */
+/* In lbr-events.c: the APIC's timer raises VECTOR_IPI when code has set it. */
+void before_timer(struct cpu *cpu);
+/* @try cases in which the machine may stop. */
 void before_stop(struct cpu *cpu);
 void for_each_stop(void (*try)(const struct lbr_case *c, bool user,
                                uint64_t how), uint64_t how);
