@@ -508,6 +508,19 @@ lbr_returned:
 
 /* Exceptions and interrupts */
 
+        lbr_case "a JMP to UD2", BOTH, before_ud2
+        lea 2f(%rip), %r15
+1:      jmp 3f
+2:      nop
+        jmp 4f
+3:      ud2
+4:      nop
+        took 1b, 3b, K_JMP, 2
+        took 3b, h_skip, K_FAR, 0, 0
+        took h_skip_iret, 2b, K_FAR, 2
+        took 2b+1, 4b, K_JMP, 2
+        lbr_end 1
+
         lbr_case "#UD and #DE"
         lea 2f(%rip), %r15
         nop
@@ -793,6 +806,17 @@ h_irq1: push %rax
         pop %rax
 h_irq1_iret:
         iretq
+
+/* To LBR_EDGE, where a JMP leads out of the lower half */
+        .global lbr_edge, lbr_edge_jmp, lbr_edge_end
+lbr_edge:
+        mov $LBR_EDGE, %rax
+        lea 2f(%rip), %r15
+        jmp *%rax
+2:      ret
+lbr_edge_jmp:
+        jmp . + 0x1000
+lbr_edge_end:
 
 /* Send this CPU an SMI. */
         .global lbr_smi, lbr_smi_ret

@@ -14,6 +14,7 @@
 
 uint32_t lbr_stop_port;
 static bool stops;
+static unsigned nr_stops;
 
 static void begin(void)
 {
@@ -231,11 +232,18 @@ static void test_writes(void)
 void before_stop(struct cpu *me)
 {
     lbr_stop_port = stops ? PORT_PANIC : PORT_NOTHING;
+    nr_stops += stops;
 }
 
 static void stop(void)
 {
+    nr_stops++;
     outb(PORT_PANIC, 1);
+}
+
+void print_stops(void)
+{
+    print("# stops: %u\n", nr_stops);
 }
 
 void for_each_stop(void (*try)(const struct lbr_case *c, bool user,

@@ -9,6 +9,7 @@ program's output is printed, and its exit status is that of the emulator.
 usage: lbr-stops.py QEMU ARGUMENT...
 '''
 
+import re
 import sys
 import tempfile
 import time
@@ -92,10 +93,12 @@ def main():
                 vm.save_and_load()
             vm.cmd('cont')
         vm.wait()
-        if stops < 2:
-            sys.exit('the program did not stop')
         with open(f'{folder}/out', encoding='ascii') as out:
-            sys.stdout.write(out.read())
+            said = out.read()
+        sys.stdout.write(said)
+        asked = re.findall('^# stops: ([0-9]+)', said, re.MULTILINE)
+        if not stops or asked != [str(stops)]:
+            sys.exit(f'the machine stopped {stops} times, not {asked}')
         sys.exit(vm.exitcode())
 
 

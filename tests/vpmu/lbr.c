@@ -90,6 +90,10 @@ void before_jump_half(struct cpu *me)
     put_jump(4095, 1);
 }
 
+void before_ud2(struct cpu *me)
+{
+}
+
 void before_absent(struct cpu *me)
 {
     set_gate_type(me, VECTOR_ABSENT, h_iret, GATE_ABSENT);
@@ -271,7 +275,7 @@ static void model_branch(const struct branch *b, bool user)
 }
 
 void model_near(const char *from, const void *to, unsigned kind,
-                       unsigned insns, unsigned ring)
+                unsigned insns, unsigned ring)
 {
     struct branch b = {
         .from = (uint64_t)from,
@@ -311,7 +315,7 @@ static void start_by(uint32_t msr)
 }
 
 void run_with(void (*code)(void), bool user, uint64_t flags,
-                     uint64_t debugctl)
+              uint64_t debugctl)
 {
     if (lbr_format == FORMAT_ARCH) {
         wrmsr(MSR_DEBUGCTL, debugctl);
@@ -557,6 +561,51 @@ static void test_no_interrupt(void)
     model_leave((uint64_t)lbr_loop_jnz + 2, 2, true);
     check_stack("an overflow without interrupt", true);
     pmu_clear();
+}
+
+/*
+ * A branch to an address that is not canonical, which faults: whatever is
+ * recorded of it, software can write what it reads, as it does at a context
+ * switch.
+ */
+static void test_edge(void)
+{
+    static uint64_t pd[512] __attribute__((aligned(4096)));
+    const unsigned from = lbr_format == FORMAT_ARCH ? MSR_ARCH_LBR_FROM :
+                                                      MSR_LBR_FROM;
+    const unsigned to = lbr_format == FORMAT_ARCH ? MSR_ARCH_LBR_TO :
+                                                    MSR_LBR_TO;
+    const uint64_t page = UINT64_C(96) << 20;
+    uint64_t *pml4, *pdpt, records[DEPTH][2];
+    unsigned recorded = 0, refused = 0;
+
+    asm volatile("mov %%cr3, %0" : "=r"(pml4));
+    pdpt = (uint64_t *)(pml4[0] & ~UINT64_C(0xfff));
+    pd[511] = page | 0xe7;
+    pml4[255] = pml4[0];
+    pdpt[511] = (uint64_t)pd | 7;
+    memcpy((void *)(page + (LBR_EDGE & 0x1fffff)), lbr_edge_jmp,
+           lbr_edge_end - lbr_edge_jmp);
+    set_gate(cpu, 13, h_skip_error);
+    model.select = 0;
+    write_stack();
+    run_recorded(lbr_edge, false, 0);
+    set_gate(cpu, 13, NULL);
+    pml4[255] = 0;
+    pdpt[511] = 0;
+    asm volatile("mov %0, %%cr3" : : "r"(pml4) : "memory");
+
+    for (unsigned i = 0; i < DEPTH; i++) {
+        records[i][0] = rdmsr(from + i);
+        records[i][1] = rdmsr(to + i);
+    }
+    for (unsigned i = 0; i < DEPTH; i++) {
+        recorded += (records[i][1] << 16) >> 16 == LBR_EDGE;
+        refused += !try_wrmsr(from + i, records[i][0]);
+        refused += !try_wrmsr(to + i, records[i][1]);
+    }
+    check(recorded, 1, "out of the lower half: the branch before");
+    check(refused, 0, "out of the lower half: refused by WRMSR");
 }
 
 /* A PEBS record in the middle has the branches up to its instruction. */
@@ -831,17 +880,18 @@ static void test_trace_overflow(void)
 }
 
 /*
- * A branch whose target is absent: the interrupt comes before the page fault if
- * it is @taken, and the freeze does in any case.
+ * A branch whose target faults, being absent or UD2: the interrupt comes before
+ * the fault if it is @taken, and the freeze does in any case.  @before: of the
+ * case.
  */
-static void test_trace_fault(bool taken)
+static void test_trace_fault(void (*before)(struct cpu *me), bool taken)
 {
     const uint64_t debugctl = DEBUGCTL_BTS | DEBUGCTL_BTINT |
                               DEBUGCTL_OFF_OS | DEBUGCTL_LBR |
                               DEBUGCTL_FREEZE_LBRS;
     const struct lbr_case *c = lbr_cases;
 
-    while (c->before != before_jump) {
+    while (c->before != before) {
         c++;
     }
     trace_begin(TRACE_MAX, 1, debugctl);
@@ -851,11 +901,13 @@ static void test_trace_fault(bool taken)
     model_enter(c->code, true);
     model_branch(&c->took[0], true);
     if (lbr_format != FORMAT_ARCH) {
-        check_stack("the threshold of a trace, at an absent target", true);
+        check_stack("the threshold of a trace, at a target that faults", true);
     }
     if (taken) {
-        model_near((char *)WINDOW, h_irq, K_FAR, 0, 0);
-        model_near(h_irq_iret, (void *)WINDOW, K_FAR, 5, 3);
+        void *target = (void *)c->took[0].to;
+
+        model_near(target, h_irq, K_FAR, 0, 0);
+        model_near(h_irq_iret, target, K_FAR, 5, 3);
     } else {
         run_code(cpu, lbr_cases->code, true, FLAGS_IF, 0);
     }
@@ -867,8 +919,8 @@ static void test_trace_fault(bool taken)
     /* The registers have seen none of this, and no cycles. */
     model.since = 0;
     traces_ring[0] = traces_ring[1] = false;
-    check(trace_index(), nr_traced, "trace: an absent target: number");
-    check(trace_wrong(TRACE_MAX, false), 0, "trace: an absent target");
+    check(trace_index(), nr_traced, "trace: a target that faults: number");
+    check(trace_wrong(TRACE_MAX, false), 0, "trace: a target that faults");
 }
 
 /* Record @i of the buffer, which is memory that could be written */
@@ -950,8 +1002,10 @@ static void test_trace(void)
     for_each_stop(trace_case, DEBUGCTL_BTS);
     set_handlers();
     test_trace_cases();
-    test_trace_fault(true);
-    test_trace_fault(false);
+    for (unsigned taken = 0; taken < 2; taken++) {
+        test_trace_fault(before_jump, taken);
+        test_trace_fault(before_ud2, taken);
+    }
     reset_handlers();
     for (unsigned i = 0; i < 8; i++) {
         test_trace_freeze((i & 1 ? DEBUGCTL_FREEZE : 0) |
@@ -988,6 +1042,7 @@ void main(void)
     test_no_freeze(0);
     test_no_freeze(pmu_version >= 4 ? DEBUGCTL_FREEZE : 0);
     test_no_interrupt();
+    test_edge();
     test_events();
     if (rdmsr(MSR_PERF_CAPABILITIES) & CAP_BASELINE) {
         test_pebs(1);
@@ -1002,4 +1057,5 @@ void main(void)
         skip("PEBS", "no baseline");
     }
     test_trace();
+    print_stops();
 }

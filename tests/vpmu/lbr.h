@@ -50,6 +50,8 @@
 
 #define VECTOR_ABSENT   0x46
 
+/* The last code in the lower half of the address space, see test_edge() */
+#define LBR_EDGE        0x7fffffffff00
 /* Where all memory is mapped again, in the upper half of the address space */
 #define UPPER           0xffff960000000000
 
@@ -157,6 +159,8 @@ void before_stop(struct cpu *cpu);
 void for_each_stop(void (*try)(const struct lbr_case *c, bool user,
                                uint64_t how), uint64_t how);
 void test_events(void);
+/* How often the machine was to stop, for lbr-stops.py */
+void print_stops(void);
 
 /* In boot.S: what run() adds to the branches of the code */
 extern char run_call[], run_return[], run_iret[], user_exit[], user_done[];
@@ -175,6 +179,9 @@ extern char lbr_loop_dec[], lbr_loop_jnz[];
 void lbr_irq1(void);
 void h_irq1(void);
 extern char lbr_irq1_at[], h_irq1_iret[];
+/* Code that leaves the lower half by the JMP, and goes on after the fault */
+void lbr_edge(void);
+extern const char lbr_edge_jmp[], lbr_edge_end[];
 /* Code that an SMI interrupts */
 void lbr_smi(void);
 extern char lbr_smi_ret[];
@@ -200,6 +207,8 @@ void before_far_pointer(struct cpu *cpu);
 void before_jump(struct cpu *cpu);
 /* The same, but only the second page is absent now */
 void before_jump_half(struct cpu *cpu);
+/* The target's fault, see test_trace_fault() */
+void before_ud2(struct cpu *cpu);
 /* The gates of VECTOR_ABSENT and of #GP are absent; that of #GP is not. */
 void before_absent(struct cpu *cpu);
 void before_gp(struct cpu *cpu);

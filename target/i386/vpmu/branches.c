@@ -75,6 +75,12 @@ static uint64_t vpmu_lbr_address(CPUX86State *env, LBRFormat format,
                                lbr_is_linear(format) ? place->cs_base : 0);
 }
 
+uint64_t vpmu_lbr_address_seen(CPUX86State *env, uint64_t address)
+{
+    return env_archcpu(env)->vpmu.lbr_format == LBR_FORMAT_TIME ? address :
+           vpmu_canonical(env, address);
+}
+
 static void vpmu_branch(CPUX86State *env, SoftPMUBranch kind, bool is_next,
                         const VPMUPlace *from, const VPMUPlace *to)
 {

@@ -32,6 +32,15 @@ void vpmu_stop_lbr(CPUX86State *env);
 void vpmu_branches_unload(CPUX86State *env);
 
 /**
+ * vpmu_lbr_address_seen: an address in a last branch record, as software sees it
+ *
+ * Branches lead anywhere in the emulator, which finds out when it fetches; but a
+ * record's addresses are canonical.  Those of LBR_FORMAT_TIME have other bits in
+ * the upper part, and are stored as they are seen.
+ */
+uint64_t vpmu_lbr_address_seen(CPUX86State *env, uint64_t address);
+
+/**
  * vpmu_near_branch: a near branch retires; it is the last instruction of its TB
  * @from, @to: RIP
  * @is_next: it is a call of the instruction behind it

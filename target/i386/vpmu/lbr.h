@@ -89,7 +89,7 @@ typedef enum LBRFormat {
  * @kind: what it was; interrupts and exceptions are far branches
  * @ring: the ring in which it ends
  * @is_next: it is a call of the instruction behind it
- * @from, @to: as the format has them, canonical
+ * @from, @to: as the format has them
  */
 typedef struct LBRBranch {
     SoftPMUBranch kind;

@@ -23,7 +23,7 @@ typedef struct VPMURegister VPMURegister;
  *     that it lacks raises #GP
  * @bits: the bits that may be set; NULL: none
  * @home: offset of the first in CPUX86State, 0: the value is elsewhere
- * @read: the value
+ * @read: the value; NULL: QEMU itself has it
  * @write: set it; @bits are checked.  NULL: read only.  Returns: false for #GP
  * @counter: the vPMC whose value the first register is, if they are values
  * @step: how far their numbers are apart, 0: one

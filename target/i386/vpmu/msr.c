@@ -6,6 +6,7 @@
  * SDM volume 4 (the list of registers) and volume 3, "Performance Monitoring".
  */
 #include "qemu/osdep.h"
+#include "branches.h"
 #include "counting.h"
 #include "msr-table.h"
 #include "pebs-record.h"
@@ -65,7 +66,7 @@ static bool vpmu_exists_arch_lbr(const X86CPU *cpu, unsigned i)
     return vpmu_has_arch_lbr(cpu);
 }
 
-/* A register of other processors */
+/* A register that no guest has here */
 static bool vpmu_exists_never(const X86CPU *cpu, unsigned i)
 {
     return false;
@@ -240,6 +241,13 @@ static uint64_t vpmu_read_record(CPUX86State *env, const VPMURegister *reg,
     const uint64_t *part = vpmu_record(env, reg, i);
 
     return part ? *part : 0;
+}
+
+static uint64_t vpmu_read_record_address(CPUX86State *env,
+                                         const VPMURegister *reg, unsigned i,
+                                         uintptr_t retaddr)
+{
+    return vpmu_lbr_address_seen(env, vpmu_read_record(env, reg, i, retaddr));
 }
 
 uint64_t vpmu_read_zero(CPUX86State *env, const VPMURegister *reg,
@@ -453,10 +461,10 @@ static const VPMURegister vpmu_intel_registers[] = {
     { MSR_LASTBRANCH_TOS, 1, vpmu_exists_lbr,
       vpmu_bits_tos, 0, vpmu_read_tos, vpmu_write_tos },
     { MSR_LASTBRANCH_0_FROM_IP, LBR_DEPTH, vpmu_exists_lbr,
-      vpmu_bits_all, HOME(vpmu.lbr.from), vpmu_read_record,
+      vpmu_bits_all, HOME(vpmu.lbr.from), vpmu_read_record_address,
       vpmu_write_record_address },
     { MSR_LASTBRANCH_0_TO_IP, LBR_DEPTH, vpmu_exists_lbr,
-      vpmu_bits_all, HOME(vpmu.lbr.to), vpmu_read_record,
+      vpmu_bits_all, HOME(vpmu.lbr.to), vpmu_read_record_address,
       vpmu_write_record_address },
     { MSR_LBR_INFO_0, LBR_DEPTH, vpmu_exists_lbr_info,
       vpmu_bits_lbr_info, HOME(vpmu.lbr.info), vpmu_read_record,
@@ -467,22 +475,19 @@ static const VPMURegister vpmu_intel_registers[] = {
     { MSR_ARCH_LBR_DEPTH, 1, vpmu_exists_arch_lbr,
       vpmu_bits_all, 0, vpmu_read_depth, vpmu_write_depth },
     { MSR_ARCH_LBR_FROM_0, LBR_DEPTH, vpmu_exists_arch_lbr,
-      vpmu_bits_all, HOME(vpmu.lbr.from), vpmu_read_record,
+      vpmu_bits_all, HOME(vpmu.lbr.from), vpmu_read_record_address,
       vpmu_write_record_address },
     { MSR_ARCH_LBR_TO_0, LBR_DEPTH, vpmu_exists_arch_lbr,
-      vpmu_bits_all, HOME(vpmu.lbr.to), vpmu_read_record,
+      vpmu_bits_all, HOME(vpmu.lbr.to), vpmu_read_record_address,
       vpmu_write_record_address },
     { MSR_ARCH_LBR_INFO_0, LBR_DEPTH, vpmu_exists_arch_lbr,
       vpmu_bits_lbr_info, HOME(vpmu.lbr.info), vpmu_read_record,
       vpmu_write_record },
-    { MSR_CORE_LASTBRANCH_0_FROM_IP, 8, vpmu_exists_never, NULL, 0,
-      vpmu_read_zero, NULL },
-    { MSR_CORE_LASTBRANCH_0_TO_IP, 8, vpmu_exists_never, NULL, 0,
-      vpmu_read_zero, NULL },
-    { MSR_LASTBRANCH_0_FROM_IP + LBR_DEPTH, 1, vpmu_exists_never, NULL, 0,
-      vpmu_read_zero, NULL },
-    { MSR_ARCH_LBR_FROM_0 + LBR_DEPTH, 1, vpmu_exists_never, NULL, 0,
-      vpmu_read_zero, NULL },
+    { MSR_CORE_LASTBRANCH_0_FROM_IP, 8, vpmu_exists_never },
+    { MSR_CORE_LASTBRANCH_0_TO_IP, 8, vpmu_exists_never },
+    /* The first number behind the records; it is IA32_U_CET where there is one. */
+    { MSR_LASTBRANCH_0_FROM_IP + LBR_DEPTH, 1, vpmu_exists_never },
+    { MSR_ARCH_LBR_FROM_0 + LBR_DEPTH, 1, vpmu_exists_never },
     /* QEMU has the register; the PMU's bits in it are read-only. */
     { MSR_IA32_MISC_ENABLE, 1, vpmu_exists_always,
       vpmu_bits_all, HOME(msr_ia32_misc_enable), NULL,
@@ -526,11 +531,14 @@ VPMUAccess vpmu_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *value,
     unsigned i;
     const VPMURegister *reg = vpmu_find_register(env_archcpu(env), msr, &i);
 
-    if (!reg || !reg->read) {
+    if (!reg) {
         return VPMU_NOT_MINE;
     }
     if (!reg->exists(env_archcpu(env), i)) {
         return VPMU_FAULT;
+    }
+    if (!reg->read) {
+        return VPMU_NOT_MINE;
     }
     *value = reg->read(env, reg, i, retaddr);
     return VPMU_DONE;

@@ -9,6 +9,7 @@
 #include "hw/i386/apic.h"
 #include "tcg/helper-tcg.h"
 #include "tcg/insn-start-words.h"
+#include "branches.h"
 #include "tcg-vcpu.h"
 #include "trace.h"
 
@@ -45,8 +46,8 @@ void vpmu_sample(CPUX86State *env, PEBSSample *sample)
         unsigned k = lbr_last(lbr, i);
 
         sample->lbrs[i] = (PEBSBranch) {
-            .from = lbr->from[k],
-            .to = lbr->to[k],
+            .from = vpmu_lbr_address_seen(env, lbr->from[k]),
+            .to = vpmu_lbr_address_seen(env, lbr->to[k]),
             .info = lbr->info[k],
         };
     }

@@ -219,6 +219,11 @@ void vpmu_tcg_delivered(CPUX86State *env, const VPMUPlace *from, int vector,
     if (!vpmu_is_on(env)) {
         return;
     }
+    if (env->vpmu.bts_due) {
+        /* In a replay, if the target of the branch has faulted before it ran. */
+        vpmu_sync(env);
+        vpmu_refill(env);
+    }
     if (what == VPMU_SOFTWARE) {
         vpmu_charge_software_interrupt(env, from);
     }
