@@ -190,12 +190,17 @@ static const char *vpmu_no_software_lbr(const X86CPU *cpu)
     const VPMUModel *model = vpmu_model_find(cpu->env.cpuid_version);
 
     return vpmu_is_amd(cpu) ? "the software PMU of AMD models has none" :
-           model->lbr_format ? "they are switched off: remove lbr=off, "
-                               "lbr-fmt=0 and arch-lbr=off" :
+           model->lbr_format ? "they are switched off by lbr=off, lbr-fmt=0 "
+                               "or arch-lbr=off: remove it" :
            model->model ? "drivers expect none of this CPU model, or others: "
-                          "use one from Skylake on" :
-                          "this CPU model is not known to have some: add "
+                          "use one from Skylake on, without lbr=off" :
+                          "this CPU model is not known to have some: use "
                           "lbr=on";
+}
+
+static void vpmu_do_lbr_depth(CPUState *cs, run_on_cpu_data data)
+{
+    *(uint8_t *)data.host_ptr = X86_CPU(cs)->env.vpmu.lbr.depth;
 }
 
 static void vpmu_software_branches(VpmuInfo *info, X86CPU *cpu)
@@ -204,7 +209,8 @@ static void vpmu_software_branches(VpmuInfo *info, X86CPU *cpu)
         info->lbr = g_new0(VpmuLbr, 1);
         info->lbr->format = cpu->vpmu.lbr_format;
         info->lbr->has_depth = true;
-        info->lbr->depth = cpu->env.vpmu.lbr.depth;
+        run_on_cpu(CPU(cpu), vpmu_do_lbr_depth,
+                   RUN_ON_CPU_HOST_PTR(&info->lbr->depth));
     } else {
         info->lbr_reason = g_strdup(vpmu_no_software_lbr(cpu));
     }
@@ -242,7 +248,7 @@ static void vpmu_software_info(VpmuInfo *info, X86CPU *first)
     vpmu_vcpus_info(info);
 }
 
-/* Not every guest that CPUID tells of records gets some from KVM. */
+/* KVM gives records to guests with the host's CPU model only. */
 static void vpmu_kernel_branches(VpmuInfo *info, X86CPU *cpu)
 {
     unsigned format = cpu->env.features[FEAT_PERF_CAPABILITIES] &
@@ -253,8 +259,8 @@ static void vpmu_kernel_branches(VpmuInfo *info, X86CPU *cpu)
     if (!offer.lbr_format) {
         info->lbr_reason = g_strdup(offer.no_lbr);
     } else if (!format) {
-        info->lbr_reason = g_strdup_printf("the guest was not given some: add "
-                                           "lbr-fmt=0x%x to -cpu",
+        info->lbr_reason = g_strdup_printf("the guest was not given some: use "
+                                           "lbr-fmt=0x%x, without lbr=off",
                                            offer.lbr_format);
     } else {
         info->lbr = g_new0(VpmuLbr, 1);

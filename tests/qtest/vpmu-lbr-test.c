@@ -70,6 +70,8 @@ static const BadModel bad_models[] = {
       "bts=on needs a CPU model with vendor GenuineIntel" },
     { "EPYC", "{ 'pmu': true, 'lbr': 'on' }",
       "lbr=on needs a CPU model with vendor GenuineIntel" },
+    { "EPYC", "{ 'pmu': true, 'lbr-fmt': 5 }",
+      "lbr-fmt needs a CPU model with vendor GenuineIntel" },
 };
 
 static void test_properties(void)
@@ -199,21 +201,22 @@ static void test_models(void)
     } table[] = {
         { "Icelake-Server-v6,pmu=on", 5 },
         { "Icelake-Server-v6,pmu-passthrough=on", 5 },
-        { "Icelake-Server-v6,pmu=on,lbr=off", 0, "remove lbr=off" },
-        { "Icelake-Server-v6,pmu=on,lbr-fmt=0", 0, "remove lbr=off" },
+        { "Icelake-Server-v6,pmu=on,lbr=off", 0, "switched off by lbr=off" },
+        { "Icelake-Server-v6,pmu=on,lbr-fmt=0", 0, "lbr-fmt=0" },
         { "Icelake-Server-v6,pmu=on,lbr-fmt=7", 7 },
         { "Icelake-Server-v6,pmu=off", 0 },
         { "Skylake-Client,pmu=on", 5 },
         { "Denverton,pmu=on", 6 },
         { "Snowridge,pmu=on", 7 },
         { "Haswell,pmu=on", 0, "use one from Skylake on" },
-        { "qemu64,vendor=GenuineIntel,model=200,pmu=on", 0, "add lbr=on" },
+        { "Haswell,pmu=on,lbr=off", 0, "without lbr=off" },
+        { "qemu64,vendor=GenuineIntel,model=200,pmu=on", 0, "use lbr=on" },
         { "qemu64,vendor=GenuineIntel,model=200,pmu=on,lbr=on", 5 },
         { "qemu64,vendor=GenuineIntel,model=200,pmu=on,lbr-fmt=63", 0x3f },
         { "SapphireRapids,pmu=on", 0x3f },
         { "GraniteRapids,pmu=on", 0x3f },
         { "SierraForest,pmu=on", 0x3f },
-        { "SapphireRapids,pmu=on,lbr=off", 0, "remove lbr=off" },
+        { "SapphireRapids,pmu=on,lbr=off", 0, "switched off by lbr=off" },
         { "SapphireRapids,pmu=on,arch-lbr=off", 0, "arch-lbr=off" },
         { "EPYC-Genoa,pmu=on", 0, "AMD models has none" },
     };

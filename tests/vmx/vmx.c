@@ -69,7 +69,6 @@
 #define DEBUG_BS                (1 << 14)
 #define DR7_GD                  (1 << 13)
 
-
 static uint8_t page_vmxon[4096] __attribute__((aligned(4096)));
 static uint8_t page_vmcs[4096] __attribute__((aligned(4096)));
 static uint8_t page_bitmap[3][4096] __attribute__((aligned(4096)));

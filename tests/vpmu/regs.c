@@ -613,6 +613,9 @@ static void test_lbr_absent(void)
     }
     absent(MSR_LBR_FROM + 32, "behind the last record");
     absent(MSR_ARCH_LBR_FROM + 32, "behind the last record");
+    test_unknown(MSR_LBR_INFO + 32);
+    test_unknown(MSR_ARCH_LBR_TO + 32);
+    test_unknown(MSR_ARCH_LBR_INFO + 32);
 }
 
 static void test_lbr(void)

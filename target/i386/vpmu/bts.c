@@ -5,8 +5,8 @@
  *
  * SDM volume 3, "Branch Trace Store (BTS)" and "BTS and DS Save Area".  The
  * DS area and the buffer are accessed like those of PEBS, see pebs.c: nothing
- * faults, and a record that has no place is lost.  It does not wait for memory
- * that EPT does not map, as more branches may follow before the VM exit.
+ * faults, and a record that has no place is lost.  A record does not wait for
+ * memory that EPT does not map, as more branches may follow before the VM exit.
  */
 #include "qemu/osdep.h"
 #include "bts.h"

@@ -62,12 +62,15 @@ static bool vpmu_amd_switch(CPUX86State *env, const Feature *feature, bool on,
 }
 
 /* The first property that is set and that AMD has nothing for */
-static const char *vpmu_amd_intel_property(const VPMUConfig *vpmu)
+static const char *vpmu_amd_intel_property(const X86CPU *cpu)
 {
+    const VPMUConfig *vpmu = &cpu->vpmu;
+
     return vpmu->pebs == ON_OFF_AUTO_ON ? "pebs=on" :
            vpmu->pebs_format ? "pebs-fmt" :
            vpmu->pebs_baseline == ON_OFF_AUTO_ON ? "pebs-baseline=on" :
            vpmu->lbr == ON_OFF_AUTO_ON ? "lbr=on" :
+           cpu->lbr_fmt && cpu->lbr_fmt != ~PERF_CAP_LBR_FMT ? "lbr-fmt" :
            vpmu->bts == ON_OFF_AUTO_ON ? "bts=on" :
            vpmu->host_fixed ? "pmu-host-fixed" : NULL;
 }
@@ -161,7 +164,7 @@ bool vpmu_amd_expand(X86CPU *cpu, Error **errp)
 {
     VPMUConfig *vpmu = &cpu->vpmu;
     const VPMUModelAMD *model = vpmu_model_find_amd(cpu->env.cpuid_version);
-    const char *intel = vpmu_amd_intel_property(vpmu);
+    const char *intel = vpmu_amd_intel_property(cpu);
 
     if (intel) {
         error_setg(errp, "%s needs " VPMU_INTEL_MODEL, intel);
