@@ -9,6 +9,8 @@ output of perf with the counts that the programs of tests/guest declare.
 vpmu_test.py describes the environment variables.
 '''
 
+import re
+
 from vpmu_guest import (STAT, append, parse_stat, start_marathon,
                         wait_for_events)
 from vpmu_test import TROUBLE, VpmuTest
@@ -28,9 +30,10 @@ MORE_NO_FAULTS = ('mmio_stale_data', 'gather_data_sampling',
 
 class X86Vpmu(VpmuTest):
 
-    def run_to_end(self, name, run, *args, extra='', timeout=120):
+    def run_to_end(self, name, run, *args, extra='', timeout=120, **kwargs):
         '''Starts a guest that executes only @run; returns its output'''
-        vm, guest = self.start(name, *args, cmdline=append(run, extra))
+        vm, guest = self.start(name, *args, cmdline=append(run, extra),
+                               **kwargs)
         # The guest prints nothing else between these marks
         guest.wait_for('vpmu: begin\r\n', timeout)
         output = guest.wait_for('vpmu: ended with 0', timeout)
@@ -202,15 +205,31 @@ class X86Vpmu(VpmuTest):
         self.assertEqual(len(first), 20)
         self.assertEqual(first, second)
 
+    # A buffer so small that there are interrupts; what has no room then is lost
+    TRACED = ("; perf record -q --per-thread -m 512,128 -e intel_bts//u "
+              "-o /tmp/data hops 2>&1; "
+              "echo trace: $(wc -c </tmp/data) "
+              "$(awk '/PMI:/ { print $2 }' /proc/interrupts) "
+              "$(md5sum </tmp/data)")
+
     def test_record_replay(self):
-        '''The replay of a recorded run has the same counts'''
+        '''The replay of a recorded run has the same counts and branches'''
         log = self.scratch_file('replay.bin')
-        counts = [self.counts_of_run(mode, self.REPEATED, '-icount',
-                                     f'shift=7,rr={mode},rrfile={log}',
-                                     timeout=300)
-                  for mode in ('record', 'replay')]
+        outputs = [self.run_to_end(mode, self.REPEATED + self.TRACED, '-icount',
+                                   f'shift=7,rr={mode},rrfile={log}',
+                                   extra='nokaslr', timeout=300,
+                                   features=('pmu=on', 'bts=on'))
+                   for mode in ('record', 'replay')]
+        counts = [parse_stat(output) for output in outputs]
         self.assertEqual(len(counts[0]), 20)
         self.assertEqual(counts[0], counts[1])
+        traces = [re.search(r'trace: (\d+) (\d+) (\w{32})', output)
+                  for output in outputs]
+        size, interrupts = int(traces[0][1]), int(traces[0][2])
+        self.assertGreater(size, 500000)
+        self.assertGreater(interrupts, 1)
+        self.assertEqual(traces[0][0], traces[1][0])
+        self.log.info(traces[0][0])
 
     def check_query(self, vm, guest):
         '''query-vpmu shows what the guest measures, while it does so'''
