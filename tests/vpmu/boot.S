@@ -53,8 +53,10 @@ start:
 
         .code64
 start64:
-        mov $1, %edi
-        lock xadd %edi, next_cpu
+        mov $1, %eax            /* CPUID: the local APIC's number */
+        cpuid
+        shr $24, %ebx
+        mov %ebx, %edi
         lea 1(%rdi), %eax
         imul $STACK_SIZE, %eax, %eax
         lea stacks(%rax), %rsp
@@ -299,10 +301,6 @@ pd3:    .set page, 3 << 9
         .global window_pt
 window_pt:
         .fill 512, 8, 0
-
-        .global next_cpu
-next_cpu:
-        .long 0
 
         .bss
         .balign 4096

@@ -56,21 +56,21 @@
 #define UPPER           0xffff960000000000
 
 /* Among those from SEL_FREE on: 64-bit gates, two descriptors each */
-#define SEL_GATE        0x73
-#define SEL_GATE_BACK   0x80
+#define SEL_GATE        (SEL_FREE + 0x03)
+#define SEL_GATE_BACK   (SEL_FREE + 0x10)
 /* A gate of 32-bit code, ring 1, tasks */
-#define SEL_GATE32      0x90
-#define SEL_CODE1       0x99
-#define SEL_DATA1       0xa1
-#define SEL_TSS_A       0xa8
-#define SEL_TSS_B       0xb0
-#define SEL_TSS_USER    0xb8
-#define SEL_TASK_GATE   0xc0
+#define SEL_GATE32      (SEL_FREE + 0x20)
+#define SEL_CODE1       (SEL_FREE + 0x29)
+#define SEL_DATA1       (SEL_FREE + 0x31)
+#define SEL_TSS_A       (SEL_FREE + 0x38)
+#define SEL_TSS_B       (SEL_FREE + 0x40)
+#define SEL_TSS_USER    (SEL_FREE + 0x48)
+#define SEL_TASK_GATE   (SEL_FREE + 0x50)
 /* Code at LOW, 64 KiB: 16-bit code and 32-bit code */
-#define SEL_LOW16_KERNEL 0xc8
-#define SEL_LOW16_USER  0xd3
-#define SEL_LOW32_KERNEL 0xd8
-#define SEL_LOW32_USER  0xe3
+#define SEL_LOW16_KERNEL (SEL_FREE + 0x58)
+#define SEL_LOW16_USER  (SEL_FREE + 0x63)
+#define SEL_LOW32_KERNEL (SEL_FREE + 0x68)
+#define SEL_LOW32_USER  (SEL_FREE + 0x73)
 #define LOW             0x10000
 #define LOW_STACK       0x20000
 /* Of 32-bit code: to the task TSS_B, and back from ring 3 and VM86 */

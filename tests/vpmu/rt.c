@@ -242,7 +242,7 @@ static unsigned count_cpus(void)
     return n > MAX_CPUS ? MAX_CPUS : n;
 }
 
-static bool command_line_is(const char *what)
+bool command_line_is(const char *what)
 {
     outw(0x510, 0x15); /* fw_cfg: command line */
     while (*what && inb(0x511) == *what) {
@@ -260,7 +260,7 @@ static void wait_a_bit(void)
 
 void restart_cpus(void)
 {
-    cpus_up = next_cpu = 1;
+    cpus_up = 1;
     memcpy((void *)(uintptr_t)AP_START, ap_trampoline,
            ap_trampoline_end - ap_trampoline);
     apic_write(APIC_ICR, 0xc4500);                      /* INIT */

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Two CPUs at most, 64-bit mode, interrupts off, everything open to ring 3.
+ * Eight CPUs at most, 64-bit mode, interrupts off, everything open to ring 3.
  * Results go to the first serial port as TAP, the end to isa-debug-exit.
  *
  * With "-append ring3" programs count in ring 3 only.
@@ -17,7 +17,7 @@
 #ifndef TESTS_VPMU_RT_H
 #define TESTS_VPMU_RT_H
 
-#define MAX_CPUS        2
+#define MAX_CPUS        8
 #define STACK_SIZE      16384
 #define AP_START        0x8000
 
@@ -29,11 +29,11 @@
 #define SEL_KERNEL32    0x38
 #define SEL_TSS         0x40
 /* 32-bit code that does not begin at 0 */
-#define SEL_BASED_KERNEL 0x60
-#define SEL_BASED_USER  0x6b
+#define SEL_BASED_KERNEL (SEL_TSS + 16 * MAX_CPUS)
+#define SEL_BASED_USER  (SEL_BASED_KERNEL + 0xb)
 #define SEGMENT_BASE    0x100000
 /* From here on 16 descriptors that a program may use as it likes */
-#define SEL_FREE        0x70
+#define SEL_FREE        (SEL_BASED_KERNEL + 16)
 
 /* The vector by which run() comes back from ring 3 */
 #define VECTOR_DONE     0x80
@@ -208,11 +208,11 @@ struct cpu {
 };
 
 /* boot.S */
-extern char ap_trampoline[], ap_trampoline_end[], stubs[], gdt[], user_done[];
+extern char ap_trampoline[], ap_trampoline_end[], stubs[], gdt[];
+extern char user_exit[], user_done[];
 extern char *const ctrl_places[3];
 extern char insn_wrmsr[], insn_rdmsr[], insn_rdpmc[], try_failed[];
 extern uint64_t window_pt[];
-extern volatile uint32_t next_cpu; /* volatile: CPUs change it as they come */
 void cpu_start(unsigned index);
 void trap(struct frame *frame);
 /* Handlers that do nothing but return; 1 instruction each. */
@@ -239,7 +239,7 @@ extern unsigned pmu_version, pmu_gp, pmu_fixed, pmu_width;
 /* The bits of all counters in GLOBAL_CTRL. */
 extern uint64_t pmu_counters;
 
-/* The test: main() on the first CPU, ap_main() on the second. */
+/* The test: main() on the first CPU, ap_main() on the others. */
 void main(void);
 void ap_main(struct cpu *cpu);
 /* Called by trap() for vectors that it does not know. */
@@ -291,6 +291,9 @@ static inline void accept_interrupts(void)
 {
     asm volatile("sti; nop; nop; cli" : : : "memory");
 }
+
+/* Is this what -append has? */
+bool command_line_is(const char *what);
 
 void print(const char *format, ...);
 /* One result.  @format names the test; after a failure say why. */
