@@ -18,6 +18,7 @@
 #include "target/i386/vpmu/provider.h"
 #include "target/i386/vpmu/report.h"
 #include "target/i386/vpmu/reservation.h"
+#include "target/i386/vpmu/vcpus.h"
 #include "target/i386/vpmu/vpmc.h"
 
 static X86CPU *vpmu_first_cpu(void)
@@ -122,7 +123,7 @@ static void vpmu_do_vcpu_info(CPUState *cs, run_on_cpu_data data)
     X86CPU *cpu = X86_CPU(cs);
     CPUX86State *env = &cpu->env;
     const Handover *h = &env->vpmu_host.handover;
-    VpmuVcpu *info = data.host_ptr;
+    VpmuVcpu *info = *(VpmuVcpu **)data.host_ptr;
     VpmuCounterList **counters = &info->counters;
     VpmuHostCounterList **host = &info->host_counters;
 
@@ -156,13 +157,15 @@ static void vpmu_do_vcpu_info(CPUState *cs, run_on_cpu_data data)
 static void vpmu_vcpus_info(VpmuInfo *info)
 {
     VpmuVcpuList **cpus = &info->cpus;
-    CPUState *cs;
+    unsigned n = vpmu_nr_vcpus();
+    g_autofree VpmuVcpu **vcpus = g_new(VpmuVcpu *, n);
 
-    CPU_FOREACH(cs) {
-        VpmuVcpu *vcpu = g_new0(VpmuVcpu, 1);
-
-        run_on_cpu(cs, vpmu_do_vcpu_info, RUN_ON_CPU_HOST_PTR(vcpu));
-        QAPI_LIST_APPEND(cpus, vcpu);
+    for (unsigned i = 0; i < n; i++) {
+        vcpus[i] = g_new0(VpmuVcpu, 1);
+    }
+    vpmu_run_on_vcpus(vpmu_do_vcpu_info, vcpus, sizeof(*vcpus));
+    for (unsigned i = 0; i < n; i++) {
+        QAPI_LIST_APPEND(cpus, vcpus[i]);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "qemu/module.h"
 #include "system/stats.h"
 #include "target/i386/vpmu/provider.h"
+#include "target/i386/vpmu/vcpus.h"
 
 typedef enum { COUNT, BYTES, NANOSECONDS } Unit;
 
@@ -70,6 +71,8 @@ static bool vpmu_has_stats(void)
 static void vpmu_stats(StatsResultList **result, StatsTarget target,
                        strList *names, strList *targets, Error **errp)
 {
+    g_autofree HandoverStats *all = NULL;
+    HandoverStats *stats;
     HandoverStats sum = {};
     CPUState *cs;
 
@@ -77,21 +80,19 @@ static void vpmu_stats(StatsResultList **result, StatsTarget target,
         (target != STATS_TARGET_VM && target != STATS_TARGET_VCPU)) {
         return;
     }
+    stats = all = g_new(HandoverStats, vpmu_nr_vcpus());
+    vpmu_run_on_vcpus(vpmu_do_get_stats, all, sizeof(*all));
     CPU_FOREACH(cs) {
         g_autofree char *path = object_get_canonical_path(OBJECT(cs));
-        HandoverStats stats;
 
         if (target == STATS_TARGET_VCPU &&
-            !apply_str_list_filter(path, targets)) {
-            continue;
-        }
-        run_on_cpu(cs, vpmu_do_get_stats, RUN_ON_CPU_HOST_PTR(&stats));
-        if (target == STATS_TARGET_VCPU) {
-            vpmu_add_result(result, path, &stats, names);
+            apply_str_list_filter(path, targets)) {
+            vpmu_add_result(result, path, stats, names);
         }
         for (unsigned i = 0; i < ARRAY_SIZE(vpmu_stats_table); i++) {
-            *vpmu_statistic(&sum, i) += *vpmu_statistic(&stats, i);
+            *vpmu_statistic(&sum, i) += *vpmu_statistic(stats, i);
         }
+        stats++;
     }
     if (target == STATS_TARGET_VM) {
         vpmu_add_result(result, NULL, &sum, names);

@@ -11,6 +11,7 @@
 #include "provider.h"
 #include "report.h"
 #include "reservation.h"
+#include "vcpus.h"
 
 #define VPMU_RESERVATION_CHILD "vpmu-reservation"
 
@@ -159,13 +160,17 @@ static void vpmu_do_reserve(CPUState *cs, run_on_cpu_data data)
 static void vpmu_reserve_all(VPMUCounterMask reserved, ReserveHow how,
                              GArray *displaced)
 {
+    unsigned n = vpmu_nr_vcpus();
+    g_autofree ReserveArgs *all = g_new(ReserveArgs, n);
+    ReserveArgs *args = all;
     CPUState *cs;
 
+    for (unsigned i = 0; i < n; i++) {
+        all[i] = (ReserveArgs) { .reserved = reserved, .how = how };
+    }
+    vpmu_run_on_vcpus(vpmu_do_reserve, all, sizeof(*all));
     CPU_FOREACH(cs) {
-        ReserveArgs args = { .reserved = reserved, .how = how };
-
-        run_on_cpu(cs, vpmu_do_reserve, RUN_ON_CPU_HOST_PTR(&args));
-        vpmu_add_displaced(displaced, cs, args.result);
+        vpmu_add_displaced(displaced, cs, args++->result);
     }
 }
 
@@ -181,11 +186,9 @@ static void vpmu_do_get_busy(CPUState *cs, run_on_cpu_data data)
 static VPMUCounterMask vpmu_get_busy(void)
 {
     VPMUCounterMask busy = 0;
-    CPUState *cs;
 
-    CPU_FOREACH(cs) {
-        run_on_cpu(cs, vpmu_do_get_busy, RUN_ON_CPU_HOST_PTR(&busy));
-    }
+    /* All of them add to the same mask. */
+    vpmu_run_on_vcpus(vpmu_do_get_busy, &busy, 0);
     return busy;
 }
 
@@ -270,13 +273,17 @@ static void vpmu_do_ask_kernel(CPUState *cs, run_on_cpu_data data)
  */
 static void vpmu_ask_kernel(bool starved, GArray *displaced)
 {
+    unsigned n = vpmu_nr_vcpus();
+    g_autofree PathArgs *all = g_new(PathArgs, n);
+    PathArgs *args = all;
     CPUState *cs;
 
+    for (unsigned i = 0; i < n; i++) {
+        all[i] = (PathArgs) { .starved = starved };
+    }
+    vpmu_run_on_vcpus(vpmu_do_ask_kernel, all, sizeof(*all));
     CPU_FOREACH(cs) {
-        PathArgs args = { .starved = starved };
-
-        run_on_cpu(cs, vpmu_do_ask_kernel, RUN_ON_CPU_HOST_PTR(&args));
-        vpmu_add_displaced(displaced, cs, args.result);
+        vpmu_add_displaced(displaced, cs, args++->result);
     }
 }
 
@@ -337,10 +344,7 @@ void vpmu_reservation_count(VPMUReservation *r, unsigned p,
                             VPMUHostCount count)
 {
     CountArgs args = { .p = p, .count = count };
-    CPUState *cs;
 
     r->counts[p] = count;
-    CPU_FOREACH(cs) {
-        run_on_cpu(cs, vpmu_do_count, RUN_ON_CPU_HOST_PTR(&args));
-    }
+    vpmu_run_on_vcpus(vpmu_do_count, &args, 0);
 }
