@@ -8,7 +8,8 @@
  * that one attacks.  hostile-sweep.c has what is not about interrupts.
  *
  * With "-append forever" attacks follow each other without end; INIT and reset
- * are not among them.
+ * are not among them.  With "-append spin" and "-append interrupts" there is no
+ * attack, and the PMU is not touched: all CPUs spin, or interrupt themselves.
  */
 #include "hostile.h"
 
@@ -31,7 +32,7 @@ static const struct attack *volatile attack; /* volatile: others read it */
 /* volatile: the CPUs tell each other. */
 static volatile unsigned ticket, finished, restarted;
 /* volatile: the first CPU tells the others. */
-static volatile bool endless, restarting;
+static volatile bool endless, restarting, spinning, interrupting;
 
 struct local *local_of(struct cpu *me)
 {
@@ -69,6 +70,9 @@ static bool on_trap(struct frame *frame)
         if (frame->vector == VECTOR_PMI) {
             apic_write(APIC_EOI, 0);
         }
+        return true;
+    case VECTOR_IPI:
+        apic_write(APIC_EOI, 0);
         return true;
     case 6:
     case 13:
@@ -478,11 +482,23 @@ static void after_reset(unsigned times)
     cmos_write(CMOS_PHASE, 0);
 }
 
+/* What keeps the emulator as busy as an attack, without a PMU */
+static void be_busy(void)
+{
+    while (spinning) {
+        if (interrupting) {
+            apic_write(APIC_ICR, 0x44000 | VECTOR_IPI);
+            accept_interrupts();
+        }
+    }
+}
+
 /* Each CPU but the first: an attack for each ticket */
 void ap_main(struct cpu *me)
 {
     unsigned seen = 0;
 
+    be_busy();
     if (restarting) {
         check_records(me);
         seen = ticket;
@@ -507,6 +523,14 @@ void main(void)
     unsigned times = cmos_read(CMOS_PHASE) - PHASE_RESET;
     bool forever = command_line_is("forever");
 
+    interrupting = command_line_is("interrupts");
+    spinning = interrupting || command_line_is("spin");
+    if (spinning) {
+        trap_hook = on_trap;
+        start_cpus();
+        print("# busy\n");
+        be_busy();
+    }
     format = rdmsr(MSR_PERF_CAPABILITIES) >> 8 & 0xf;
     baseline = rdmsr(MSR_PERF_CAPABILITIES) & 1u << 14;
     for (unsigned i = 0; i < MAX_CPUS; i++) {
