@@ -139,7 +139,8 @@ class Operator(VpmuTest):
         there = self.info['cpus'][0]['host-counters']
         if (command == 'vpmu-host-counter-set' and there and
                 rng.random() < 0.5):
-            args |= {name: rng.choice(there)[name] for name in ('type', 'index')}
+            counter = rng.choice(there)
+            args |= {'type': counter['type'], 'index': counter['index']}
         return args
 
     def state(self, info):
