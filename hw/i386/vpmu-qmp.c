@@ -117,13 +117,20 @@ static VpmuHostCounter *vpmu_host_counter_info(CPUX86State *env, unsigned p)
     return info;
 }
 
+/* What a vCPU tells; its records' number goes elsewhere in the answer. */
+typedef struct VPMUVcpuInfo {
+    VpmuVcpu *info;
+    uint8_t lbr_depth;
+} VPMUVcpuInfo;
+
 /* In the vCPU's thread, while the main thread waits for it */
 static void vpmu_do_vcpu_info(CPUState *cs, run_on_cpu_data data)
 {
     X86CPU *cpu = X86_CPU(cs);
     CPUX86State *env = &cpu->env;
     const Handover *h = &env->vpmu_host.handover;
-    VpmuVcpu *info = *(VpmuVcpu **)data.host_ptr;
+    VPMUVcpuInfo *vcpu = data.host_ptr;
+    VpmuVcpu *info = vcpu->info;
     VpmuCounterList **counters = &info->counters;
     VpmuHostCounterList **host = &info->host_counters;
 
@@ -136,6 +143,7 @@ static void vpmu_do_vcpu_info(CPUState *cs, run_on_cpu_data data)
             QAPI_LIST_APPEND(counters, vpmu_counter_info(env, v));
         }
     }
+    vcpu->lbr_depth = env->vpmu.lbr.depth;
     info->ds_area = env->vpmu.ds_area;
     info->bts_running = vpmu_bts_runs(env, SOFTPMU_KERNEL) ||
                         vpmu_bts_runs(env, SOFTPMU_USER);
@@ -158,14 +166,17 @@ static void vpmu_vcpus_info(VpmuInfo *info)
 {
     VpmuVcpuList **cpus = &info->cpus;
     unsigned n = vpmu_nr_vcpus();
-    g_autofree VpmuVcpu **vcpus = g_new(VpmuVcpu *, n);
+    g_autofree VPMUVcpuInfo *vcpus = g_new(VPMUVcpuInfo, n);
 
     for (unsigned i = 0; i < n; i++) {
-        vcpus[i] = g_new0(VpmuVcpu, 1);
+        vcpus[i].info = g_new0(VpmuVcpu, 1);
     }
     vpmu_run_on_vcpus(vpmu_do_vcpu_info, vcpus, sizeof(*vcpus));
     for (unsigned i = 0; i < n; i++) {
-        QAPI_LIST_APPEND(cpus, vcpus[i]);
+        QAPI_LIST_APPEND(cpus, vcpus[i].info);
+    }
+    if (info->lbr && info->lbr->has_depth) {
+        info->lbr->depth = vcpus[0].lbr_depth;
     }
 }
 
@@ -201,19 +212,13 @@ static const char *vpmu_no_software_lbr(const X86CPU *cpu)
                           "lbr=on";
 }
 
-static void vpmu_do_lbr_depth(CPUState *cs, run_on_cpu_data data)
-{
-    *(uint8_t *)data.host_ptr = X86_CPU(cs)->env.vpmu.lbr.depth;
-}
-
 static void vpmu_software_branches(VpmuInfo *info, X86CPU *cpu)
 {
     if (vpmu_has_lbr(cpu)) {
         info->lbr = g_new0(VpmuLbr, 1);
         info->lbr->format = cpu->vpmu.lbr_format;
         info->lbr->has_depth = true;
-        run_on_cpu(CPU(cpu), vpmu_do_lbr_depth,
-                   RUN_ON_CPU_HOST_PTR(&info->lbr->depth));
+        /* vpmu_vcpus_info() fills it in. */
     } else {
         info->lbr_reason = g_strdup(vpmu_no_software_lbr(cpu));
     }
