@@ -212,7 +212,7 @@ class Operator(VpmuTest):
               f'{len(self.want)} events exact', flush=True)
         for command, times in accepted.items():
             self.assertGreater(times, 0, command)
-            self.assertLess(times, CALLS // len(commands), command)
+        self.assertLess(sum(accepted.values()), CALLS)
 
 
 if __name__ == '__main__':
