@@ -323,6 +323,15 @@ static void vpmu_clear_registers(CPUX86State *env)
     }
 }
 
+/* A record waits for counters that there are, and that can have one. */
+static bool vpmu_waiting_is_valid(const X86CPU *cpu)
+{
+    VPMUCounterMask can = vpmu_has_pebs(cpu) ?
+                          cpu->vpmu.vpmcs & vpmu_pebs_capable(cpu) : 0;
+
+    return !(cpu->env.vpmu.waiting & ~can);
+}
+
 int vpmu_after_load(X86CPU *cpu)
 {
     CPUX86State *env = &cpu->env;
@@ -340,7 +349,7 @@ int vpmu_after_load(X86CPU *cpu)
     for (unsigned v = 0; v < VPMU_NR; v++) {
         *vpmu_value(env, v) &= SOFTPMU_VALUE_MASK;
     }
-    if (!vpmu_registers_are_valid(env)) {
+    if (!vpmu_registers_are_valid(env) || !vpmu_waiting_is_valid(cpu)) {
         error_report("vpmu: the migration stream has reserved bits in the "
                      "PMU's registers: it is damaged");
         return -EINVAL;

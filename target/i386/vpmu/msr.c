@@ -599,15 +599,16 @@ static uint64_t vpmu_bits_at(CPUX86State *env, const uint64_t *home)
 {
     const X86CPU *cpu = env_archcpu(env);
     const VPMURegisterTable *table = vpmu_table(cpu);
+    size_t at = (const char *)home - (const char *)env;
     uint64_t bits = 0;
 
     for (unsigned r = 0; r < table->nr; r++) {
         const VPMURegister *reg = &table->rows[r];
+        size_t i = (at - reg->home) / sizeof(*home);
 
-        for (unsigned i = 0; reg->home && i < reg->nr; i++) {
-            if (vpmu_home(env, reg, i) == home && reg->exists(cpu, i)) {
-                bits |= reg->bits(cpu);
-            }
+        if (reg->home && at >= reg->home && i < reg->nr &&
+            reg->exists(cpu, i)) {
+            bits |= reg->bits(cpu);
         }
     }
     return bits;
@@ -637,8 +638,11 @@ static bool vpmu_homes_are_valid(CPUX86State *env,
 
 bool vpmu_registers_are_valid(CPUX86State *env)
 {
+    const X86CPU *cpu = env_archcpu(env);
+
     /* What only the other vendor has must be 0. */
-    return lbr_is_valid(&env->vpmu.lbr, env_archcpu(env)->vpmu.lbr_format) &&
+    return !(env->vpmu.debugctl & ~vpmu_kept_debugctl(cpu)) &&
+           lbr_is_valid(&env->vpmu.lbr, cpu->vpmu.lbr_format) &&
            vpmu_homes_are_valid(env, &vpmu_intel_table) &&
            vpmu_homes_are_valid(env, &vpmu_amd_table);
 }
