@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: all deps check check-build series check-series pristine bench demo \
 	libvirt check-libvirt demo-libvirt kvm-modules bench-kvm check-nested \
-	check-server check-models clean help
+	check-server check-models fuzz coverage clean help
 
 all: deps
 	@scripts/build qemu
@@ -53,6 +53,12 @@ check-models: all
 	@scripts/deps guest
 	@VPMU_MODELS=all tests/functional/run \
 		tests/functional/test_x86_64_vpmu_models.py
+
+fuzz: deps
+	@FUZZ_SECONDS=$(or $(SECONDS),60) scripts/fuzz $(FUZZ)
+
+coverage: deps
+	@scripts/coverage
 
 # Nothing is installed on a server.
 check-server:

@@ -99,6 +99,26 @@ plugin() {
         $(pkg-config --cflags --libs glib-2.0)
 }
 
+meson() { $python -m mesonbuild.mesonmain "$@"; }
+
+# build_fuzzers: the fuzzers in build/fuzz, after use_meson.  $no_fuzz is why
+# there are none: the compiler may do without, and so may the developer.
+build_fuzzers() {
+    no_fuzz="clang with libFuzzer is not installed"
+    "$top/scripts/deps" fuzz || return 0
+    [ -f "$build/fuzz/build.ninja" ] ||
+        CC=clang logged fuzz-setup "configuring the fuzzers" \
+            meson setup "$build/fuzz" "$top"
+    if ninja -C "$build/fuzz" -t query fuzzers >/dev/null 2>&1; then
+        no_fuzz=
+        logged fuzz-build "building the fuzzers" \
+            ninja -C "$build/fuzz" -j "${JOBS:-$(nproc)}" fuzzers
+    else
+        no_fuzz="this clang has no libFuzzer"
+        rm -rf "$build/fuzz" # another time it may have
+    fi
+}
+
 # kvm_include DIR: make it a folder of headers with that of the hand-over, which
 # QEMU and the kernel include from asm
 kvm_include() {
