@@ -444,18 +444,6 @@ static void test_init(void)
     check(bad, 0, "INIT in the middle of records");
 }
 
-static uint8_t cmos_read(uint8_t index)
-{
-    outb(0x70, index);
-    return inb(0x71);
-}
-
-static void cmos_write(uint8_t index, uint8_t value)
-{
-    outb(0x70, index);
-    outb(0x71, value);
-}
-
 static void reset(unsigned times)
 {
     endless = true;

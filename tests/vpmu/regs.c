@@ -57,18 +57,6 @@ static uint64_t ap_seen[20];
 /* volatile: the CPUs tell each other. */
 static volatile unsigned ap_phase;
 
-static uint8_t cmos_read(uint8_t index)
-{
-    outb(0x70, index);
-    return inb(0x71);
-}
-
-static void cmos_write(uint8_t index, uint8_t value)
-{
-    outb(0x70, index);
-    outb(0x71, value);
-}
-
 /* A write that must fault, and must change nothing. */
 static void faults(uint32_t msr, uint64_t value, const char *what)
 {

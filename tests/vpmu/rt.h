@@ -365,6 +365,19 @@ static inline uint8_t inb(uint16_t port)
     return value;
 }
 
+/* Memory that a reset leaves as it is */
+static inline uint8_t cmos_read(uint8_t index)
+{
+    outb(0x70, index);
+    return inb(0x71);
+}
+
+static inline void cmos_write(uint8_t index, uint8_t value)
+{
+    outb(0x70, index);
+    outb(0x71, value);
+}
+
 static inline void outw(uint16_t port, uint16_t value)
 {
     asm volatile("outw %0, %1" : : "a"(value), "Nd"(port));
