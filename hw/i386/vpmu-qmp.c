@@ -145,8 +145,7 @@ static void vpmu_do_vcpu_info(CPUState *cs, run_on_cpu_data data)
     }
     vcpu->lbr_depth = env->vpmu.lbr.depth;
     info->ds_area = env->vpmu.ds_area;
-    info->bts_running = vpmu_bts_runs(env, SOFTPMU_KERNEL) ||
-                        vpmu_bts_runs(env, SOFTPMU_USER);
+    info->bts_running = vpmu_is_traced(&env->vpmu);
     for (unsigned p = 0; p < VPMU_NR && cpu->vpmu.software; p++) {
         if (h->reserved & VPMU_MASK_OF(p)) {
             QAPI_LIST_APPEND(host, vpmu_host_counter_info(env, p));

@@ -48,7 +48,8 @@ void vpmu_branches_update(CPUX86State *env)
         report |= s->branch_traced[r];
     }
     softpmu_report_branches(pmu, report);
-    vpmu_leave_before_fetch(env, vpmu_bts_interrupts(env));
+    vpmu_leave_before_fetch(env, vpmu_is_traced(s) &&
+                                 (s->debugctl & VPMU_DEBUGCTL_BTINT));
 }
 
 void vpmu_branches_unload(CPUX86State *env)

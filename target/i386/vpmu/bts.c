@@ -34,13 +34,6 @@ bool vpmu_bts_runs(CPUX86State *env, unsigned ring)
                                                 VPMU_DEBUGCTL_BTS_OFF_OS));
 }
 
-bool vpmu_bts_interrupts(CPUX86State *env)
-{
-    return (env->vpmu.debugctl & VPMU_DEBUGCTL_BTINT) &&
-           (vpmu_bts_runs(env, SOFTPMU_KERNEL) ||
-            vpmu_bts_runs(env, SOFTPMU_USER));
-}
-
 void vpmu_bts(CPUX86State *env, uint64_t from, uint64_t to)
 {
     bool interrupts = env->vpmu.debugctl & VPMU_DEBUGCTL_BTINT;

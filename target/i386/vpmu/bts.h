@@ -15,10 +15,12 @@
 bool vpmu_bts_runs(CPUX86State *env, unsigned ring);
 
 /**
- * vpmu_bts_interrupts: whether such a branch may raise the interrupt, in any
- * ring
+ * vpmu_is_traced: whether BTS stores the branches of any ring
  */
-bool vpmu_bts_interrupts(CPUX86State *env);
+static inline bool vpmu_is_traced(const VPMUState *s)
+{
+    return s->branch_traced[SOFTPMU_KERNEL] || s->branch_traced[SOFTPMU_USER];
+}
 
 /**
  * vpmu_bts: store a branch
