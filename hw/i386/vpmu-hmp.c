@@ -95,6 +95,28 @@ static void vpmu_print_branches(Monitor *mon, const VpmuInfo *info)
     }
 }
 
+static void vpmu_print_geometry(Monitor *mon, const char *name,
+                                const VpmuGeometry *geometry)
+{
+    if (geometry) {
+        monitor_printf(mon, ", %s %ux%u", name, geometry->sets, geometry->ways);
+    }
+}
+
+static void vpmu_print_simulation(Monitor *mon, const VpmuSimulated *simulation)
+{
+    monitor_printf(mon, "simulated: %s",
+                   VpmuSimulation_str(simulation->model));
+    vpmu_print_geometry(mon, "L1I", simulation->l1i);
+    vpmu_print_geometry(mon, "L1D", simulation->l1d);
+    vpmu_print_geometry(mon, "L2", simulation->l2);
+    vpmu_print_geometry(mon, "LLC", simulation->llc);
+    vpmu_print_geometry(mon, "ITLB", simulation->itlb);
+    vpmu_print_geometry(mon, "DTLB", simulation->dtlb);
+    vpmu_print_geometry(mon, "STLB", simulation->stlb);
+    monitor_printf(mon, " (sets x ways)\n");
+}
+
 static void hmp_info_vpmu(Monitor *mon, const QDict *qdict)
 {
     g_autoptr(VpmuInfo) info = qmp_query_vpmu(&error_abort);
@@ -112,6 +134,9 @@ static void hmp_info_vpmu(Monitor *mon, const QDict *qdict)
                        info->pebs->baseline ? " with baseline" : "");
     }
     vpmu_print_branches(mon, info);
+    if (info->simulation) {
+        vpmu_print_simulation(mon, info->simulation);
+    }
     if (info->passthrough) {
         monitor_printf(mon, "reserved for the host: ");
         vpmu_print_set(mon, info->reserved);

@@ -18,6 +18,7 @@
 #include "target/i386/vpmu/provider.h"
 #include "target/i386/vpmu/report.h"
 #include "target/i386/vpmu/reservation.h"
+#include "target/i386/vpmu/simulation.h"
 #include "target/i386/vpmu/vcpus.h"
 #include "target/i386/vpmu/vpmc.h"
 
@@ -35,6 +36,31 @@ static VpmuEvent *vpmu_event_info(VPMUEventCode code, const VPMUEvent *event)
     info->select = vpmu_event_code_select(code);
     info->umask = vpmu_event_code_umask(code);
     info->name = event ? g_strdup(event->name) : NULL;
+    return info;
+}
+
+static VpmuGeometry *vpmu_geometry_info(SimGeometry geometry)
+{
+    VpmuGeometry *info = g_new0(VpmuGeometry, 1);
+
+    info->sets = geometry.sets;
+    info->ways = geometry.ways;
+    return info;
+}
+
+static VpmuSimulated *vpmu_simulation_info(X86CPU *cpu)
+{
+    VPMUGeometry geometry = vpmu_geometry(cpu);
+    VpmuSimulated *info = g_new0(VpmuSimulated, 1);
+
+    info->model = cpu->vpmu.simulation;
+    info->l1i = vpmu_geometry_info(geometry.l1i);
+    info->l1d = vpmu_geometry_info(geometry.l1d);
+    info->l2 = geometry.l2.sets ? vpmu_geometry_info(geometry.l2) : NULL;
+    info->llc = vpmu_geometry_info(geometry.llc);
+    info->itlb = vpmu_geometry_info(geometry.itlb);
+    info->dtlb = vpmu_geometry_info(geometry.dtlb);
+    info->stlb = vpmu_geometry_info(geometry.stlb);
     return info;
 }
 
@@ -242,12 +268,15 @@ static void vpmu_software_info(VpmuInfo *info, X86CPU *first)
                                     vpmu_has_baseline(first));
     }
     vpmu_software_branches(info, first);
+    if (vpmu_simulates(first)) {
+        info->simulation = vpmu_simulation_info(first);
+    }
     vpmu_policy_info(info, config);
     for (unsigned i = 0; i < vpmu_nr_events; i++) {
         const VPMUEvent *event = &vpmu_events[i];
         VPMUEventCode code = vpmu_event_code(event);
 
-        if (event->add &&
+        if (vpmu_event_is_counted(event, vpmu_simulates(first)) &&
             vpmu_event_find(code, vpmu_model(&first->env)) == event) {
             QAPI_LIST_APPEND(events, vpmu_event_info(code, event));
         }
@@ -459,7 +488,8 @@ static const VPMUEvent *vpmu_find_host_event(X86CPU *cpu, unsigned p,
     for (unsigned i = 0; i < vpmu_nr_events; i++) {
         const VPMUEvent *event = &vpmu_events[i];
 
-        if (event->add && !strcmp(event->name, name) &&
+        if (vpmu_event_is_counted(event, vpmu_simulates(cpu)) &&
+            !strcmp(event->name, name) &&
             vpmu_event_find(vpmu_event_code(event),
                             vpmu_model(&cpu->env)) == event) {
             return event;

@@ -57,6 +57,26 @@ void error_report(const char *format, ...)
     reports++;
 }
 
+void vpmu_report_unsupported(CPUX86State *env)
+{
+    g_assert_cmphex(vpmu_unsupported_code(&env->vpmu, 0), !=, 0);
+}
+
+/* The stream says what the simulation finds, see simulate(). */
+
+void vpmu_simulation_begin(CPUX86State *env)
+{
+    g_assert_true(vpmu_simulates(env_archcpu(env)));
+}
+
+void vpmu_simulation_forget(CPUX86State *env, unsigned what)
+{
+}
+
+void vpmu_simulation_reset(CPUX86State *env)
+{
+}
+
 void vpmu_report_starved(CPUX86State *env, VPMUCounterMask vpmcs)
 {
     g_assert_cmphex(vpmcs & ~env_archcpu(env)->vpmu.vpmcs, ==, 0);
@@ -240,6 +260,7 @@ void vcpu_check(X86CPU *cpu)
 
     g_assert_cmpint(vpmu_level(env->hflags), ==, pmu->level);
     g_assert_cmpint(!!(env->hflags & HF_VPMU_BRANCH_MASK), ==, pmu->branches);
+    g_assert_cmpint(!!(env->hflags & HF_VPMU_SIM_MASK), ==, !!pmu->sim);
     g_assert_cmphex(pmu->overflowed, ==, 0);
     g_assert_false(env->vpmu.bts_due);
     g_assert_cmphex(env->vpmu.waiting & ~cpu->vpmu.vpmcs, ==, 0);
@@ -319,7 +340,8 @@ void vcpu_init(X86CPU *cpu, const X86CPU *like, Stream *s)
         memcpy(cpu->env.features, like->env.features,
                sizeof(cpu->env.features));
         cpu->env.hflags = like->env.hflags &
-                          ~(HF_VPMU_MASK | HF_VPMU_BRANCH_MASK);
+                          ~(HF_VPMU_MASK | HF_VPMU_BRANCH_MASK |
+                            HF_VPMU_SIM_MASK);
         cpu->env.efer = like->env.efer;
         memcpy(cpu->env.cr, like->env.cr, sizeof(cpu->env.cr));
     } else {
@@ -331,6 +353,8 @@ void vcpu_init(X86CPU *cpu, const X86CPU *like, Stream *s)
         }
         cpu->vpmu.nr_gp = cpu->vpmu.total_gp;
         cpu->vpmu.policy = kind & 1;
+        cpu->vpmu.simulation = kind & 1 << 6 ? VPMU_SIMULATION_SIMPLE :
+                                               VPMU_SIMULATION_NONE;
         cpu->vpmu.vpmcs = all_ppmcs(cpu);
         memset(memory, 0, sizeof(memory));
         memset(present, true, sizeof(present));
@@ -471,6 +495,23 @@ static void read_anything(X86CPU *cpu, Stream *s)
 
 /* Instructions */
 
+/*
+ * An access or a branch of the instruction that runs.  What it makes overflow
+ * is known before.
+ */
+static void simulate(CPUX86State *env, Stream *s)
+{
+    SoftPMU *pmu = &env->vpmu_host.hw;
+    unsigned ring = vpmu_ring(env->hflags);
+    SimOutcome outcome = take(s, 4) & ((1u << SIM_NR_CLASSES) - 1);
+    bool overflows = softpmu_sim_overflows(pmu, ring, outcome);
+    VPMUCounterMask before = pmu->overflowed;
+    VPMUCounterMask now = softpmu_sim_count(pmu, ring, outcome);
+
+    g_assert_cmpint(overflows, ==, !!now);
+    g_assert_cmphex(pmu->overflowed, ==, before | now);
+}
+
 static void retire(X86CPU *cpu, Stream *s)
 {
     CPUX86State *env = &cpu->env;
@@ -488,6 +529,9 @@ static void retire(X86CPU *cpu, Stream *s)
             .load = what & 1 ? MEMORY : 0,
             .store = what & 2 ? MEMORY : 0,
         };
+        if (env->hflags & HF_VPMU_SIM_MASK) {
+            simulate(env, s);
+        }
         softpmu_charge(pmu, vpmu_ring(env->hflags), vpmu_level(env->hflags),
                        charge);
         vpmu_sync(env);

@@ -365,12 +365,23 @@ static uint64_t random_value(void)
     }
 }
 
+/* Any event that is made of classes */
+static const VPMUEvent *some_event(void)
+{
+    const VPMUEvent *event;
+
+    do {
+        event = &vpmu_events[below(vpmu_nr_events)];
+    } while (event->sim);
+    return event;
+}
+
 /* What random programs may have */
 enum { EDGES = 1, PRECISE = 2 };
 
 static SoftPMUConfig random_config(unsigned with)
 {
-    const VPMUEvent *event = &vpmu_events[below(vpmu_nr_events)];
+    const VPMUEvent *event = some_event();
     uint64_t evtsel = 0;
     SoftPMUConfig config;
 
@@ -379,7 +390,7 @@ static SoftPMUConfig random_config(unsigned with)
     evtsel |= one_in(4) ? VPMU_EVTSEL_INV : 0;
     evtsel |= (uint64_t)below(3) << VPMU_EVTSEL_CMASK_SHIFT;
     evtsel |= (with & EDGES) && one_in(2) ? VPMU_EVTSEL_EDGE : 0;
-    config = vpmu_event_config(evtsel, event);
+    config = vpmu_event_config(evtsel, event, false);
     config.precise = (with & PRECISE) && one_in(2);
     config.on = !one_in(4);
     return config;
@@ -582,7 +593,7 @@ static void test_presets(void)
     for (unsigned e = 0; e < vpmu_nr_events; e++) {
         SoftPMUConfig config = vpmu_event_config(VPMU_EVTSEL_USR |
                                                  VPMU_EVTSEL_OS,
-                                                 &vpmu_events[e]);
+                                                 &vpmu_events[e], false);
 
         config.on = true;
         for (unsigned n = 1; n <= 70; n++) {
@@ -1077,11 +1088,92 @@ static void test_level(void)
     }
 }
 
+/* Counts by hand, as in sim.h: each outcome for each counter that wants it */
+static void test_sim(void)
+{
+    static const SoftPMUConfig configs[] = {
+        { .sim = 1 << SIM_LOAD_L2 | 1 << SIM_LOAD_STLB, .rings = 3,
+          .on = true },
+        { .sim = 1 << SIM_LOAD_L2, .rings = 1 << SOFTPMU_USER, .on = true },
+        { .sim = 1 << SIM_LOAD_L2, .rings = 3, .on = false },
+        { .add = 1 << SOFTPMU_INSN, .rings = 3, .on = true },
+    };
+    const SimOutcome both = 1 << SIM_LOAD_L2 | 1 << SIM_LOAD_STLB;
+    g_autofree SoftPMU *pmu = g_new0(SoftPMU, 1);
+
+    g_assert_cmphex(pmu->sim, ==, 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(configs); i++) {
+        softpmu_config(pmu, i, &configs[i]);
+    }
+    softpmu_refill(pmu, SOFTPMU_USER);
+    g_assert_cmphex(pmu->sim, ==, both);
+    g_assert_cmpint(pmu->level, ==, SOFTPMU_LEVEL_BASE);
+    g_assert_cmphex(softpmu_sim_count(pmu, SOFTPMU_USER, both), ==, 0);
+    g_assert_cmphex(softpmu_sim_count(pmu, SOFTPMU_KERNEL, both), ==, 0);
+    g_assert_cmphex(softpmu_sim_count(pmu, SOFTPMU_USER, 1 << SIM_FETCH_L1), ==,
+                    0);
+    softpmu_fold(pmu);
+    g_assert_cmpuint(pmu->counter[0].value, ==, 4);
+    g_assert_cmpuint(pmu->counter[1].value, ==, 1);
+    g_assert_cmpuint(pmu->counter[2].value, ==, 0);
+    g_assert_cmpuint(pmu->counter[3].value, ==, 0);
+
+    /* One outcome of two overflows if there is room for one, and is kept. */
+    softpmu_write(pmu, 0, SOFTPMU_VALUE_MASK - 1);
+    g_assert_false(softpmu_sim_overflows(pmu, SOFTPMU_USER, 1 << SIM_LOAD_L2));
+    g_assert_true(softpmu_sim_overflows(pmu, SOFTPMU_KERNEL, both));
+    softpmu_write(pmu, 0, SOFTPMU_VALUE_MASK);
+    g_assert_true(softpmu_sim_overflows(pmu, SOFTPMU_USER, 1 << SIM_LOAD_L2));
+    g_assert_false(softpmu_sim_overflows(pmu, SOFTPMU_USER,
+                                         1 << SIM_FETCH_L1));
+    g_assert_cmphex(softpmu_sim_count(pmu, SOFTPMU_USER, both), ==, 1);
+    g_assert_cmphex(softpmu_sim_count(pmu, SOFTPMU_USER, both), ==, 0);
+    g_assert_cmphex(pmu->overflowed, ==, 1);
+    g_assert_cmpuint(pmu->counter[0].value, ==, 3);
+
+    /* The counter has no part in the allowance. */
+    g_assert_cmpuint(softpmu_plan(pmu, SOFTPMU_USER, SOFTPMU_CHARGE_INSN * 9,
+                                  9).insns, ==, 9);
+    /* Of mispredicted branches it says when the next one may overflow. */
+    softpmu_config(pmu, 0, &(SoftPMUConfig) {
+        .sim = 1 << SIM_MISP_RET, .rings = 3, .on = true,
+    });
+    pmu->overflowed = 0;
+    softpmu_write(pmu, 0, SOFTPMU_VALUE_MASK - 1);
+    softpmu_write(pmu, 1, SOFTPMU_VALUE_MASK);
+    softpmu_refill(pmu, SOFTPMU_USER);
+    g_assert_false(pmu->sim_branch_is_last);
+    g_assert_cmphex(softpmu_sim_count(pmu, SOFTPMU_USER, 1 << SIM_MISP_RET), ==,
+                    0);
+    g_assert_true(pmu->sim_branch_is_last);
+    g_assert_cmphex(softpmu_sim_count(pmu, SOFTPMU_USER, 1 << SIM_MISP_RET), ==,
+                    1);
+    g_assert_false(pmu->sim_branch_is_last);
+    softpmu_write(pmu, 0, SOFTPMU_VALUE_MASK);
+    softpmu_refill(pmu, SOFTPMU_USER);
+    g_assert_true(pmu->sim_branch_is_last);
+
+    /* And of all others when some more may. */
+    softpmu_write(pmu, 1, SOFTPMU_VALUE_MASK - SOFTPMU_SIM_MANY);
+    softpmu_refill(pmu, SOFTPMU_USER);
+    g_assert_false(pmu->sim_is_near);
+    g_assert_cmphex(softpmu_sim_count(pmu, SOFTPMU_USER, both), ==, 0);
+    g_assert_false(pmu->sim_is_near);
+    g_assert_cmphex(softpmu_sim_count(pmu, SOFTPMU_USER, both), ==, 0);
+    g_assert_true(pmu->sim_is_near);
+
+    softpmu_config(pmu, 0, &(SoftPMUConfig) { });
+    g_assert_cmphex(pmu->sim, ==, 1 << SIM_LOAD_L2);
+    softpmu_config(pmu, 1, &(SoftPMUConfig) { });
+    g_assert_cmphex(pmu->sim, ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/softpmu/charge", test_charge);
     g_test_add_func("/softpmu/level", test_level);
+    g_test_add_func("/softpmu/sim", test_sim);
     g_test_add_func("/softpmu/width", test_width);
     g_test_add_func("/softpmu/rare", test_rare);
     g_test_add_func("/softpmu/rings", test_rings);

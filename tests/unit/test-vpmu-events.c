@@ -101,7 +101,6 @@ static bool amd_counts(const VPMUEvent *event, const Insn *insn)
         return insn->load;
     case 0x0229:
         return insn->store;
-    case 0x00c3: case 0x077d: case 0x077e: case 0xff60: case 0x0964:
     case 0x0429: case 0x002c: case 0x00cf:
         return false;
     default:
@@ -115,6 +114,9 @@ static bool event_counts(const VPMUEvent *event, const Insn *insn)
 {
     unsigned code = code_of(event);
 
+    if (event->sim) {
+        return false;
+    }
     if (event->models & VPMU_MODEL_AMD) {
         return amd_counts(event, insn);
     }
@@ -126,8 +128,8 @@ static bool event_counts(const VPMUEvent *event, const Insn *insn)
     case 0x82d0: case 0x02cd: case 0x020b: case 0x06d0:
         return insn->store;
     case 0x01cb:
-    case 0x013c: case 0x4f2e: case 0x412e: case 0x00c5:
-    case 0x010e: case 0x01ae: case 0x01c2: case 0x02c2: case 0x00c2:
+    case 0x013c: case 0x010e: case 0x01ae: case 0x01c2: case 0x02c2:
+    case 0x00c2:
         return false;
     default:
         if (event->select != 0xc4) {
@@ -250,6 +252,7 @@ static void test_architectural(void)
         { 0x4f2e, false }, { 0x412e, false }, { 0x00c4, true },
         { 0x00c5, false },
     };
+    const uint32_t simulated = 1u << 3 | 1u << 4 | 1u << 6;
     uint32_t unavailable = 0;
 
     for (unsigned bit = 0; bit < VPMU_NR_ARCH_EVENTS; bit++) {
@@ -258,16 +261,18 @@ static void test_architectural(void)
         g_assert_nonnull(event);
         g_assert_cmpint(event->arch_bit, ==, bit);
         g_assert_true(!event->add == !events[bit].available);
+        g_assert_true(!event->sim == !(simulated & 1u << bit));
         unavailable |= events[bit].available ? 0 : 1u << bit;
     }
-    g_assert_cmphex(vpmu_event_unavailable(), ==, unavailable);
+    g_assert_cmphex(vpmu_event_unavailable(false), ==, unavailable);
+    g_assert_cmphex(vpmu_event_unavailable(true), ==, unavailable & ~simulated);
 }
 
 static void test_classes(void)
 {
     for (unsigned i = 0; i < vpmu_nr_events; i++) {
         SoftPMUConfig config = vpmu_event_config(VPMU_EVTSEL_USR,
-                                                 &vpmu_events[i]);
+                                                 &vpmu_events[i], i & 1);
         Insn insn = { .kind = SOFTPMU_BR_NONE };
 
         do {
@@ -296,7 +301,8 @@ static void test_modifiers(void)
                 vpmu_event_config(VPMU_EVTSEL_OS |
                                   (uint64_t)cmask << VPMU_EVTSEL_CMASK_SHIFT |
                                   (inv ? VPMU_EVTSEL_INV : 0) |
-                                  (edge ? VPMU_EVTSEL_EDGE : 0), event);
+                                  (edge ? VPMU_EVTSEL_EDGE : 0), event,
+                                  false);
             Insn insn = { .kind = SOFTPMU_BR_NONE };
             bool ever = false;
 
@@ -332,14 +338,20 @@ static void test_supported(void)
     for (unsigned i = 0; i < vpmu_nr_events; i++) {
         for (unsigned cmask = 0; cmask < 256; cmask++) {
             uint64_t evtsel = (uint64_t)cmask << VPMU_EVTSEL_CMASK_SHIFT;
-            bool want = vpmu_events[i].uops ? cmask == 1 || cmask > 9 :
-                                              vpmu_events[i].add;
+            const VPMUEvent *event = &vpmu_events[i];
+            bool want = event->uops ? cmask == 1 || cmask > 9 : event->add;
 
-            g_assert_true(vpmu_event_is_supported(evtsel, &vpmu_events[i]) ==
+            g_assert_true(vpmu_event_is_supported(evtsel, event, false) ==
                           want);
             g_assert_true(vpmu_event_is_supported(evtsel | VPMU_EVTSEL_INV,
-                                                  &vpmu_events[i]) == want);
-            g_assert_false(vpmu_event_is_supported(evtsel, NULL));
+                                                  event, false) == want);
+            g_assert_false(vpmu_event_is_supported(evtsel, NULL, false));
+            g_assert_false(vpmu_event_is_supported(evtsel, NULL, true));
+            want |= event->sim && !cmask;
+            g_assert_true(vpmu_event_is_supported(evtsel, event, true) == want);
+            want &= !event->sim;
+            g_assert_true(vpmu_event_is_supported(evtsel | VPMU_EVTSEL_EDGE,
+                                                  event, true) == want);
         }
     }
 }
@@ -386,13 +398,14 @@ static void test_users(void)
 
             config = vpmu_event_config(evtsel,
                                        vpmu_event_find(evtsel & 0xffff,
-                                                       users[i].models));
+                                                       users[i].models), false);
             g_assert_cmphex(config.add, ==, 1 << SOFTPMU_INSN);
             g_assert_cmphex(config.sub, ==, 0);
         }
         if (users[i].ticks) {
             config = vpmu_event_config(0, vpmu_event_find(users[i].ticks,
-                                                          users[i].models));
+                                                          users[i].models),
+                                       false);
             g_assert_cmphex(config.add, ==, 1 << SOFTPMU_COND);
             g_assert_cmphex(config.sub, ==, 0);
         }
@@ -451,9 +464,134 @@ static void test_rings(void)
         unsigned rings = (k & 1 ? 1u << SOFTPMU_USER : 0) |
                          (k & 2 ? 1u << SOFTPMU_KERNEL : 0);
 
-        g_assert_cmphex(vpmu_event_config(evtsel, &vpmu_events[0]).rings, ==,
-                        rings);
+        g_assert_cmphex(vpmu_event_config(evtsel, &vpmu_events[0],
+                                          false).rings, ==, rings);
     }
+}
+
+/* Every outcome, as events describe it; all three kinds of accesses */
+#define ONE(class)      (1u << SIM_##class)
+#define MISS_L1(use)    (ONE(use##_L2) | MISS_L2(use))
+#define MISS_L2(use)    (ONE(use##_LLC) | ONE(use##_MEMORY))
+#define WALK(use)       (ONE(use##_WALK_4K) | ONE(use##_WALK_2M) | \
+                         ONE(use##_WALK_1G))
+#define MISP            (ONE(MISP_TAKEN) | ONE(MISP_NOT_TAKEN) | \
+                         ONE(MISP_RET) | ONE(MISP_JMP_IND) | \
+                         ONE(MISP_CALL_IND))
+
+/*
+ * What Linux takes for perf's names of caches, TLBs and branches
+ * (arch/x86/events/intel/core.c and amd/core.c)
+ */
+static void test_simulated(void)
+{
+    static const struct {
+        uint32_t models;
+        unsigned code;
+        SimOutcome outcomes;
+    } names[] = {
+        /* L1-dcache-load-misses */
+        { VPMU_MODEL_NHM | VPMU_MODEL_SNB | VPMU_MODEL_IVB | VPMU_MODEL_HSW |
+          VPMU_MODEL_SKL | VPMU_MODEL_ICX, 0x0151,
+          MISS_L1(LOAD) | MISS_L1(STORE) },
+        { VPMU_MODEL_SPR, 0xe124, MISS_L1(LOAD) },
+        { VPMU_MODEL_K7 | VPMU_MODEL_K8 | VPMU_MODEL_F10 | VPMU_MODEL_F15,
+          0x0141, MISS_L1(LOAD) | MISS_L1(STORE) },
+        { VPMU_MODEL_ZEN1 | VPMU_MODEL_ZEN5, 0xc860,
+          MISS_L1(LOAD) | MISS_L1(STORE) },
+        /* L1-icache-load-misses */
+        { VPMU_MODEL_NHM | VPMU_MODEL_SNB | VPMU_MODEL_IVB | VPMU_MODEL_HSW |
+          VPMU_MODEL_KNL | VPMU_MODEL_GLM | VPMU_MODEL_TNT | VPMU_MODEL_CMT,
+          0x0280, MISS_L1(FETCH) },
+        { VPMU_MODEL_SKL | VPMU_MODEL_ICX, 0x0283, MISS_L1(FETCH) },
+        { VPMU_MODEL_SPR, 0xe424, MISS_L1(FETCH) },
+        { VPMU_MODEL_AMD, 0x0081, MISS_L1(FETCH) },
+        /* L1-icache-loads */
+        { VPMU_MODEL_NHM | VPMU_MODEL_KNL | VPMU_MODEL_GLM | VPMU_MODEL_TNT |
+          VPMU_MODEL_CMT, 0x0380, ONE(FETCH_L1) | MISS_L1(FETCH) },
+        { VPMU_MODEL_AMD, 0x0080, ONE(FETCH_L1) | MISS_L1(FETCH) },
+        /* dTLB-load-misses, dTLB-store-misses */
+        { VPMU_MODEL_NHM | VPMU_MODEL_SNB | VPMU_MODEL_HSW, 0x0108,
+          WALK(LOAD) },
+        { VPMU_MODEL_IVB, 0x8108, WALK(LOAD) },
+        { VPMU_MODEL_SKL | VPMU_MODEL_ICX | VPMU_MODEL_TNT | VPMU_MODEL_CMT,
+          0x0e08, WALK(LOAD) },
+        { VPMU_MODEL_SPR, 0x0e12, WALK(LOAD) },
+        { VPMU_MODEL_SNB | VPMU_MODEL_IVB | VPMU_MODEL_HSW, 0x0149,
+          WALK(STORE) },
+        { VPMU_MODEL_NHM, 0x010c, ONE(STORE_STLB) | WALK(STORE) },
+        { VPMU_MODEL_SKL | VPMU_MODEL_ICX | VPMU_MODEL_TNT | VPMU_MODEL_CMT,
+          0x0e49, WALK(STORE) },
+        { VPMU_MODEL_SPR, 0x0e13, WALK(STORE) },
+        { VPMU_MODEL_K7 | VPMU_MODEL_F15, 0x0746, WALK(LOAD) | WALK(STORE) },
+        { VPMU_MODEL_ZEN2 | VPMU_MODEL_ZEN4, 0xf045,
+          WALK(LOAD) | WALK(STORE) },
+        /* dTLB-loads */
+        { VPMU_MODEL_ZEN1, 0xff45, ONE(LOAD_STLB) | ONE(STORE_STLB) |
+          WALK(LOAD) | WALK(STORE) },
+        /* iTLB-load-misses, iTLB-loads */
+        { VPMU_MODEL_NHM | VPMU_MODEL_SNB | VPMU_MODEL_IVB | VPMU_MODEL_HSW,
+          0x0185, WALK(FETCH) },
+        { VPMU_MODEL_NHM, 0x20c8, ONE(FETCH_STLB) | WALK(FETCH) },
+        { VPMU_MODEL_SKL | VPMU_MODEL_ICX, 0x0e85, WALK(FETCH) },
+        { VPMU_MODEL_SPR, 0x0e11, WALK(FETCH) },
+        { VPMU_MODEL_GLM | VPMU_MODEL_TNT | VPMU_MODEL_CMT, 0x0481,
+          ONE(FETCH_STLB) | WALK(FETCH) },
+        { VPMU_MODEL_SNB | VPMU_MODEL_IVB, 0x1085, ONE(FETCH_STLB) },
+        { VPMU_MODEL_HSW, 0x6085, ONE(FETCH_STLB) },
+        { VPMU_MODEL_SKL | VPMU_MODEL_ICX, 0x2085, ONE(FETCH_STLB) },
+        { VPMU_MODEL_K8 | VPMU_MODEL_F10, 0x0385, WALK(FETCH) },
+        { VPMU_MODEL_ZEN3, 0xff85, WALK(FETCH) },
+        { VPMU_MODEL_ZEN3, 0x0084, ONE(FETCH_STLB) },
+        /* LLC-loads, LLC-load-misses */
+        { VPMU_MODEL_K8, 0x037d,
+          MISS_L1(LOAD) | MISS_L1(STORE) | MISS_L1(FETCH) },
+        { VPMU_MODEL_K8, 0x037e,
+          MISS_L2(LOAD) | MISS_L2(STORE) | MISS_L2(FETCH) },
+        /* branch-load-misses */
+        { ~VPMU_MODEL_AMD & ~VPMU_MODEL_FIXED, 0x00c5, MISP },
+        { VPMU_MODEL_AMD, 0x00c3, MISP },
+        /* cache-references, cache-misses */
+        { ~VPMU_MODEL_AMD & ~VPMU_MODEL_FIXED, 0x4f2e,
+          MISS_L2(LOAD) | MISS_L2(STORE) | MISS_L2(FETCH) },
+        { ~VPMU_MODEL_AMD & ~VPMU_MODEL_FIXED, 0x412e,
+          ONE(LOAD_MEMORY) | ONE(STORE_MEMORY) | ONE(FETCH_MEMORY) },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        for (unsigned m = 0; m < 32; m++) {
+            const VPMUEvent *event;
+            SoftPMUConfig config;
+
+            if (!(names[i].models & 1u << m)) {
+                continue;
+            }
+            event = vpmu_event_find(names[i].code, 1u << m);
+            g_assert_nonnull(event);
+            config = vpmu_event_config(VPMU_EVTSEL_OS, event, true);
+            g_assert_cmphex(config.sim, ==, names[i].outcomes);
+            g_assert_cmphex(config.add | config.sub, ==, 0);
+            g_assert_cmphex(config.rings, ==, 1u << SOFTPMU_KERNEL);
+            g_assert_true(vpmu_event_is_counted(event, true));
+            g_assert_false(vpmu_event_is_counted(event, false));
+            g_assert_cmphex(vpmu_event_config(0, event, false).sim, ==, 0);
+        }
+    }
+}
+
+/* No event is made of both, and no outcome is left out. */
+static void test_outcomes(void)
+{
+    SimOutcome all = 0;
+
+    for (unsigned i = 0; i < vpmu_nr_events; i++) {
+        const VPMUEvent *event = &vpmu_events[i];
+
+        g_assert_true(!event->sim || !(event->add | event->sub));
+        g_assert_true(!event->sim || !(event->uops | event->latency));
+        all |= event->sim;
+    }
+    g_assert_cmphex(all, ==, (1u << SIM_NR_CLASSES) - 1);
 }
 
 static void test_unknown(void)
@@ -461,7 +599,7 @@ static void test_unknown(void)
     SoftPMUConfig config =
         vpmu_event_config(VPMU_EVTSEL_OS | VPMU_EVTSEL_INV |
                           VPMU_EVTSEL_EDGE | UINT64_C(1) <<
-                          VPMU_EVTSEL_CMASK_SHIFT, NULL);
+                          VPMU_EVTSEL_CMASK_SHIFT, NULL, true);
 
     g_assert_cmphex(config.add, ==, 0);
     g_assert_cmphex(config.sub, ==, 0);
@@ -482,6 +620,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vpmu/events/users", test_users);
     g_test_add_func("/vpmu/events/amd", test_amd);
     g_test_add_func("/vpmu/events/rings", test_rings);
+    g_test_add_func("/vpmu/events/simulated", test_simulated);
+    g_test_add_func("/vpmu/events/outcomes", test_outcomes);
     g_test_add_func("/vpmu/events/unknown", test_unknown);
     return g_test_run();
 }

@@ -158,6 +158,54 @@ static void test_amd(void)
     }
 }
 
+/*
+ * Every line of the models has TLBs that can be simulated; those of some, from
+ * CPUID leaf 2 of the processor or its manual
+ */
+static void test_tlbs(void)
+{
+    static const struct {
+        uint32_t events;
+        unsigned itlb, dtlb, stlb, ways;
+    } known[] = {
+        { VPMU_MODEL_NONE, 128, 16, 256, 4 },
+        { VPMU_MODEL_SNB, 128, 64, 512, 4 },
+        { VPMU_MODEL_HSW, 128, 64, 1024, 8 },
+        { VPMU_MODEL_SKL, 128, 64, 1536, 12 },
+        { VPMU_MODEL_ICX, 128, 64, 2048, 16 },
+        { VPMU_MODEL_SPR, 256, 96, 2048, 16 },
+        { VPMU_MODEL_K8, 32, 32, 512, 4 },
+        { VPMU_MODEL_ZEN1, 64, 64, 1536, 12 },
+        { VPMU_MODEL_ZEN4, 64, 72, 3072, 24 },
+    };
+
+    for (uint32_t events = 1; events != VPMU_MODEL_FIXED; events <<= 1) {
+        const VPMUModelTLBs *tlbs;
+
+        if (events > VPMU_MODEL_CMT && events < VPMU_MODEL_K7) {
+            continue;
+        }
+        if (events > VPMU_MODEL_ZEN5) {
+            break;
+        }
+        tlbs = vpmu_model_find_tlbs(events);
+        g_assert_cmphex(tlbs->events, ==, events);
+        g_assert_true(sim_geometry_is_valid(tlbs->itlb));
+        g_assert_true(sim_geometry_is_valid(tlbs->dtlb));
+        g_assert_true(sim_geometry_is_valid(tlbs->stlb));
+        g_assert_cmpuint(sim_geometry_entries(tlbs->stlb), >,
+                         sim_geometry_entries(tlbs->dtlb));
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(known); i++) {
+        const VPMUModelTLBs *tlbs = vpmu_model_find_tlbs(known[i].events);
+
+        g_assert_cmpuint(sim_geometry_entries(tlbs->itlb), ==, known[i].itlb);
+        g_assert_cmpuint(sim_geometry_entries(tlbs->dtlb), ==, known[i].dtlb);
+        g_assert_cmpuint(sim_geometry_entries(tlbs->stlb), ==, known[i].stlb);
+        g_assert_cmpuint(tlbs->stlb.ways, ==, known[i].ways);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -165,5 +213,6 @@ int main(int argc, char **argv)
     g_test_add_func("/vpmu/models/pebs", test_pebs);
     g_test_add_func("/vpmu/models/others", test_others);
     g_test_add_func("/vpmu/models/amd", test_amd);
+    g_test_add_func("/vpmu/models/tlbs", test_tlbs);
     return g_test_run();
 }

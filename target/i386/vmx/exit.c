@@ -45,6 +45,7 @@ void vmx_set_control_registers(CPUX86State *env, uint64_t cr0, uint64_t cr3,
     cpu_x86_update_cr4(env, cr4);
     cpu_load_efer(env, efer);
     tlb_flush(env_cpu(env));
+    vmx_pmu_flush_tlb(env);
 }
 
 /* SDM volume 3, "VMX Aborts" */

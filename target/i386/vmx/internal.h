@@ -415,6 +415,11 @@ static inline bool vmx_is_canonical(CPUX86State *env, uint64_t address)
 void vmx_pmu_retire(CPUX86State *env, const VMXInsn *insn);
 
 /**
+ * vmx_pmu_flush_tlb: a VM entry or a VM exit has loaded other page tables
+ */
+void vmx_pmu_flush_tlb(CPUX86State *env);
+
+/**
  * vmx_pmu_sync: what has happened so far belongs to the world that made it
  */
 void vmx_pmu_sync(CPUX86State *env);

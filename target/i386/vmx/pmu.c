@@ -16,6 +16,11 @@
 #include "../vpmu/tcg-vcpu.h"
 #include "../vpmu/vpmc.h"
 
+void vmx_pmu_flush_tlb(CPUX86State *env)
+{
+    vpmu_tcg_flush_tlb(env, false);
+}
+
 void vmx_pmu_sync(CPUX86State *env)
 {
     if (env_archcpu(env)->vpmu.software) {
@@ -91,6 +96,10 @@ bool vmx_pmu_is_global_ctrl(CPUX86State *env, uint64_t value)
 }
 
 #else
+
+void vmx_pmu_flush_tlb(CPUX86State *env)
+{
+}
 
 void vmx_pmu_sync(CPUX86State *env)
 {

@@ -18,6 +18,7 @@
 #include "provider.h"
 #include "regs.h"
 #include "reservation.h"
+#include "simulation.h"
 #include "vpmc.h"
 
 #define VPMU_VERSION_MIN        2
@@ -328,7 +329,8 @@ static const char *vpmu_software_property(const VPMUConfig *vpmu)
            vpmu->pebs_format ? "pebs-fmt" :
            vpmu->pebs_baseline == ON_OFF_AUTO_ON ? "pebs-baseline" :
            vpmu->lbr == ON_OFF_AUTO_ON ? "lbr" :
-           vpmu->bts == ON_OFF_AUTO_ON ? "bts" : NULL;
+           vpmu->bts == ON_OFF_AUTO_ON ? "bts" :
+           vpmu->simulation != VPMU_SIMULATION_NONE ? "pmu-model" : NULL;
 }
 
 static const char *vpmu_policy_property(const VPMUConfig *vpmu)
@@ -371,6 +373,11 @@ static bool vpmu_check_needed(X86CPU *cpu, Error **errp)
         if (cpu->vpmu.lbr == ON_OFF_AUTO_ON) {
             error_setg(errp, "lbr=on: under KVM the processor makes the "
                        "records: use lbr-fmt with the host's format instead");
+            return false;
+        }
+        if (cpu->vpmu.simulation != VPMU_SIMULATION_NONE) {
+            error_setg(errp, "pmu-model=simple: under KVM the processor's own "
+                       "caches are counted: remove pmu-model");
             return false;
         }
         if (cpu->vpmu.host_order != VPMU_HOST_ORDER_HIGH) {
@@ -717,7 +724,7 @@ static char *vpmu_describe(const X86CPU *cpu)
 
     return g_strdup_printf("vendor=%s,pmu=%s,pmu-version=%u,pmu-gp-counters=%u,"
                            "pebs=%s,pebs-fmt=%u,pebs-baseline=%s,"
-                           "lbr=%s,lbr-fmt=%u,bts=%s,"
+                           "lbr=%s,lbr-fmt=%u,bts=%s,pmu-model=%s,"
                            "pmu-passthrough=%s,pmu-host-gp=%u,"
                            "pmu-host-fixed=%s,pmu-host-order=%s,"
                            "pmu-visible=%s,pmu-slice-ms=%u",
@@ -727,6 +734,7 @@ static char *vpmu_describe(const X86CPU *cpu)
                            OnOffAuto_str(vpmu->pebs_baseline),
                            OnOffAuto_str(vpmu->lbr), vpmu->lbr_format,
                            OnOffAuto_str(vpmu->bts),
+                           VpmuSimulation_str(vpmu->simulation),
                            OnOffAuto_str(vpmu->passthrough),
                            vpmu->host_gp, fixed,
                            VpmuHostOrder_str(vpmu->host_order),
@@ -778,6 +786,16 @@ bool vpmu_realize(X86CPU *cpu, Error **errp)
     return true;
 }
 
+bool vpmu_realize_caches(X86CPU *cpu, Error **errp)
+{
+    return !vpmu_simulates(cpu) || vpmu_simulation_realize(cpu, errp);
+}
+
+void vpmu_unrealize(X86CPU *cpu)
+{
+    vpmu_simulation_unrealize(cpu);
+}
+
 void vpmu_cpuid_lbr(X86CPU *cpu, uint32_t *eax, uint32_t *ebx, uint32_t *ecx)
 {
     if (vpmu_has_arch_lbr(cpu)) {
@@ -815,7 +833,7 @@ void vpmu_cpuid(X86CPU *cpu, uint32_t *eax, uint32_t *ebx, uint32_t *ecx,
     }
     *eax = vpmu->version | nr_gp << 8 | SOFTPMU_WIDTH << 16 |
            VPMU_NR_ARCH_EVENTS << 24;
-    *ebx = vpmu_event_unavailable();
+    *ebx = vpmu_event_unavailable(vpmu_simulates(cpu));
     /* Fixed counters: those without a gap below in EDX, all in ECX. */
     *ecx = vpmu->version >= 5 ? fixed : 0;
     *edx = cto32(fixed) | SOFTPMU_WIDTH << 5;

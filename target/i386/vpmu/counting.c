@@ -147,7 +147,8 @@ static VPMUCounterMask vpmu_get_configs(CPUX86State *env,
         }
         enabled |= VPMU_MASK_OF(v);
         if (v < VPMU_NR_GP &&
-            !vpmu_event_is_supported(env->msr_gp_evtsel[v], event)) {
+            !vpmu_event_is_supported(env->msr_gp_evtsel[v], event,
+                                     vpmu_simulates(env_archcpu(env)))) {
             vpmu_note_unsupported(s, vpmu_gp_code(env, v));
         }
     }
@@ -258,7 +259,8 @@ VPMUCounterMask vpmu_reserve(CPUX86State *env, VPMUCounterMask reserved,
 void vpmu_host_count(CPUX86State *env, unsigned p, const VPMUEvent *event,
                      uint8_t rings)
 {
-    SoftPMUConfig config = vpmu_event_config(0, event);
+    SoftPMUConfig config =
+        vpmu_event_config(0, event, vpmu_simulates(env_archcpu(env)));
 
     config.rings = rings;
     config.on = event;

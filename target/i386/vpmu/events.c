@@ -28,6 +28,21 @@
 #define LATENCY     (1 << 15)
 #define CLASSES     ((1 << SOFTPMU_NR_CLASSES) - 1)
 
+/* Outcomes of the simulation as the table names them; @use is a SimUse. */
+#define OUTCOME(class)      (1u << (class))
+#define L2_MISSES(use)      (OUTCOME(use##_LLC) | OUTCOME(use##_MEMORY))
+#define L1_MISSES(use)      (OUTCOME(use##_L2) | L2_MISSES(use))
+#define WALKS(use)          (OUTCOME(use##_WALK_4K) | OUTCOME(use##_WALK_2M) | \
+                             OUTCOME(use##_WALK_1G))
+#define TLB_MISSES(use)     (OUTCOME(use##_STLB) | WALKS(use))
+#define MISP_COND           (OUTCOME(SIM_MISP_TAKEN) | \
+                             OUTCOME(SIM_MISP_NOT_TAKEN))
+#define MISP_INDIRECT       (OUTCOME(SIM_MISP_JMP_IND) | \
+                             OUTCOME(SIM_MISP_CALL_IND))
+#define MISP_NEAR_TAKEN     (OUTCOME(SIM_MISP_TAKEN) | \
+                             OUTCOME(SIM_MISP_RET) | MISP_INDIRECT)
+#define MISP_ALL            (MISP_NEAR_TAKEN | OUTCOME(SIM_MISP_NOT_TAKEN))
+
 /* Models as the table names them */
 #define ALL         VPMU_MODEL_ALL
 #define FIXED       VPMU_MODEL_FIXED
@@ -71,7 +86,18 @@ const VPMUEvent vpmu_events[] = {
         .uops = (add_) & UOPS,                                                \
         .latency = (add_) & LATENCY,                                          \
     },
+#define VPMU_SIM_EVENT(select_, umask_, name_, models_, arch_, sim_, text_)   \
+    {                                                                         \
+        .name = name_,                                                        \
+        .description = text_,                                                 \
+        .select = select_,                                                    \
+        .umask = umask_,                                                      \
+        .arch_bit = arch_,                                                    \
+        .models = models_,                                                    \
+        .sim = sim_,                                                          \
+    },
 #include "events.h.inc"
+#undef VPMU_SIM_EVENT
 #undef VPMU_EVENT
 };
 
@@ -106,12 +132,18 @@ const VPMUEvent *vpmu_event_fixed(unsigned i)
            vpmu_event_find(codes[i - VPMU_NR_GP], VPMU_MODEL_FIXED);
 }
 
-uint32_t vpmu_event_unavailable(void)
+bool vpmu_event_is_counted(const VPMUEvent *event, bool simulates)
+{
+    return event->add || (simulates && event->sim);
+}
+
+uint32_t vpmu_event_unavailable(bool simulates)
 {
     uint32_t mask = 0;
 
     for (unsigned i = 0; i < vpmu_nr_events; i++) {
-        if (vpmu_events[i].arch_bit >= 0 && !vpmu_events[i].add) {
+        if (vpmu_events[i].arch_bit >= 0 &&
+            !vpmu_event_is_counted(&vpmu_events[i], simulates)) {
             mask |= 1u << vpmu_events[i].arch_bit;
         }
     }
@@ -123,15 +155,19 @@ static unsigned vpmu_event_cmask(uint64_t evtsel)
     return (evtsel & VPMU_EVTSEL_CMASK) >> VPMU_EVTSEL_CMASK_SHIFT;
 }
 
-bool vpmu_event_is_supported(uint64_t evtsel, const VPMUEvent *event)
+bool vpmu_event_is_supported(uint64_t evtsel, const VPMUEvent *event,
+                             bool simulates)
 {
     unsigned cmask = vpmu_event_cmask(evtsel);
 
     return event &&
-           (event->add || (event->uops && (cmask == 1 || cmask >= MANY_UOPS)));
+           (event->add || (event->uops && (cmask == 1 || cmask >= MANY_UOPS)) ||
+            (simulates && event->sim && !cmask &&
+             !(evtsel & VPMU_EVTSEL_EDGE)));
 }
 
-SoftPMUConfig vpmu_event_config(uint64_t evtsel, const VPMUEvent *event)
+SoftPMUConfig vpmu_event_config(uint64_t evtsel, const VPMUEvent *event,
+                                bool simulates)
 {
     unsigned cmask = vpmu_event_cmask(evtsel);
     bool invert = evtsel & VPMU_EVTSEL_INV;
@@ -140,7 +176,11 @@ SoftPMUConfig vpmu_event_config(uint64_t evtsel, const VPMUEvent *event)
                  (evtsel & VPMU_EVTSEL_OS ? 1 << SOFTPMU_KERNEL : 0),
     };
 
-    if (!vpmu_event_is_supported(evtsel, event)) {
+    if (!vpmu_event_is_supported(evtsel, event, simulates)) {
+        return config;
+    }
+    if (event->sim) {
+        config.sim = event->sim;
         return config;
     }
     config.add = event->add;

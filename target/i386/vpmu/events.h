@@ -44,7 +44,9 @@
  * @umask: bits 15:8
  * @arch_bit: bit in CPUID leaf 0xA EBX, or -1
  * @models: mask of VPMU_MODEL_*
- * @add, @sub: classes as in SoftPMUConfig; @add 0: not counted
+ * @add, @sub: classes as in SoftPMUConfig; @add 0: not counted, or simulated
+ * @sim: the outcomes that it counts if caches, TLBs and branch prediction are
+ *     simulated
  * @uops: micro-operations, of which it is only known that an instruction has
  *     from one to nine
  * @latency: only loads that take longer than MSR_PEBS_LD_LAT says
@@ -58,6 +60,7 @@ typedef struct VPMUEvent {
     uint32_t models;
     uint16_t add;
     uint16_t sub;
+    SimOutcome sim;
     bool uops;
     bool latency;
 } VPMUEvent;
@@ -112,11 +115,17 @@ const VPMUEvent *vpmu_event_find(VPMUEventCode code, uint32_t model);
 const VPMUEvent *vpmu_event_fixed(unsigned i);
 
 /**
+ * vpmu_event_is_counted: whether there is something that counts for an event
+ * @simulates: there is a simulation of caches, TLBs and branch prediction
+ */
+bool vpmu_event_is_counted(const VPMUEvent *event, bool simulates);
+
+/**
  * vpmu_event_unavailable: CPUID leaf 0xA EBX
  *
  * Returns: a mask of the architectural events that are not counted.
  */
-uint32_t vpmu_event_unavailable(void);
+uint32_t vpmu_event_unavailable(bool simulates);
 
 /* How many architectural events CPUID leaf 0xA EAX bits 31:24 announces. */
 #define VPMU_NR_ARCH_EVENTS 7
@@ -126,16 +135,22 @@ uint32_t vpmu_event_unavailable(void);
  * @evtsel: IA32_PERFEVTSELx, SDM volume 3, "Architectural Performance
  *     Monitoring Version 1 Facilities"; its enable bit is not looked at
  * @event: what vpmu_event_find() returned for it; NULL counts nothing
+ * @simulates: as for vpmu_event_is_counted()
  *
- * Returns: @add, @sub, @rings, @edge; @on is false.
+ * Returns: @add, @sub, @sim, @rings, @edge; @on is false.
  */
-SoftPMUConfig vpmu_event_config(uint64_t evtsel, const VPMUEvent *event);
+SoftPMUConfig vpmu_event_config(uint64_t evtsel, const VPMUEvent *event,
+                                bool simulates);
 
 /**
  * vpmu_event_is_supported: whether a counter under @evtsel counts what a
  * processor counts
- * @evtsel, @event: as for vpmu_event_config()
+ * @evtsel, @event, @simulates: as for vpmu_event_config()
+ *
+ * Counter mask and edge detect go by cycles, in which it is not known what a
+ * simulated event does.
  */
-bool vpmu_event_is_supported(uint64_t evtsel, const VPMUEvent *event);
+bool vpmu_event_is_supported(uint64_t evtsel, const VPMUEvent *event,
+                             bool simulates);
 
 #endif /* TARGET_I386_VPMU_EVENTS_H */

@@ -15,6 +15,7 @@
 #include "counting.h"
 #include "msr.h"
 #include "provider.h"
+#include "simulation.h"
 #include "vpmc.h"
 
 /* Reset */
@@ -58,6 +59,7 @@ void vpmu_after_init(X86CPU *cpu, const CPUX86State *before)
             /* SDM volume 3, "Last Branch Records": the records stay. */
             vpmu_stop_lbr(&cpu->env);
         }
+        vpmu_simulation_forget(&cpu->env, VPMU_FORGET_GLOBAL);
         /* What counts may depend on the mode, which INIT has changed. */
         vpmu_sync(&cpu->env);
         vpmu_update(&cpu->env);
@@ -76,6 +78,7 @@ static VPMUIdentity vpmu_identity(X86CPU *cpu)
         identity.vpmcs = cpu->vpmu.vpmcs;
         identity.lbr = cpu->vpmu.lbr_format;
         identity.bts = vpmu_has_bts(cpu);
+        identity.simulates = vpmu_simulates(cpu);
         /* PEBS as the properties say, whatever the user has masked in CPUID */
         identity.pebs = vpmu_supported_features(cpu, FEAT_PERF_CAPABILITIES);
         /* Format 0 leaves nothing but the bit that comes with every format. */
@@ -93,8 +96,9 @@ static VPMUIdentity vpmu_identity(X86CPU *cpu)
 static char *vpmu_describe_identity(const VPMUIdentity *identity)
 {
     g_autofree char *branches = !identity->software ? g_strdup("") :
-        g_strdup_printf(", LBR format %u%s", identity->lbr,
-                        identity->bts ? ", BTS" : "");
+        g_strdup_printf(", LBR format %u%s, pmu-model=%s", identity->lbr,
+                        identity->bts ? ", BTS" : "",
+                        identity->simulates ? "simple" : "none");
 
     if (!identity->version) {
         return g_strdup("none");
@@ -119,7 +123,8 @@ static bool vpmu_is_identical(const VPMUIdentity *theirs,
            theirs->version == ours->version && theirs->vpmcs == ours->vpmcs &&
            theirs->pebs == ours->pebs &&
            (theirs->lbr == ours->lbr || theirs->lbr == LBR_FORMAT_NONE) &&
-           (theirs->bts == ours->bts || !theirs->bts);
+           (theirs->bts == ours->bts || !theirs->bts) &&
+           theirs->simulates == ours->simulates;
 }
 
 /*
@@ -232,6 +237,28 @@ static const VMStateDescription vmstate_vpmu_bts = {
     }
 };
 
+static bool vpmu_needs_simulation(void *opaque)
+{
+    X86CPU *cpu = opaque;
+
+    return vpmu_simulates(cpu);
+}
+
+/*
+ * The simulation: its caches are too large to be sent, and are empty on the
+ * other side.
+ */
+static const VMStateDescription vmstate_vpmu_simulation = {
+    .name = "cpu/vpmu/simulation",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vpmu_needs_simulation,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(env.vpmu.identity.simulates, X86CPU),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 static bool vpmu_needs_depth(void *opaque)
 {
     X86CPU *cpu = opaque;
@@ -300,6 +327,7 @@ const VMStateDescription vmstate_vpmu = {
         &vmstate_vpmu_high,
         &vmstate_vpmu_lbr,
         &vmstate_vpmu_bts,
+        &vmstate_vpmu_simulation,
         NULL
     }
 };
@@ -337,8 +365,11 @@ int vpmu_after_load(X86CPU *cpu)
     CPUX86State *env = &cpu->env;
 
     if (!cpu->vpmu.software) {
+        /* Streams of old versions of QEMU have something else there. */
+        env->hflags &= ~HF_VPMU_SIM_MASK;
         return 0;
     }
+    vpmu_simulation_forget(env, VPMU_FORGET_ALL);
     if (!env->vpmu.loaded) {
         /* The source had no such PMU.  The guest finds it as after reset. */
         vpmu_clear_registers(env);

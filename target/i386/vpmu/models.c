@@ -41,6 +41,19 @@ static const VPMUModelAMD vpmu_models_amd[] = {
 #undef VPMU_AMD
 };
 
+static const VPMUModelTLBs vpmu_models_tlbs[] = {
+#define VPMU_TLBS(events_, code_, code_ways_, data_, data_ways_, second_,     \
+                  second_ways_)                                               \
+    {                                                                         \
+        .events = VPMU_MODEL_##events_,                                       \
+        .itlb = { .sets = (code_) / (code_ways_), .ways = code_ways_ },       \
+        .dtlb = { .sets = (data_) / (data_ways_), .ways = data_ways_ },       \
+        .stlb = { .sets = (second_) / (second_ways_), .ways = second_ways_ }, \
+    },
+#include "models-tlb.h.inc"
+#undef VPMU_TLBS
+};
+
 /* Display family and model, which come from two fields each */
 static unsigned vpmu_family(uint32_t signature)
 {
@@ -76,4 +89,14 @@ const VPMUModelAMD *vpmu_model_find_amd(uint32_t signature)
         i--;
     }
     return &vpmu_models_amd[i];
+}
+
+const VPMUModelTLBs *vpmu_model_find_tlbs(uint32_t events)
+{
+    const VPMUModelTLBs *found = vpmu_models_tlbs;
+
+    while (found->events != events) {
+        found++;
+    }
+    return found;
 }

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "sim-sets.h"
 
 /**
  * VPMUModel: one line of models.h.inc
@@ -49,6 +50,17 @@ typedef struct VPMUModelAMD {
 } VPMUModelAMD;
 
 /**
+ * VPMUModelTLBs: one line of models-tlb.h.inc
+ * @events: a VPMU_MODEL_* bit, or VPMU_MODEL_NONE
+ */
+typedef struct VPMUModelTLBs {
+    uint32_t events;
+    SimGeometry itlb;
+    SimGeometry dtlb;
+    SimGeometry stlb;
+} VPMUModelTLBs;
+
+/**
  * vpmu_model_find: the PMU that belongs to CPUID leaf 1 of an Intel processor
  * @signature: EAX of that leaf; SDM volume 2, "CPUID"
  *
@@ -63,5 +75,11 @@ const VPMUModel *vpmu_model_find(uint32_t signature);
  * Returns: the last line of the table that is not above the model.
  */
 const VPMUModelAMD *vpmu_model_find_amd(uint32_t signature);
+
+/**
+ * vpmu_model_find_tlbs: the TLBs of a processor
+ * @events: a VPMU_MODEL_* bit, or VPMU_MODEL_NONE
+ */
+const VPMUModelTLBs *vpmu_model_find_tlbs(uint32_t events);
 
 #endif /* TARGET_I386_VPMU_MODELS_H */

@@ -133,3 +133,12 @@ const PropertyInfo vpmu_prop_visible = {
     .set = vpmu_prop_enum_set,
     .set_default_value = vpmu_prop_enum_set_default,
 };
+
+const PropertyInfo vpmu_prop_simulation = {
+    .type = "VpmuSimulation",
+    .description = "caches, TLBs and branch prediction: none/simple",
+    .enum_table = &VpmuSimulation_lookup,
+    .get = vpmu_prop_enum_get,
+    .set = vpmu_prop_enum_set,
+    .set_default_value = vpmu_prop_enum_set_default,
+};

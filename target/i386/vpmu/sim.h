@@ -85,13 +85,18 @@ typedef enum SimClass {
     SIM_NR_CLASSES,
 } SimClass;
 
+/* All outcomes of branches */
+#define SIM_MISPREDICTED    (1u << SIM_MISP_TAKEN | 1u << SIM_MISP_NOT_TAKEN | \
+                             1u << SIM_MISP_RET | 1u << SIM_MISP_JMP_IND | \
+                             1u << SIM_MISP_CALL_IND)
+
 /**
  * SimOutcome: a set of SimClass, 1 << each; 0: nothing that could be counted
  */
 typedef uint32_t SimOutcome;
 
 #define SIM_LINE_BITS   6
-#define SIM_LINE_SIZE   (1u << SIM_LINE_BITS)
+#define SIM_LINE_SIZE   (UINT64_C(1) << SIM_LINE_BITS)
 
 /* Caches */
 

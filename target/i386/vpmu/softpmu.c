@@ -163,6 +163,24 @@ static uint64_t softpmu_until_overflow(const SoftPMU *pmu, unsigned i)
     return SOFTPMU_VALUE_MASK - pmu->counter[i].value + 1;
 }
 
+/* Find out whether a counter has little room. */
+static void softpmu_sim_watch(SoftPMU *pmu)
+{
+    pmu->sim_branch_is_last = false;
+    pmu->sim_is_near = false;
+    for (unsigned i = 0; i < VPMU_NR && pmu->sim; i++) {
+        const SoftPMUConfig *config = &pmu->config[i];
+        uint64_t room = softpmu_until_overflow(pmu, i);
+
+        if (config->on) {
+            pmu->sim_branch_is_last |= room == 1 &&
+                                       (config->sim & SIM_MISPREDICTED);
+            pmu->sim_is_near |= room < SOFTPMU_SIM_MANY &&
+                                (config->sim & ~SIM_MISPREDICTED);
+        }
+    }
+}
+
 void softpmu_refill(SoftPMU *pmu, unsigned ring)
 {
     uint64_t allowance[SOFTPMU_NR_RINGS];
@@ -193,6 +211,7 @@ void softpmu_refill(SoftPMU *pmu, unsigned ring)
         pmu->left[r] = allowance[r] << INSN_SHIFT;
         pmu->given[r] = pmu->left[r];
     }
+    softpmu_sim_watch(pmu);
 }
 
 void softpmu_expire(SoftPMU *pmu)
@@ -253,6 +272,42 @@ void softpmu_receive(SoftPMU *pmu, unsigned ring)
     softpmu_count(pmu, ring, one);
 }
 
+/* How often counter @i counts for an outcome in @ring */
+static unsigned softpmu_sim_counts(const SoftPMU *pmu, unsigned i,
+                                   unsigned ring, SimOutcome outcome)
+{
+    const SoftPMUConfig *config = &pmu->config[i];
+
+    return config->on && (config->rings & BIT_OF(ring)) ?
+           __builtin_popcount(config->sim & outcome) : 0;
+}
+
+bool softpmu_sim_overflows(const SoftPMU *pmu, unsigned ring,
+                           SimOutcome outcome)
+{
+    for (unsigned i = 0; i < VPMU_NR && (outcome & pmu->sim); i++) {
+        if (softpmu_sim_counts(pmu, i, ring, outcome) >=
+            softpmu_until_overflow(pmu, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+VPMUCounterMask softpmu_sim_count(SoftPMU *pmu, unsigned ring,
+                                  SimOutcome outcome)
+{
+    VPMUCounterMask before = pmu->overflowed;
+
+    if (outcome & pmu->sim) {
+        for (unsigned i = 0; i < VPMU_NR; i++) {
+            softpmu_add(pmu, i, softpmu_sim_counts(pmu, i, ring, outcome));
+        }
+        softpmu_sim_watch(pmu);
+    }
+    return pmu->overflowed & ~before;
+}
+
 uint64_t softpmu_read(const SoftPMU *pmu, unsigned i, unsigned ring,
                       SoftPMULevel level, SoftPMUCharge ahead)
 {
@@ -290,6 +345,7 @@ static void softpmu_set_level(SoftPMU *pmu)
 
     pmu->level = pmu->branches ? SOFTPMU_LEVEL_BASE : SOFTPMU_LEVEL_OFF;
     pmu->stepping = false;
+    pmu->sim = 0;
     for (unsigned i = 0; i < VPMU_NR; i++) {
         const SoftPMUConfig *config = &pmu->config[i];
         SoftPMULevel level;
@@ -298,12 +354,13 @@ static void softpmu_set_level(SoftPMU *pmu)
             continue;
         }
         level = (config->add | config->sub) & ~base ? SOFTPMU_LEVEL_FULL :
-                (config->add | config->sub) & ~BIT_OF(SOFTPMU_HWINT) ?
-                SOFTPMU_LEVEL_BASE : SOFTPMU_LEVEL_OFF;
+                (config->add | config->sub) & ~BIT_OF(SOFTPMU_HWINT) ||
+                config->sim ? SOFTPMU_LEVEL_BASE : SOFTPMU_LEVEL_OFF;
         if (pmu->level < level) {
             pmu->level = level;
         }
         pmu->stepping |= config->edge;
+        pmu->sim |= config->sim;
     }
 }
 

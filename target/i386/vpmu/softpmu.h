@@ -23,6 +23,11 @@
  * and the emulator makes that TB end with the instruction at which the
  * overflow happens.  The skid is 0.
  *
+ * Outcomes of the simulation of caches, TLBs and branch prediction (sim.h) are
+ * counted when they happen, and there may be several of them in one
+ * instruction.  Their counters have no part in the allowance: whoever makes an
+ * access asks softpmu_sim_overflows() before.
+ *
  * Everything here belongs to one vCPU and is called by the thread that runs
  * it, or by any thread while that thread is stopped.  There are no locks.
  */
@@ -30,6 +35,7 @@
 #define TARGET_I386_VPMU_SOFTPMU_H
 
 #include "counters.h"
+#include "sim.h"
 
 #define SOFTPMU_WIDTH       48
 #define SOFTPMU_VALUE_MASK  ((UINT64_C(1) << SOFTPMU_WIDTH) - 1)
@@ -103,6 +109,8 @@ typedef enum SoftPMULevel {
  * @sub: mask of classes that are subtracted; the sum over one instruction is
  *     always 0 or 1
  * @rings: mask of 1 << SOFTPMU_KERNEL, 1 << SOFTPMU_USER
+ * @sim: the outcomes of the simulation that are counted; if there are some,
+ *     @add and @sub are 0, and @edge is false
  * @edge: count the transitions of the sum from 0 to 1, not its 1s
  * @precise: the instruction that makes it overflow must be known; it is run
  *     in a TB of its own
@@ -111,6 +119,7 @@ typedef enum SoftPMULevel {
 typedef struct SoftPMUConfig {
     uint16_t add;
     uint16_t sub;
+    SimOutcome sim;
     uint8_t rings;
     bool edge;
     bool precise;
@@ -162,7 +171,16 @@ typedef struct SoftPMU {
     uint64_t cycles;
     /* A counter with @edge is on: look at every single instruction. */
     bool stepping;
+    /* The outcomes that some counter counts; 0: nothing is simulated */
+    SimOutcome sim;
+    /* The next mispredicted branch may make a counter overflow. */
+    bool sim_branch_is_last;
+    /* SOFTPMU_SIM_MANY other outcomes may. */
+    bool sim_is_near;
 } SoftPMU;
+
+/* No single instruction has as many outcomes that one counter counts. */
+#define SOFTPMU_SIM_MANY    256
 
 /* What to do with a TB, see softpmu_plan(). */
 typedef struct SoftPMUPlan {
@@ -270,6 +288,23 @@ static inline SoftPMUBranch softpmu_charge_kind(SoftPMUCharge charge)
  * Only right after softpmu_fold().
  */
 void softpmu_receive(SoftPMU *pmu, unsigned ring);
+
+/**
+ * softpmu_sim_overflows: whether an outcome makes a counter overflow
+ *
+ * Changes nothing.
+ */
+bool softpmu_sim_overflows(const SoftPMU *pmu, unsigned ring,
+                           SimOutcome outcome);
+
+/**
+ * softpmu_sim_count: count an outcome
+ *
+ * Unlike everything else this is possible at any time.  Sets bits in
+ * @pmu->overflowed.  Returns: the counters that have overflowed now.
+ */
+VPMUCounterMask softpmu_sim_count(SoftPMU *pmu, unsigned ring,
+                                  SimOutcome outcome);
 
 /**
  * softpmu_read: the value of counter @i

@@ -11,6 +11,7 @@
 
 #include "cpu.h"
 #include "pebs-record.h"
+#include "simulation.h"
 
 /**
  * vpmu_ring: which of the two rings that are counted separately is running
@@ -44,6 +45,19 @@ static inline void vpmu_set_branches(CPUX86State *env, bool report)
 }
 
 /**
+ * vpmu_set_simulates: whether translated code has its accesses and branches
+ * simulated
+ */
+static inline void vpmu_set_simulates(CPUX86State *env, bool simulates)
+{
+    if (simulates && !(env->hflags & HF_VPMU_SIM_MASK)) {
+        vpmu_simulation_begin(env);
+    }
+    env->hflags = (env->hflags & ~HF_VPMU_SIM_MASK) |
+                  (simulates ? HF_VPMU_SIM_MASK : 0);
+}
+
+/**
  * vpmu_refill: hand out a new allowance to translated code
  *
  * Right after vpmu_sync(), or after the last of the changes that followed it.
@@ -63,6 +77,7 @@ static inline void vpmu_commit(CPUX86State *env)
     vpmu_refill(env);
     vpmu_set_level(env, env->vpmu_host.hw.level);
     vpmu_set_branches(env, env->vpmu_host.hw.branches);
+    vpmu_set_simulates(env, env->vpmu_host.hw.sim);
 }
 
 /**

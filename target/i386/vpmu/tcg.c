@@ -328,6 +328,7 @@ void vpmu_tcg_svm_mode(CPUX86State *env)
 {
     if (vpmu_is_on(env) && IS_AMD_CPU(env)) {
         env_cpu(env)->neg.can_do_io = true;
+        vpmu_simulation_forget(env, VPMU_FORGET_GLOBAL);
         vpmu_sync(env);
         vpmu_update(env);
     }

@@ -6,6 +6,7 @@
 #ifndef TARGET_I386_VPMU_TRANSLATE_H
 #define TARGET_I386_VPMU_TRANSLATE_H
 
+#include "sim-calls.h"
 #include "softpmu.h"
 
 typedef struct DisasContext DisasContext;
@@ -41,6 +42,13 @@ static void vpmu_tr_insn_end(DisasContext *s);
  * arguments
  */
 static void vpmu_tr_jump(DisasContext *s, MemOp ot, int diff);
+/*
+ * On the path of a conditional branch that is not taken, before it goes on
+ * behind it
+ */
+static void vpmu_tr_fall_through(DisasContext *s);
+/* Whether REP has to leave its block after each iteration */
+static bool vpmu_tr_single_iteration(DisasContext *s);
 
 #else
 
@@ -74,6 +82,15 @@ static inline void vpmu_tr_insn_end(DisasContext *s)
 
 static inline void vpmu_tr_jump(DisasContext *s, MemOp ot, int diff)
 {
+}
+
+static inline void vpmu_tr_fall_through(DisasContext *s)
+{
+}
+
+static inline bool vpmu_tr_single_iteration(DisasContext *s)
+{
+    return false;
 }
 
 #endif

@@ -7,6 +7,7 @@
  * "Performance Monitoring Counters".
  */
 #include "qemu/osdep.h"
+#include "simulation.h"
 #include "vpmc.h"
 
 bool vpmu_interrupts(const CPUX86State *env, unsigned v)
@@ -85,7 +86,8 @@ SoftPMUConfig vpmu_counter_config(CPUX86State *env, unsigned v,
     *event = v < VPMU_NR_GP ? vpmu_event_find(vpmu_gp_code(env, v),
                                               vpmu_model(env)) :
                               vpmu_event_fixed(v);
-    config = vpmu_event_config(vpmu_evtsel(env, v), *event);
+    config = vpmu_event_config(vpmu_evtsel(env, v), *event,
+                               vpmu_simulates(env_archcpu(env)));
     config.on = vpmu_is_enabled(env, v);
     config.precise = vpmu_pebs_enabled(env) & VPMU_MASK_OF(v);
     if (*event && (*event)->latency &&

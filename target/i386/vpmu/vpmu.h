@@ -16,6 +16,7 @@
 
 struct ArchCPU;
 struct CPUArchState;
+struct VPMUSim;
 
 /* How many of the unsupported events that a guest asked for are remembered */
 #define VPMU_NR_UNSUPPORTED 8
@@ -34,6 +35,7 @@ struct CPUArchState;
  * @pebs_baseline: adaptive records, and PEBS on fixed counters
  * @lbr: there are last branch records
  * @bts: there is branch trace store
+ * @simulation: of caches, TLBs and branch prediction
  * @passthrough: whether the user asks for the hand-over policy
  * @host_gp: how many general-purpose pPMCs are reserved at start
  * @host_fixed: mask of the fixed pPMCs that are, bit j for fixed j
@@ -64,6 +66,7 @@ typedef struct VPMUConfig {
     OnOffAuto pebs_baseline;
     OnOffAuto lbr;
     OnOffAuto bts;
+    VpmuSimulation simulation;
     OnOffAuto passthrough;
     uint8_t host_gp;
     uint8_t host_fixed;
@@ -89,6 +92,7 @@ typedef struct VPMUConfig {
  * @lbr: format of the last branch records that TCG makes; LBR_FORMAT_NONE also
  *     in streams from before there were some
  * @bts: there is branch trace store
+ * @simulates: there is a simulation of caches, TLBs and branch prediction
  */
 typedef struct VPMUIdentity {
     bool software;
@@ -97,6 +101,7 @@ typedef struct VPMUIdentity {
     uint64_t pebs;
     uint8_t lbr;
     bool bts;
+    bool simulates;
 } VPMUIdentity;
 
 /**
@@ -155,6 +160,10 @@ typedef struct VPMUState {
  * @starved: the vPMCs that the last VPMU_COUNTER_STARVED named
  * @starved_ms: when it was sent, ms of the host
  * @recordless: vPMCs whose PEBS records KVM drops, whatever their pPMC
+ * @sim: simulated caches, TLBs and branch predictor; NULL: there are none
+ * @sim_forget: what of them has to be forgotten before they are used again
+ * @sim_line: linear address of the line that the last instruction was fetched
+ *     from
  *
  * It lies in the part of CPUX86State that a reset of the guest leaves alone.
  * The same threads may touch it as VPMUState.
@@ -165,7 +174,13 @@ typedef struct VPMUHost {
     VPMUCounterMask starved;
     int64_t starved_ms;
     VPMUCounterMask recordless;
+    struct VPMUSim *sim;
+    unsigned sim_forget;
+    uint64_t sim_line;
 } VPMUHost;
+
+/* VPMUHost.sim_line is no line. */
+#define VPMU_NO_LINE        UINT64_C(1)
 
 /**
  * VPMUPlace: where a vCPU is
@@ -231,12 +246,17 @@ static inline void vpmu_reset(struct ArchCPU *cpu)
 {
 }
 
+static inline void vpmu_unrealize(struct ArchCPU *cpu)
+{
+}
+
 #else
 
 extern const PropertyInfo vpmu_prop_pmu;
 extern const PropertyInfo vpmu_prop_fixed;
 extern const PropertyInfo vpmu_prop_order;
 extern const PropertyInfo vpmu_prop_visible;
+extern const PropertyInfo vpmu_prop_simulation;
 extern const struct VMStateDescription vmstate_vpmu;
 
 /*
@@ -278,6 +298,19 @@ bool vpmu_expand_features(struct ArchCPU *cpu, Error **errp);
  * or if the accelerator cannot do what the properties ask for.
  */
 bool vpmu_realize(struct ArchCPU *cpu, Error **errp);
+
+/**
+ * vpmu_realize_caches: make what pmu-model simulates
+ *
+ * When the caches that CPUID shows are known.  Returns false with @errp set if
+ * there cannot be such caches.
+ */
+bool vpmu_realize_caches(struct ArchCPU *cpu, Error **errp);
+
+/**
+ * vpmu_unrealize: the CPU is gone
+ */
+void vpmu_unrealize(struct ArchCPU *cpu);
 
 /**
  * vpmu_cpuid: CPUID leaf 0xA of the software PMU
@@ -347,6 +380,8 @@ int vpmu_kvm_put_msrs(struct ArchCPU *cpu, int level);
 #define HF_VPMU_SHIFT       29
 /* The bit that says that branches are reported */
 #define HF_VPMU_BRANCH_SHIFT 31
+/* The bit that says that caches, TLBs and branch prediction are simulated */
+#define HF_VPMU_SIM_SHIFT   2
 
 /*
  * Hooks of TCG.  User-mode emulation has no PMU: there they do nothing.
@@ -355,6 +390,7 @@ int vpmu_kvm_put_msrs(struct ArchCPU *cpu, int level);
 
 #define HF_VPMU_MASK        (3u << HF_VPMU_SHIFT)
 #define HF_VPMU_BRANCH_MASK (1u << HF_VPMU_BRANCH_SHIFT)
+#define HF_VPMU_SIM_MASK    (1u << HF_VPMU_SIM_SHIFT)
 
 /**
  * vpmu_tcg_exec_enter, vpmu_tcg_exec_exit: around the execution loop
@@ -431,10 +467,42 @@ void vpmu_tcg_svm_mode(struct CPUArchState *env);
  */
 bool vpmu_tcg_rdpmc(struct CPUArchState *env, uintptr_t retaddr);
 
+/* The largest access at once, in bytes */
+#define VPMU_TOUCH_MAX      4096
+
+/**
+ * vpmu_tcg_touch: simulate an access that is about to be made
+ * @uses: VPMU_TOUCH_*, see sim-calls.h
+ * @retaddr: GETPC() of the helper, 0 outside of translated code
+ *
+ * Only with HF_VPMU_SIM_MASK.  Without VPMU_TOUCH_FINAL the instruction may be
+ * restarted here, as it is where an access faults.  If the access will fault,
+ * nothing is done.
+ */
+void vpmu_tcg_touch(struct CPUArchState *env, uint64_t address, unsigned size,
+                    unsigned uses, int mmu_idx, uintptr_t retaddr);
+
+/**
+ * vpmu_tcg_flush_tlb: the guest has the processor forget what its TLB has
+ * @keep_global: but not pages that are global
+ */
+void vpmu_tcg_flush_tlb(struct CPUArchState *env, bool keep_global);
+
+/**
+ * vpmu_tcg_flush_page: the same of the page of a linear address (INVLPG)
+ */
+void vpmu_tcg_flush_page(struct CPUArchState *env, uint64_t address);
+
 #else
 
 #define HF_VPMU_MASK        0
 #define HF_VPMU_BRANCH_MASK 0
+#define HF_VPMU_SIM_MASK    0
+
+static inline void vpmu_tcg_flush_tlb(struct CPUArchState *env,
+                                      bool keep_global)
+{
+}
 
 static inline VPMUPlace vpmu_tcg_place(struct CPUArchState *env)
 {

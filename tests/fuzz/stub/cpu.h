@@ -11,6 +11,13 @@
 #include "qemu/osdep.h"
 #include "vpmu.h"
 
+/* There is one thread. */
+typedef struct QemuMutex {
+    bool unused;
+} QemuMutex;
+
+#define QLIST_ENTRY(type)   struct { struct type *le_next, **le_prev; }
+
 #define HF_CPL_MASK         3u
 #define HF_CS64_MASK        (1u << 15)
 #define HF_GUEST_MASK       (1u << 21)

@@ -1,0 +1,98 @@
+/*
+ * A vCPU's simulated caches, TLBs and branch predictor
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * sim.h says what is simulated.  What is here belongs to pmu-model=simple.
+ */
+#ifndef TARGET_I386_VPMU_SIMULATION_H
+#define TARGET_I386_VPMU_SIMULATION_H
+
+#include "cpu.h"
+#include "sim.h"
+
+/**
+ * VPMUGeometry: the sizes of what is simulated
+ * @l2: without sets: the last level follows on the first
+ */
+typedef struct VPMUGeometry {
+    SimGeometry l1i;
+    SimGeometry l1d;
+    SimGeometry l2;
+    SimGeometry llc;
+    SimGeometry itlb;
+    SimGeometry dtlb;
+    SimGeometry stlb;
+} VPMUGeometry;
+
+/**
+ * VPMULLC: the last level, which several vCPUs share
+ * @lock: of @sets.  Nothing else is taken while it is held.
+ */
+typedef struct VPMULLC {
+    QemuMutex lock;
+    SimSets sets;
+    uint32_t id;
+    QLIST_ENTRY(VPMULLC) next;
+} VPMULLC;
+
+/**
+ * VPMUSim: what a vCPU has
+ *
+ * Only its own thread uses it, but for @llc.
+ */
+typedef struct VPMUSim {
+    SimCaches caches;
+    SimTLBs tlbs;
+    SimBranches branches;
+    VPMULLC *llc;
+    uint64_t entries[];
+} VPMUSim;
+
+/* VPMUHost.sim_forget: what to forget before the simulation goes on */
+enum {
+    VPMU_FORGET_PAGES = 1,      /* but not the global ones */
+    VPMU_FORGET_GLOBAL = 2,     /* all pages */
+    VPMU_FORGET_ALL = 4,        /* everything that is the vCPU's own */
+};
+
+/**
+ * vpmu_simulates: whether the guest's PMU has the simulation
+ */
+static inline bool vpmu_simulates(const X86CPU *cpu)
+{
+    return cpu->vpmu.software &&
+           cpu->vpmu.simulation == VPMU_SIMULATION_SIMPLE;
+}
+
+/**
+ * vpmu_geometry: the sizes of what is simulated, from CPUID and the model
+ *
+ * When the CPU is realized, or later.
+ */
+VPMUGeometry vpmu_geometry(X86CPU *cpu);
+
+/**
+ * vpmu_simulation_realize, vpmu_simulation_unrealize: before the vCPU runs, and
+ * when it is gone
+ *
+ * By the main thread.  The first returns false with @errp set if the caches in
+ * CPUID cannot be simulated.
+ */
+bool vpmu_simulation_realize(X86CPU *cpu, Error **errp);
+void vpmu_simulation_unrealize(X86CPU *cpu);
+
+/**
+ * vpmu_simulation_forget: something has to be forgotten
+ * @what: VPMU_FORGET_*
+ *
+ * By the vCPU's own thread, or while it is stopped.
+ */
+void vpmu_simulation_forget(CPUX86State *env, unsigned what);
+
+/**
+ * vpmu_simulation_begin: the simulation goes on, after it has stood still
+ */
+void vpmu_simulation_begin(CPUX86State *env);
+
+#endif /* TARGET_I386_VPMU_SIMULATION_H */

@@ -1,0 +1,725 @@
+/*
+ * Misses of simulated caches, TLBs and branch predictors, known by construction
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * With pmu-model=simple.  The sizes are those that CPUID leaf 4 shows and, of
+ * the TLBs, those of Ice Lake.  What is accessed while the counters are on is
+ * in code without a stack, so that nothing else is.  Every case starts with
+ * memory, pages and code that no case before it has used.
+ */
+#include "rt.h"
+
+#define LINE            64
+#define PAGE            4096
+#define LARGE           (2 << 20)
+#define HUGE            (1 << 30)
+
+/* Addresses of pages of each size that only this program maps */
+#define SMALL_AT        (UINT64_C(4) << 30)
+#define LARGE_AT        (UINT64_C(8) << 30)
+#define HUGE_AT         (UINT64_C(32) << 30)
+
+#define PRESENT         7
+#define IS_LARGE        0x80
+#define IS_GLOBAL       0x100
+#define CR4_PGE         0x80
+
+/* Memory that is in no cache yet; QEMU gives the machine 128 MiB. */
+#define FRESH_START     (32 << 20)
+#define FRESH_END       (120 << 20)
+
+/* Events of Ice Lake */
+#define EV_REFERENCES   0x4f2e
+#define EV_MISSES       0x412e
+#define EV_REPLACEMENT  0x0151
+#define EV_LOAD_L2      0x02d1
+#define EV_LOAD_L3      0x04d1
+#define EV_LOAD_MEMORY  0x20d1
+#define EV_RFO          0xe224
+#define EV_RFO_L2_MISS  0x2224
+#define EV_CODE_HIT     0x0183
+#define EV_CODE_MISS    0x0283
+#define EV_LOAD_STLB    0x2008
+#define EV_LOAD_WALK    0x0e08
+#define EV_LOAD_WALK_4K 0x0208
+#define EV_LOAD_WALK_2M 0x0408
+#define EV_LOAD_WALK_1G 0x0808
+#define EV_STORE_STLB   0x2049
+#define EV_STORE_WALK   0x0e49
+#define EV_CODE_STLB    0x2085
+#define EV_CODE_WALK    0x0e85
+#define EV_MISP         0x00c5
+#define EV_MISP_COND    0x11c5
+#define EV_MISP_TAKEN   0x01c5
+#define EV_MISP_NOT_TAKEN 0x10c5
+#define EV_MISP_RET     0x08c5
+#define EV_MISP_IND     0x80c5
+#define EV_MISP_CALL    0x02c5
+
+/* TLBs of Ice Lake, of pages of all sizes: sets and ways */
+#define DTLB_SETS       16
+#define DTLB_WAYS       4
+#define ITLB_SETS       16
+#define ITLB_WAYS       8
+#define STLB_SETS       128
+#define STLB_WAYS       16
+
+struct size {
+    unsigned sets, ways;
+};
+
+static struct size l1d, l1i, l2, llc;
+
+/* Where code is that runs while the counters are on: it is never data here. */
+static uintptr_t fresh = FRESH_START;
+
+static struct size cache_size(unsigned index)
+{
+    uint32_t a, b, c, d;
+
+    asm volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d)
+                 : "a"(4), "c"(index));
+    return (struct size) { .sets = c + 1, .ways = (b >> 22) + 1 };
+}
+
+/* Memory whose first line is in set @set of the last level, and so of all. */
+static void *take(unsigned size, unsigned set)
+{
+    uintptr_t way = (uintptr_t)llc.sets * LINE;
+    uintptr_t at = (fresh + way - 1) / way * way + set * LINE;
+
+    fresh = at + size;
+    if (fresh > FRESH_END) {
+        print("Bail out! not enough memory\n");
+        finish();
+    }
+    return (void *)at;
+}
+
+/* Counting */
+
+static const uint32_t *counted;
+static unsigned nr_counted;
+
+static void clear_counters(void)
+{
+    wrmsr(MSR_GLOBAL_CTRL, 0);
+    for (unsigned i = 0; i < pmu_gp; i++) {
+        wrmsr(MSR_PERFEVTSEL0 + i, i < nr_counted ?
+              counted[i] | EVTSEL_OS | EVTSEL_EN : 0);
+        wrmsr(MSR_PERFCTR0 + i, 0);
+    }
+}
+
+/* Count @events, a list, up to the next call. */
+#define COUNT(...)                                                            \
+    do {                                                                      \
+        static const uint32_t events_[] = { __VA_ARGS__ };                    \
+        counted = events_;                                                    \
+        nr_counted = ARRAY_SIZE(events_);                                     \
+        clear_counters();                                                     \
+    } while (0)
+
+static uint64_t counters(void)
+{
+    return (1u << nr_counted) - 1;
+}
+
+/* One result: all counters have the counts that are listed. */
+static void check_counts(const char *name, const uint64_t *want)
+{
+    bool ok = true;
+
+    for (unsigned i = 0; i < nr_counted; i++) {
+        ok &= rdmsr(MSR_PERFCTR0 + i) == want[i];
+    }
+    result(ok, "%s", name);
+    for (unsigned i = 0; i < nr_counted && !ok; i++) {
+        print("#   event 0x%x: got %lu want %lu\n", counted[i] & 0xffff,
+              rdmsr(MSR_PERFCTR0 + i), want[i]);
+    }
+    clear_counters();
+}
+
+#define WANT(name, ...)                                                       \
+    check_counts(name, (const uint64_t[]) { __VA_ARGS__ })
+
+/*
+ * Code that switches the counters on, has INSN access (%rsi), @n times with a
+ * distance of @stride, and the same again @passes times in all.
+ */
+#define SWEEP(name, insn)                                                     \
+    static void __attribute__((noinline))                                     \
+    name(void *at, uint64_t n, uint64_t stride, uint64_t passes)              \
+    {                                                                         \
+        asm volatile(".balign 64; wrmsr;"                                     \
+                     "2: mov %[at], %%rsi; mov %[n], %%rdi;"                  \
+                     "1: " insn "; add %[stride], %%rsi; dec %%rdi; jnz 1b;"  \
+                     "dec %[passes]; jnz 2b;"                                 \
+                     "xor %%eax, %%eax; wrmsr"                                \
+                     : [passes] "+r"(passes)                                  \
+                     : [at] "r"(at), [n] "r"(n), [stride] "r"(stride),        \
+                       "a"((uint32_t)counters()), "d"(0),                     \
+                       "c"(MSR_GLOBAL_CTRL)                                   \
+                     : "rsi", "rdi", "r8", "memory");                         \
+    }
+
+SWEEP(loads, "mov (%%rsi), %%r8")
+SWEEP(stores, "mov %%r8, (%%rsi)")
+SWEEP(updates, "addq $1, (%%rsi)")
+SWEEP(locked, "lock addq $1, (%%rsi)")
+SWEEP(string, "mov %%rdi, %%r8; mov $64, %%ecx; mov %%rsi, %%rdi; rep stosb;"
+      "mov $0x38f, %%ecx; sub $64, %%rdi; mov %%r8, %%rdi")
+
+/* Instructions that the emulator has functions for */
+SWEEP(saves, "fxsave64 (%%rsi)")
+SWEEP(x87, "fldt (%%rsi); fstp %%st(0)")
+
+/* The same with code at @at, which comes back by RBX. */
+static void __attribute__((noinline)) jumps(void *at, uint64_t passes)
+{
+    asm volatile(".balign 64; lea 1f(%%rip), %%rbx; wrmsr;"
+                 "2: jmp *%[at]; .balign 64;"
+                 "1: dec %[passes]; jnz 2b; xor %%eax, %%eax; wrmsr"
+                 : [passes] "+r"(passes)
+                 : [at] "r"(at), "a"((uint32_t)counters()), "d"(0),
+                   "c"(MSR_GLOBAL_CTRL)
+                 : "rbx", "memory");
+}
+
+/* A chain of @n jumps, @stride apart; the last one goes to where RBX points. */
+static void *chain(void *at, unsigned n, unsigned stride)
+{
+    uint8_t *code = at;
+
+    for (unsigned i = 0; i < n; i++, code += stride) {
+        int32_t offset = stride - 5;
+
+        if (i == n - 1) {
+            code[0] = 0xff;     /* jmp *%rbx */
+            code[1] = 0xe3;
+        } else {
+            code[0] = 0xe9;
+            memcpy(code + 1, &offset, sizeof(offset));
+        }
+    }
+    return at;
+}
+
+/* Data caches */
+
+static void test_levels(void)
+{
+    unsigned lines = l1d.sets * l1d.ways;
+    void *at;
+
+    COUNT(EV_REPLACEMENT, EV_LOAD_L2, EV_LOAD_L3, EV_LOAD_MEMORY,
+          EV_REFERENCES, EV_MISSES);
+    at = take(lines * LINE, 0);
+    loads(at, lines, LINE, 1);
+    /* The code is in one line, which comes from memory, too. */
+    WANT("loads of memory", lines, 0, 0, lines, lines + 1, lines + 1);
+    loads(at, lines, LINE, 3);
+    WANT("loads of the first level", 0, 0, 0, 0, 0, 0);
+
+    at = take(2 * lines * LINE, 0);
+    loads(at, 2 * lines, LINE, 1);
+    clear_counters();
+    loads(at, 2 * lines, LINE, 3);
+    WANT("loads of the second level", 6 * lines, 6 * lines, 0, 0, 0, 0);
+
+    /* One more than there are ways: the oldest one is always the next one. */
+    at = take((l1d.ways + 1) * l1d.sets * LINE, 8);
+    loads(at, l1d.ways + 1, l1d.sets * LINE, 1);
+    clear_counters();
+    loads(at, l1d.ways + 1, l1d.sets * LINE, 5);
+    WANT("a set of the first level", 5 * (l1d.ways + 1), 5 * (l1d.ways + 1),
+         0, 0, 0, 0);
+
+    at = take((l2.ways + 1) * l2.sets * LINE, 16);
+    loads(at, l2.ways + 1, l2.sets * LINE, 1);
+    clear_counters();
+    loads(at, l2.ways + 1, l2.sets * LINE, 5);
+    WANT("a set of the second level", 5 * (l2.ways + 1), 0, 5 * (l2.ways + 1),
+         0, 5 * (l2.ways + 1), 0);
+
+    at = take((llc.ways + 1) * llc.sets * LINE, 24);
+    loads(at, llc.ways + 1, llc.sets * LINE, 1);
+    clear_counters();
+    loads(at, llc.ways + 1, llc.sets * LINE, 5);
+    WANT("a set of the last level", 5 * (llc.ways + 1), 0, 0,
+         5 * (llc.ways + 1), 5 * (llc.ways + 1), 5 * (llc.ways + 1));
+}
+
+static void test_stores(void)
+{
+    void *at;
+
+    COUNT(EV_REPLACEMENT, EV_RFO, EV_RFO_L2_MISS, EV_LOAD_MEMORY, EV_LOAD_L2);
+    at = take(100 * LINE, 32);
+    stores(at, 100, LINE, 2);
+    WANT("stores", 100, 100, 100, 0, 0);
+    loads(at, 100, LINE, 1);
+    WANT("loads of what was stored", 0, 0, 0, 0, 0);
+
+    at = take(100 * LINE, 32);
+    updates(at, 100, LINE, 2);
+    WANT("loads that are followed by a store", 100, 0, 0, 100, 0);
+    at = take(100 * LINE, 32);
+    locked(at, 100, LINE, 2);
+    WANT("the same, locked", 100, 0, 0, 100, 0);
+
+    /* 8 bytes, of which 4 are in the next line */
+    at = take(100 * LINE, 32);
+    loads((char *)at + LINE - 4, 10, 2 * LINE, 2);
+    WANT("loads of two lines", 20, 0, 0, 20, 0);
+
+    at = take(100 * LINE, 32);
+    string((char *)at + 32, 10, LINE, 2);
+    WANT("strings", 11, 11, 11, 0, 0);
+}
+
+static void test_helpers(void)
+{
+    void *at;
+
+    COUNT(EV_REPLACEMENT, EV_RFO, EV_LOAD_MEMORY);
+    at = take(100 * LINE, 32);
+    saves(at, 10, 8 * LINE, 2);
+    WANT("FXSAVE", 80, 80, 0);
+    at = take(100 * LINE, 32);
+    x87(at, 100, LINE, 2);
+    WANT("loads of 80 bits", 100, 0, 100);
+    /* 10 bytes, of which 2 are in the next line */
+    at = take(100 * LINE, 32);
+    x87((char *)at + LINE - 8, 10, 2 * LINE, 2);
+    WANT("the same of two lines", 20, 0, 20);
+}
+
+/* The cache for code */
+
+static void test_code(void)
+{
+    unsigned n = l1i.ways + 1;
+    void *at;
+
+    COUNT(EV_CODE_HIT, EV_CODE_MISS, EV_REFERENCES, EV_MISSES);
+    /* jumps() has two lines, one before the chain and one behind it. */
+    at = chain(take(n * l1i.sets * LINE, 40), n, l1i.sets * LINE);
+    jumps(at, 1);
+    WANT("code of memory", 0, n + 2, n + 2, n + 2);
+    jumps(at, 1);
+    WANT("a set of the code cache", 2, n, 0, 0);
+    jumps(at, 5);
+    WANT("the same, five times", 5 * 2, 5 * n, 0, 0);
+
+    at = chain(take(l1i.ways * LINE * l1i.sets, 48), l1i.ways,
+               l1i.sets * LINE);
+    jumps(at, 1);
+    clear_counters();
+    jumps(at, 5);
+    WANT("code of the first level", 5 * 2 + 5 * l1i.ways, 0, 0, 0);
+
+    /* Two jumps in a line: the second one is no access. */
+    at = chain(take(20 * LINE, 56), 20, LINE / 2);
+    jumps(at, 1);
+    WANT("two instructions in a line", 2, 10, 10, 10);
+}
+
+/* TLBs */
+
+static uint64_t tables[16][512] __attribute__((aligned(PAGE)));
+
+static uint64_t *table_of(uint64_t entry)
+{
+    return (uint64_t *)(uintptr_t)(entry & ~UINT64_C(0xfff));
+}
+
+/* The pages of each kind are all the same memory. */
+static void map_pages(uint64_t small, uint64_t flags)
+{
+    uint64_t cr3, *pdpt;
+
+    asm volatile("mov %%cr3, %0" : "=r"(cr3));
+    pdpt = table_of(table_of(cr3)[0]);
+    for (unsigned i = 0; i < 512; i++) {
+        tables[0][i] = i < 8 ? (uintptr_t)tables[1 + i] + PRESENT : 0;
+        for (unsigned k = 1; k < 9; k++) {
+            tables[k][i] = small | PRESENT | flags;
+        }
+        for (unsigned k = 9; k < 14; k++) {
+            tables[k][i] = PRESENT | IS_LARGE | flags;
+        }
+    }
+    pdpt[SMALL_AT / HUGE] = (uintptr_t)tables[0] + PRESENT;
+    for (unsigned k = 9; k < 14; k++) {
+        pdpt[LARGE_AT / HUGE + k - 9] = (uintptr_t)tables[k] + PRESENT;
+    }
+    pdpt[HUGE_AT / HUGE] = PRESENT | IS_LARGE | flags;
+    asm volatile("mov %0, %%cr3" : : "r"(cr3) : "memory");
+}
+
+static void reload_cr3(void)
+{
+    uint64_t cr3;
+
+    asm volatile("mov %%cr3, %0; mov %0, %%cr3" : "=r"(cr3) : : "memory");
+}
+
+static void test_tlbs(void)
+{
+    char *small = (char *)SMALL_AT, *large = (char *)LARGE_AT;
+    char *huge = (char *)HUGE_AT;
+
+    COUNT(EV_LOAD_STLB, EV_LOAD_WALK, EV_LOAD_WALK_4K, EV_LOAD_WALK_2M,
+          EV_LOAD_WALK_1G, EV_STORE_STLB, EV_STORE_WALK);
+    map_pages((uintptr_t)take(PAGE, 0), 0);
+    loads(small, 20, PAGE, 1);
+    WANT("walks of small pages", 0, 20, 20, 0, 0, 0, 0);
+    loads(small, 20, PAGE, 3);
+    WANT("loads of the first-level TLB", 0, 0, 0, 0, 0, 0, 0);
+    loads(small + 4, 1, PAGE, 1);
+    stores(small, 20, PAGE, 1);
+    WANT("stores of the first-level TLB", 0, 0, 0, 0, 0, 0, 0);
+
+    loads(small + 32 * PAGE, DTLB_WAYS + 1, DTLB_SETS * PAGE, 1);
+    clear_counters();
+    loads(small + 32 * PAGE, DTLB_WAYS + 1, DTLB_SETS * PAGE, 3);
+    WANT("a set of the first-level TLB", 3 * (DTLB_WAYS + 1), 0, 0, 0, 0, 0,
+         0);
+    stores(small + 32 * PAGE, DTLB_WAYS + 1, DTLB_SETS * PAGE, 3);
+    WANT("the same, stores", 0, 0, 0, 0, 0, 3 * (DTLB_WAYS + 1), 0);
+
+    loads(small + 5 * PAGE, STLB_WAYS + 1, STLB_SETS * PAGE, 1);
+    clear_counters();
+    loads(small + 5 * PAGE, STLB_WAYS + 1, STLB_SETS * PAGE, 3);
+    WANT("a set of the second-level TLB", 0, 3 * (STLB_WAYS + 1),
+         3 * (STLB_WAYS + 1), 0, 0, 0, 0);
+    stores(small + 5 * PAGE, STLB_WAYS + 1, STLB_SETS * PAGE, 2);
+    WANT("the same, stores", 0, 0, 0, 0, 0, 0, 2 * (STLB_WAYS + 1));
+
+    loads(large + LARGE, 20, LARGE, 2);
+    WANT("walks of large pages", 0, 20, 0, 20, 0, 0, 0);
+    loads(large + 5 * (uint64_t)LARGE, STLB_WAYS + 1,
+          STLB_SETS * (uint64_t)LARGE, 1);
+    clear_counters();
+    loads(large + 5 * (uint64_t)LARGE, STLB_WAYS + 1,
+          STLB_SETS * (uint64_t)LARGE, 3);
+    WANT("a set of the second-level TLB, large pages", 0,
+         3 * (STLB_WAYS + 1), 0, 3 * (STLB_WAYS + 1), 0, 0, 0);
+    loads(huge, 100, PAGE, 2);
+    WANT("a walk of a huge page", 0, 1, 0, 0, 1, 0, 0);
+
+    /* 8 bytes, of which 4 are in the next page */
+    reload_cr3();
+    loads(small + PAGE - 4, 10, 2 * PAGE, 2);
+    WANT("loads of two pages", 0, 20, 20, 0, 0, 0, 0);
+}
+
+static void test_flushes(void)
+{
+    char *small = (char *)SMALL_AT;
+    uint64_t frame = (uintptr_t)take(PAGE, 0);
+
+    COUNT(EV_LOAD_STLB, EV_LOAD_WALK);
+    map_pages(frame, 0);
+    loads(small, 20, PAGE, 1);
+    clear_counters();
+    asm volatile("invlpg (%0)" : : "r"(small + 5 * PAGE + 77) : "memory");
+    loads(small, 20, PAGE, 1);
+    WANT("INVLPG", 0, 1);
+    reload_cr3();
+    loads(small, 20, PAGE, 1);
+    WANT("MOV to CR3", 0, 20);
+
+    map_pages(frame, IS_GLOBAL);
+    loads(small, 20, PAGE, 1);
+    clear_counters();
+    reload_cr3();
+    loads(small, 20, PAGE, 1);
+    WANT("global pages without CR4.PGE", 0, 20);
+    write_cr4(read_cr4() | CR4_PGE);
+    loads(small, 20, PAGE, 1);
+    clear_counters();
+    reload_cr3();
+    loads(small, 20, PAGE, 1);
+    WANT("global pages", 0, 0);
+    asm volatile("invlpg (%0)" : : "r"(small + 5 * PAGE) : "memory");
+    loads(small, 20, PAGE, 1);
+    WANT("INVLPG of a global page", 0, 1);
+    write_cr4(read_cr4() & ~CR4_PGE);
+    loads(small, 20, PAGE, 1);
+    WANT("a change of CR4.PGE", 0, 20);
+}
+
+static void test_code_tlb(void)
+{
+    char *small = (char *)SMALL_AT;
+    char *frame = take(PAGE, 0), *last = take(PAGE, 8);
+    const unsigned n = ITLB_WAYS + 1;
+    int32_t offset = ITLB_SETS * PAGE - 5;
+
+    COUNT(EV_CODE_STLB, EV_CODE_WALK);
+    map_pages((uintptr_t)frame, 0);
+    /* On all pages the same jump: to the next page of the set */
+    frame[0] = 0xe9;
+    memcpy(frame + 1, &offset, sizeof(offset));
+    /* The last page of the chain is another one. */
+    last[0] = 0xff;             /* jmp *%rbx */
+    last[1] = 0xe3;
+    tables[1][1 + (n - 1) * ITLB_SETS] = (uintptr_t)last | PRESENT;
+    reload_cr3();
+    /* And the page of jumps(), which is in set 0 */
+    jumps(small + PAGE, 1);
+    WANT("walks of code", 0, n + 1);
+    jumps(small + PAGE, 4);
+    WANT("a set of the TLB for code", 4 * n, 0);
+}
+
+/* Branches */
+
+/*
+ * Fourteen branches that are not taken, so that the history is known, and a
+ * loop.  Where they are they do not share any of the predictor's 2^14 counters.
+ */
+static void __attribute__((noinline)) turns(uint64_t n)
+{
+    asm volatile("jmp 8f; .balign 16384; .skip 0x100;"
+                 "8: wrmsr; cmp %%eax, %%eax; .rept 14; jne 9f; .endr;"
+                 "9: jmp 1f; .skip 0x1f00;"
+                 "1: dec %[n]; jnz 1b; xor %%eax, %%eax; wrmsr"
+                 : [n] "+r"(n)
+                 : "a"((uint32_t)counters()), "d"(0), "c"(MSR_GLOBAL_CTRL)
+                 : "memory");
+}
+
+/* An indirect jump goes to two places in turn, or to one. */
+static void __attribute__((noinline)) indirect(uint64_t n, bool both)
+{
+    asm volatile("lea 1f(%%rip), %%rsi; lea 2f(%%rip), %%rdi;"
+                 "cmp $0, %[both]; cmove %%rsi, %%rdi; wrmsr;"
+                 "1: nop; 2: xchg %%rsi, %%rdi; dec %[n]; jz 3f;"
+                 "jmp *%%rsi; 3: xor %%eax, %%eax; wrmsr"
+                 : [n] "+r"(n)
+                 : [both] "r"((uint32_t)both), "a"((uint32_t)counters()),
+                   "d"(0), "c"(MSR_GLOBAL_CTRL)
+                 : "rsi", "rdi", "memory");
+}
+
+/* @n calls within each other, and the returns. */
+static void __attribute__((noinline)) calls(uint64_t n)
+{
+    asm volatile("wrmsr; call 1f; jmp 3f;"
+                 "1: dec %[n]; jz 2f; call 1b; 2: ret;"
+                 "3: xor %%eax, %%eax; wrmsr"
+                 : [n] "+r"(n)
+                 : "a"((uint32_t)counters()), "d"(0), "c"(MSR_GLOBAL_CTRL)
+                 : "memory");
+}
+
+/* A return to another place than behind its call. */
+static void __attribute__((noinline)) other_return(void)
+{
+    asm volatile("lea 2f(%%rip), %%rsi; wrmsr; call 1f; ud2;"
+                 "1: mov %%rsi, (%%rsp); ret; ud2;"
+                 "2: xor %%eax, %%eax; wrmsr"
+                 :
+                 : "a"((uint32_t)counters()), "d"(0), "c"(MSR_GLOBAL_CTRL)
+                 : "rsi", "memory");
+}
+
+/* @n calls of the same function by a register. */
+static void __attribute__((noinline)) indirect_calls(uint64_t n)
+{
+    asm volatile("lea 1f(%%rip), %%rsi; wrmsr;"
+                 "2: call *%%rsi; dec %[n]; jnz 2b; jmp 3f;"
+                 "1: ret; 3: xor %%eax, %%eax; wrmsr"
+                 : [n] "+r"(n)
+                 : "a"((uint32_t)counters()), "d"(0), "c"(MSR_GLOBAL_CTRL)
+                 : "rsi", "memory");
+}
+
+static void test_branches(void)
+{
+    COUNT(EV_MISP, EV_MISP_TAKEN, EV_MISP_NOT_TAKEN, EV_MISP_RET, EV_MISP_IND,
+          EV_MISP_CALL);
+    /* Each of the first 15 turns has a history that is new. */
+    turns(100);
+    WANT("a loop", 16, 15, 1, 0, 0, 0);
+    turns(100);
+    WANT("the loop again", 1, 0, 1, 0, 0, 0);
+
+    COUNT(EV_MISP_IND, EV_MISP_CALL, EV_MISP_RET);
+    indirect(50, false);
+    WANT("an indirect jump to one place", 1, 0, 0);
+    indirect(50, true);
+    WANT("an indirect jump to two places", 49, 0, 0);
+    indirect_calls(50);
+    WANT("indirect calls", 1, 1, 0);
+    indirect_calls(50);
+    WANT("indirect calls again", 0, 0, 0);
+    calls(16);
+    WANT("16 calls within each other", 0, 0, 0);
+    calls(20);
+    WANT("20 calls within each other", 0, 0, 4);
+    other_return();
+    WANT("a return to another place", 0, 0, 1);
+}
+
+/* Overflow */
+
+static struct frame hit;
+static unsigned hits;
+
+static bool on_nmi(struct frame *frame)
+{
+    if (frame->vector != 2) {
+        return false;
+    }
+    if (!hits++) {
+        hit = *frame;
+    }
+    wrmsr(MSR_GLOBAL_CTRL, 0);
+    wrmsr(MSR_GLOBAL_OVF_CTRL, rdmsr(MSR_GLOBAL_STATUS));
+    apic_write(APIC_LVTPC, APIC_NMI);
+    return true;
+}
+
+/* Counter 0 overflows at the @n-th event. */
+static void arm(unsigned n)
+{
+    hits = 0;
+    wrmsr(MSR_PERFEVTSEL0, rdmsr(MSR_PERFEVTSEL0) | EVTSEL_INT);
+    wrmsr(MSR_PMC0, -(uint64_t)n & COUNTER_MASK);
+    apic_write(APIC_LVTPC, APIC_NMI);
+}
+
+/*
+ * The code of @sweep that follows the access: ADD, after an access of @length
+ * bytes that is behind the first one of these bytes in it
+ */
+static bool hit_behind(void *sweep, const char *access, unsigned length)
+{
+    const uint8_t *code = sweep;
+
+    for (unsigned i = 0; i < 128; i++) {
+        unsigned k = 0;
+
+        while (k < length && code[i + k] == (uint8_t)access[k]) {
+            k++;
+        }
+        if (k == length) {
+            return hit.rip == (uintptr_t)code + i + length;
+        }
+    }
+    return false;
+}
+
+/* RDI is the number of turns that are left, this one included. */
+static void check_hit(const char *name, unsigned n, bool place, uint64_t left)
+{
+    if (!result(hits == 1 && place && hit.rdi == left, "%s, the %u.", name,
+                n)) {
+        print("#   %u interrupts, at 0x%lx, %lu turns left, want %lu\n", hits,
+              hit.rip, hit.rdi, left);
+    }
+    clear_counters();
+}
+
+static void test_overflow(void)
+{
+    trap_hook = on_nmi;
+    apic_write(APIC_SPIV, 0x1ff);
+    for (unsigned n = 1; n < 40; n += 13) {
+        COUNT(EV_REPLACEMENT);
+        arm(n);
+        loads(take(100 * LINE, 32), 100, LINE, 1);
+        check_hit("overflow at a load", n,
+                  hit_behind(loads, "\x4c\x8b\x06", 3), 100 - n + 1);
+        COUNT(EV_RFO);
+        arm(n);
+        stores(take(100 * LINE, 32), 100, LINE, 1);
+        check_hit("overflow at a store", n,
+                  hit_behind(stores, "\x4c\x89\x06", 3), 100 - n + 1);
+        /* The load misses, the store does not. */
+        COUNT(EV_LOAD_MEMORY);
+        arm(n);
+        locked(take(100 * LINE, 32), 100, LINE, 1);
+        check_hit("overflow at a locked instruction", n,
+                  hit_behind(locked, "\xf0\x48\x83\x06\x01", 5), 100 - n + 1);
+        /* Each has eight lines. */
+        COUNT(EV_RFO);
+        arm(n);
+        saves(take(100 * LINE, 32), 12, 8 * LINE, 1);
+        check_hit("overflow in FXSAVE", n,
+                  hit_behind(saves, "\x48\x0f\xae\x06", 4),
+                  12 - (n - 1) / 8);
+        COUNT(EV_LOAD_MEMORY);
+        arm(n);
+        x87(take(100 * LINE, 32), 100, LINE, 1);
+        check_hit("overflow at a load of 80 bits", n,
+                  hit_behind(x87, "\xdb\x2e", 2), 100 - n + 1);
+    }
+
+    /* Of two lines the second one */
+    COUNT(EV_REPLACEMENT);
+    arm(4);
+    loads((char *)take(100 * LINE, 32) + LINE - 4, 10, 2 * LINE, 1);
+    check_hit("overflow at the second of two lines", 4,
+              hit_behind(loads, "\x4c\x8b\x06", 3), 9);
+
+    /* In the middle of a string: the instruction goes on. */
+    COUNT(EV_RFO);
+    arm(2);
+    string((char *)take(100 * LINE, 32) + 32, 1, LINE, 1);
+    result(hits == 1 && hit.rcx == 31 && (hit.flags & 0x10000),
+           "overflow in a string, the 2.");
+    clear_counters();
+
+    /* A jump of a chain is in a line that is not there: it is executed. */
+    {
+        char *at = chain(take(20 * LINE, 56), 20, LINE);
+
+        COUNT(EV_CODE_MISS);
+        jumps(chain(take(LINE, 55), 1, LINE), 1);
+        clear_counters();
+        arm(5);
+        jumps(at, 1);
+        result(hits == 1 && hit.rip == (uintptr_t)at + 5 * LINE,
+               "overflow at a fetch, the 5.");
+        clear_counters();
+    }
+
+    /* The branch behind which the counter overflows goes to its target. */
+    COUNT(EV_MISP_IND);
+    arm(7);
+    indirect(50, true);
+    result(hits == 1 && (hit.rip == hit.rsi || hit.rip == hit.rdi),
+           "overflow at an indirect jump, the 7.");
+    clear_counters();
+    trap_hook = NULL;
+}
+
+void ap_main(struct cpu *cpu)
+{
+}
+
+void main(void)
+{
+    l1d = cache_size(0);
+    l1i = cache_size(1);
+    l2 = cache_size(2);
+    llc = cache_size(3);
+    /* First of all, as long as the predictor knows nothing. */
+    test_branches();
+    test_levels();
+    test_stores();
+    test_helpers();
+    test_code();
+    test_tlbs();
+    test_flushes();
+    test_code_tlb();
+    test_overflow();
+    finish();
+}
