@@ -84,6 +84,9 @@ static bool slow_access(Slow *slow, uint64_t key, bool mark)
     bool was_there = slow_find(slow, key) >= 0;
     int victim = was_there ? slow_find(slow, key) : slow_victim(slow, key);
 
+    if (was_there) {
+        use.mark = g_array_index(slow->uses, Use, victim).mark;
+    }
     if (victim >= 0) {
         g_array_remove_index(slow->uses, victim);
     }
@@ -365,6 +368,8 @@ static void test_tlbs(void)
         SimUse use = below(SIM_NR_USES);
         SimPage page = some_page();
         unsigned what = below(1000);
+        const uint64_t *latest;
+        SimOutcome want;
 
         if (what < 2) {
             sim_tlb_flush(&tlbs, what);
@@ -377,11 +382,20 @@ static void test_tlbs(void)
             flush_page(&dtlb.slow, page.address);
             flush_page(&stlb.slow, page.address);
         }
-        g_assert_cmphex(sim_tlb_outcome(&tlbs, use, &page), ==,
-                        slow_tlb_access(use == SIM_FETCH ? &itlb.slow :
-                                        &dtlb.slow, &stlb.slow, use, &page));
-        sim_tlb_access(&tlbs, use, &page);
+        want = slow_tlb_access(use == SIM_FETCH ? &itlb.slow : &dtlb.slow,
+                               &stlb.slow, use, &page);
+        g_assert_cmphex(sim_tlb_outcome(&tlbs, use, &page), ==, want);
+        /* What is there already is as global as it was. */
+        page.is_global &= want || below(2);
+        latest = sim_tlb_access(&tlbs, use, &page);
+        g_assert_true(!latest == !page.bits);
         g_assert_cmphex(sim_tlb_outcome(&tlbs, use, &page), ==, 0);
+        if (latest) {
+            uint64_t entry = *latest;
+
+            g_assert_true(sim_tlb_access(&tlbs, use, &page) == latest);
+            g_assert_cmphex(*latest, ==, entry);
+        }
     }
     both_free(&itlb);
     both_free(&dtlb);

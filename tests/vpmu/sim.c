@@ -440,7 +440,7 @@ static void test_flushes(void)
     loads(small, 20, PAGE, 1);
     WANT("global pages without CR4.PGE", 0, 20);
     write_cr4(read_cr4() | CR4_PGE);
-    loads(small, 20, PAGE, 1);
+    loads(small, 20, PAGE, 3);
     clear_counters();
     reload_cr3();
     loads(small, 20, PAGE, 1);

@@ -57,11 +57,17 @@ bool sim_sets_has(const SimSets *sets, uint64_t key)
     return sim_sets_find(sets, set, key) < sets->geometry.ways;
 }
 
+const uint64_t *sim_sets_latest(const SimSets *sets, uint64_t key)
+{
+    return sim_sets_set(sets, key);
+}
+
 bool sim_sets_access(SimSets *sets, uint64_t key)
 {
     uint64_t *set = sim_sets_set(sets, key);
     unsigned way = sim_sets_find(sets, set, key);
     bool was_there = way < sets->geometry.ways;
+    uint64_t entry = was_there ? set[way] : key | ENTRY_VALID;
 
     /* Empty entries are the last ones, so this takes one of them first. */
     if (!was_there) {
@@ -70,7 +76,7 @@ bool sim_sets_access(SimSets *sets, uint64_t key)
     for (; way > 0; way--) {
         set[way] = set[way - 1];
     }
-    set[0] = key | ENTRY_VALID;
+    set[0] = entry;
     return was_there;
 }
 

@@ -60,8 +60,16 @@ void sim_sets_init(SimSets *sets, SimGeometry geometry, uint64_t *entries);
 bool sim_sets_has(const SimSets *sets, uint64_t key);
 
 /**
+ * sim_sets_latest: where the latest key of @key's set is
+ *
+ * What is there is 0 if the set is empty.  As long as it does not change, an
+ * access to the key that has been accessed last changes nothing.
+ */
+const uint64_t *sim_sets_latest(const SimSets *sets, uint64_t key);
+
+/**
  * sim_sets_access: use @key, which is the latest of its set afterwards
- * @key: its mark takes the place of the one that is there
+ * @key: its mark counts only if it was not there
  *
  * Returns: whether it was there.  If not, it has taken an empty entry or else
  * the place of the least recently used key.

@@ -50,15 +50,19 @@ SimOutcome sim_tlb_outcome(const SimTLBs *tlbs, SimUse use, const SimPage *page)
                                                     sim_walk_class(page)));
 }
 
-void sim_tlb_access(SimTLBs *tlbs, SimUse use, const SimPage *page)
+const uint64_t *sim_tlb_access(SimTLBs *tlbs, SimUse use, const SimPage *page)
 {
     SimSets *first = use == SIM_FETCH ? &tlbs->itlb : &tlbs->dtlb;
     uint64_t key = sim_page_key(page->address, page->bits) |
                    (page->is_global ? SIM_MARK : 0);
 
-    if (page->bits && !sim_sets_access(first, key)) {
+    if (!page->bits) {
+        return NULL;
+    }
+    if (!sim_sets_access(first, key)) {
         sim_sets_access(&tlbs->stlb, key);
     }
+    return sim_sets_latest(first, key);
 }
 
 void sim_tlb_flush(SimTLBs *tlbs, bool keep_global)

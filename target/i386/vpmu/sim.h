@@ -140,7 +140,8 @@ SimOutcome sim_level_outcome(SimUse use, SimLevel level);
  * SimPage: what the page tables say of an address
  * @address: linear address
  * @bits: log2 of the page's size; 0: there is no paging, nor a TLB
- * @is_global: the page stays when another address space is loaded
+ * @is_global: the page stays when another address space is loaded; it need not
+ *     be known where a TLB of the first level has the page
  */
 typedef struct SimPage {
     uint64_t address;
@@ -167,8 +168,11 @@ SimOutcome sim_tlb_outcome(const SimTLBs *tlbs, SimUse use,
 
 /**
  * sim_tlb_access: make the access
+ *
+ * Returns: where the page is now; NULL without paging.  As long as this does
+ * not change, the same access changes nothing.
  */
-void sim_tlb_access(SimTLBs *tlbs, SimUse use, const SimPage *page);
+const uint64_t *sim_tlb_access(SimTLBs *tlbs, SimUse use, const SimPage *page);
 
 /**
  * sim_tlb_flush: forget all pages

@@ -94,13 +94,17 @@ static bool vpmu_check_geometry(const VPMUGeometry *g, Error **errp)
     };
     bool valid = !g->l2.sets || sim_geometry_is_valid(g->l2);
 
+    /* VPMURecent needs this; smaller ones have not been built for long. */
+    valid &= g->l1i.sets >= VPMU_NR_RECENT && g->l1d.sets >= VPMU_NR_RECENT;
+
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
         valid &= sim_geometry_is_valid(all[i]);
     }
     if (!valid) {
         error_setg(errp, "pmu-model=simple: the number of sets of a cache of "
-                   "this CPU model is not a power of two: use another model, "
-                   "or pmu-model=none");
+                   "this CPU model is not a power of two, or less than %u in "
+                   "the first level: use another model, or pmu-model=none",
+                   VPMU_NR_RECENT);
     }
     return valid;
 }
@@ -177,6 +181,10 @@ void vpmu_simulation_begin(CPUX86State *env)
 
     host->sim_forget = 0;
     host->sim_line = VPMU_NO_LINE;
+    for (unsigned i = 0; i < VPMU_NR_RECENT; i++) {
+        sim->data[i].line = VPMU_NO_LINE;
+        sim->code[i].line = VPMU_NO_LINE;
+    }
     if (what) {
         sim_tlb_flush(&sim->tlbs, what == VPMU_FORGET_PAGES);
     }

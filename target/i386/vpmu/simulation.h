@@ -36,12 +36,35 @@ typedef struct VPMULLC {
     QLIST_ENTRY(VPMULLC) next;
 } VPMULLC;
 
+/* The lines that a set of VPMURecent has: those of a page */
+#define VPMU_NR_RECENT      64
+
+/**
+ * VPMURecent: the last access to all lines with the same place in their page
+ * @line: linear address
+ * @latest, @page: where the page is in the first-level TLB, and what is there;
+ *     @latest points to @page if there is no TLB
+ *
+ * All lines with the same place in the page are in the same set of the
+ * first-level cache, or in several that no others are in.  So this line is the
+ * latest of its set, and as long as the page is the latest of its own, the same
+ * access changes nothing, and has no outcome in the data cache.
+ */
+typedef struct VPMURecent {
+    uint64_t line;
+    const uint64_t *latest;
+    uint64_t page;
+} VPMURecent;
+
 /**
  * VPMUSim: what a vCPU has
+ * @data, @code: recent accesses, by the number of the line
  *
  * Only its own thread uses it, but for @llc.
  */
 typedef struct VPMUSim {
+    VPMURecent data[VPMU_NR_RECENT];
+    VPMURecent code[VPMU_NR_RECENT];
     SimCaches caches;
     SimTLBs tlbs;
     SimBranches branches;

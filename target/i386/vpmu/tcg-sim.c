@@ -179,6 +179,30 @@ static bool vpmu_page_is_global(CPUX86State *env, const SimPage *page)
     }
 }
 
+static VPMURecent *vpmu_recent(VPMURecent *all, uint64_t address)
+{
+    return &all[address / SIM_LINE_SIZE % VPMU_NR_RECENT];
+}
+
+/* Whether an access to the line at @address changes nothing */
+static bool vpmu_is_recent(const VPMURecent *recent, uint64_t address)
+{
+    return recent->line == (address & -SIM_LINE_SIZE) &&
+           *recent->latest == recent->page;
+}
+
+static void vpmu_remember(VPMUSim *sim, const VPMUTouch *touch,
+                          const uint64_t *latest)
+{
+    VPMURecent *recent = vpmu_recent(touch->use == SIM_FETCH ? sim->code :
+                                                               sim->data,
+                                     touch->page.address);
+
+    recent->line = touch->page.address & -SIM_LINE_SIZE;
+    recent->latest = latest ?: &recent->page;
+    recent->page = *recent->latest;
+}
+
 /*
  * Make an access to one line, of which all is known but page.is_global.
  * @final: the instruction cannot be restarted
@@ -194,6 +218,7 @@ static void vpmu_touch_line(CPUX86State *env, VPMUTouch *touch, bool final,
                      sim_cache_find_own(&sim->caches, touch->use,
                                         touch->address);
     bool shared = level == SIM_MEMORY;
+    const uint64_t *latest;
     SoftPMUNote note = {
         .load = touch->use == SIM_LOAD ? touch->linear : 0,
         .store = touch->use == SIM_STORE ? touch->linear : 0,
@@ -216,9 +241,10 @@ static void vpmu_touch_line(CPUX86State *env, VPMUTouch *touch, bool final,
         }
         vpmu_restart_alone(env, retaddr);
     }
-    sim_tlb_access(&sim->tlbs, touch->use, &touch->page);
+    latest = sim_tlb_access(&sim->tlbs, touch->use, &touch->page);
     if (touch->is_cached) {
         sim_cache_access_own(&sim->caches, touch->use, touch->address);
+        vpmu_remember(sim, touch, latest);
     }
     if (shared) {
         sim_cache_access_llc(&sim->llc->sets, touch->address);
@@ -279,6 +305,11 @@ void helper_vpmu_sim_access(CPUX86State *env, uint64_t address, uint32_t info)
     MemOpIdx oi = info >> VPMU_TOUCH_SHIFT;
     MemOp op = get_memop(oi);
 
+    if (vpmu_is_recent(vpmu_recent(env->vpmu_host.sim->data, address),
+                       address) &&
+        address % SIM_LINE_SIZE + memop_size(op) <= SIM_LINE_SIZE) {
+        return;
+    }
     /* What is not aligned as it has to be will fault. */
     if (!(address & ((1u << memop_alignment_bits(op)) - 1))) {
         vpmu_tcg_touch(env, address, memop_size(op),
@@ -296,6 +327,12 @@ void helper_vpmu_sim_fetch(CPUX86State *env, uint64_t address)
 {
     VPMUTouch touch = { .use = SIM_FETCH };
 
+    if (vpmu_is_recent(vpmu_recent(env->vpmu_host.sim->code, address),
+                       address) &&
+        !(env->vpmu_host.hw.sim & 1u << SIM_FETCH_L1)) {
+        env->vpmu_host.sim_line = address & -SIM_LINE_SIZE;
+        return;
+    }
     if (vpmu_touch_find(env, &touch, address,
                         cpu_mmu_index(env_cpu(env), true))) {
         vpmu_touch_line(env, &touch, false, GETPC());
