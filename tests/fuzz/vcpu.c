@@ -528,6 +528,7 @@ static void retire(X86CPU *cpu, Stream *s)
             .ip = env->eip,
             .load = what & 1 ? MEMORY : 0,
             .store = what & 2 ? MEMORY : 0,
+            .load_found.level = (what >> 2) % (SIM_MEMORY + 1),
         };
         if (env->hflags & HF_VPMU_SIM_MASK) {
             simulate(env, s);

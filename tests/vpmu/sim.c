@@ -280,6 +280,121 @@ static void test_stores(void)
     WANT("strings", 11, 11, 11, 0, 0);
 }
 
+/*
+ * The accesses of the product of two matrices, C += A * B, in two orders of the
+ * loops: the innermost one is over the common index, or over columns.
+ */
+#define ORDER           32
+#define ROW             PAGE    /* so that a column is in one set */
+#define MATRIX          (ROW * ORDER)
+
+/* By how many bytes the places in A, B and C move behind a turn of a loop */
+struct step {
+    int64_t a, b, c;
+};
+
+/* Each loop but the innermost one begins where the one in it has ended. */
+struct order {
+    struct step inner, middle, outer;
+};
+
+static const struct order ijk = {
+    { 8, ROW, 0 }, { -8 * ORDER, 8 - MATRIX, 8 },
+    { ROW, -8 * ORDER, ROW - 8 * ORDER },
+};
+static const struct order ikj = {
+    { 0, 8, 8 }, { 8, ROW - 8 * ORDER, -8 * ORDER },
+    { ROW - 8 * ORDER, -MATRIX, ROW },
+};
+
+#define STEPS(loop)     "add $%c[" loop "_a], %%rsi;"                         \
+                        "add $%c[" loop "_b], %%rdi;"                         \
+                        "add $%c[" loop "_c], %%r8;"
+#define STEP_INPUTS(loop, step)                                               \
+    [loop##_a] "i"(step.a), [loop##_b] "i"(step.b), [loop##_c] "i"(step.c)
+
+static inline void __attribute__((always_inline))
+multiply(char *a, char *b, char *c, const struct order order)
+{
+    asm volatile("mov %[a], %%rsi; mov %[b], %%rdi; mov %[c], %%r8; wrmsr;"
+                 "mov %[n], %%eax; 1: mov %[n], %%edx; 2: mov %[n], %%ecx;"
+                 "3: cmpq $0, (%%rsi); cmpq $0, (%%rdi); addq $1, (%%r8);"
+                 STEPS("inner") "dec %%ecx; jnz 3b;"
+                 STEPS("middle") "dec %%edx; jnz 2b;"
+                 STEPS("outer") "dec %%eax; jnz 1b;"
+                 "mov $0x38f, %%ecx; wrmsr"
+                 :
+                 : [a] "r"(a), [b] "r"(b), [c] "r"(c), [n] "i"(ORDER),
+                   STEP_INPUTS(inner, order.inner),
+                   STEP_INPUTS(middle, order.middle),
+                   STEP_INPUTS(outer, order.outer),
+                   "a"((uint32_t)counters()), "d"(0), "c"(MSR_GLOBAL_CTRL)
+                 : "rsi", "rdi", "r8", "memory");
+}
+
+/* A list of the lines that are in a set, the latest one last */
+static uintptr_t listed[64][16];
+
+/* Returns: 1 if the access misses, in a first level that is simulated here. */
+static unsigned access_misses(const char *at)
+{
+    uintptr_t line = (uintptr_t)at / LINE;
+    uintptr_t *list = listed[line % l1d.sets];
+    unsigned i = 0;
+    bool misses;
+
+    while (i < l1d.ways - 1 && list[i] != line) {
+        i++;
+    }
+    misses = list[i] != line;
+    for (i = misses ? 0 : i; i < l1d.ways - 1; i++) {
+        list[i] = list[i + 1];
+    }
+    list[l1d.ways - 1] = line;
+    return misses;
+}
+
+static uint64_t product_misses(const char *a, const char *b, const char *c,
+                               const struct order *order)
+{
+    uint64_t misses = 0;
+
+    for (unsigned n = 1; n <= ORDER * ORDER * ORDER; n++) {
+        const struct step *step = &order->inner;
+
+        misses += access_misses(a) + access_misses(b) + access_misses(c);
+        a += step->a, b += step->b, c += step->c;
+        if (n % ORDER == 0) {
+            step = &order->middle;
+            a += step->a, b += step->b, c += step->c;
+        }
+        if (n % (ORDER * ORDER) == 0) {
+            step = &order->outer;
+            a += step->a, b += step->b, c += step->c;
+        }
+    }
+    return misses;
+}
+
+static void test_products(void)
+{
+    char *a = take(3 * MATRIX, 0), *b = a + MATRIX, *c = b + MATRIX;
+    uint64_t by_row, by_column;
+
+    memset(listed, 0, sizeof(listed));
+    COUNT(EV_REPLACEMENT);
+    by_column = product_misses(a, b, c, &ijk);
+    multiply(a, b, c, ijk);
+    WANT("a product of matrices, over the common index", by_column);
+    by_row = product_misses(a, b, c, &ikj);
+    multiply(a, b, c, ikj);
+    WANT("a product of matrices, over columns", by_row);
+    /* By columns every access to B misses, by rows one in each line. */
+    result(by_column >= ORDER * ORDER * ORDER && by_row * 6 < by_column,
+           "one order misses more often than the other");
+    print("#   %lu and %lu misses\n", by_column, by_row);
+}
+
 static void test_helpers(void)
 {
     void *at;
@@ -701,6 +816,102 @@ static void test_overflow(void)
     trap_hook = NULL;
 }
 
+/* PEBS: a buffer for one record, with the groups "basic" and "memory" */
+#define DATA_MEMORY     1
+#define SOURCE_L1       0x1
+#define SOURCE_L2       0x3
+#define SOURCE_L3       0x4
+#define SOURCE_MEMORY   0xc
+#define SOURCE_NOT_L1   0       /* a store */
+#define SOURCE_WALK     0x10
+
+struct record {
+    uint64_t format, ip, counters, tsc;
+    uint64_t address, source, latency, tsx;
+};
+
+static struct record records[2] __attribute__((aligned(64)));
+static uint64_t ds[32] __attribute__((aligned(64)));
+
+/* The @n-th event of counter 0 makes a record; others make none. */
+static void arm_record(unsigned n)
+{
+    arm(n);
+    wrmsr(MSR_PERFEVTSEL0, rdmsr(MSR_PERFEVTSEL0) | EVTSEL_ADAPTIVE);
+    ds[4] = ds[5] = (uintptr_t)records;
+    ds[6] = (uintptr_t)&records[2];
+    ds[7] = (uintptr_t)&records[1];
+    ds[8] = 0;
+    memset(records, 0, sizeof(records));
+    wrmsr(MSR_DS_AREA, (uintptr_t)ds);
+    wrmsr(MSR_PEBS_DATA_CFG, DATA_MEMORY);
+    wrmsr(MSR_PEBS_ENABLE, 1);
+}
+
+static void check_record(const char *name, void *address, uint64_t source)
+{
+    if (!result(ds[5] == (uintptr_t)&records[1] &&
+                records[0].address == (uintptr_t)address &&
+                records[0].source == source, "a record of %s", name)) {
+        print("#   address 0x%lx, want 0x%lx; source 0x%lx, want 0x%lx\n",
+              records[0].address, (uintptr_t)address, records[0].source,
+              source);
+    }
+    wrmsr(MSR_PEBS_ENABLE, 0);
+    clear_counters();
+}
+
+/* Records of loads, while the simulation is on for another counter */
+static void record_load(const char *name, char *at, uint64_t source)
+{
+    COUNT(EV_LOADS, EV_REPLACEMENT);
+    arm_record(1);
+    loads(at, 1, LINE, 1);
+    check_record(name, at, source);
+}
+
+static void test_records(void)
+{
+    char *at = take((l1d.ways + 1) * l1d.sets * LINE, 8);
+    char *far = take((l2.ways + 1) * l2.sets * LINE, 16);
+    char *near = take(6 * LINE, 24);
+
+    trap_hook = on_nmi;
+    COUNT(EV_LOAD_MEMORY);
+    arm_record(3);
+    loads(at, l1d.ways + 1, l1d.sets * LINE, 1);
+    check_record("the third miss", at + 2 * l1d.sets * LINE, SOURCE_MEMORY);
+    /* All of them, since nothing is simulated behind the interrupt. */
+    COUNT(EV_LOAD_L2);
+    loads(at, l1d.ways + 1, l1d.sets * LINE, 1);
+    clear_counters();
+    arm_record(1);
+    loads(at, 1, LINE, 1);
+    check_record("a hit in the second level", at, SOURCE_L2);
+    COUNT(EV_RFO);
+    arm_record(2);
+    stores(far, l2.ways + 1, l2.sets * LINE, 1);
+    check_record("the second store", far + l2.sets * LINE, SOURCE_NOT_L1);
+    map_pages((uintptr_t)take(PAGE, 0), 0);
+    COUNT(EV_LOAD_WALK);
+    arm_record(4);
+    loads((char *)SMALL_AT, 20, PAGE, 1);
+    check_record("a walk", (char *)SMALL_AT + 3 * PAGE,
+                 SOURCE_L1 | SOURCE_WALK);
+
+    COUNT(EV_LOAD_L3);
+    loads(far, l2.ways + 1, l2.sets * LINE, 1);
+    loads(near, 1, LINE, 1);
+    clear_counters();
+    loads(far, 1, LINE, 1);
+    WANT("a load of the last level", 1);
+    record_load("a load of the first level", far, SOURCE_L1);
+    record_load("a load of the last level", far + l2.sets * LINE, SOURCE_L3);
+    record_load("a load of memory", near + LINE, SOURCE_MEMORY);
+    record_load("a load of two lines", near + 3 * LINE - 4, SOURCE_MEMORY);
+    trap_hook = NULL;
+}
+
 void ap_main(struct cpu *cpu)
 {
 }
@@ -716,10 +927,12 @@ void main(void)
     test_levels();
     test_stores();
     test_helpers();
+    test_products();
     test_code();
     test_tlbs();
     test_flushes();
     test_code_tlb();
     test_overflow();
+    test_records();
     finish();
 }

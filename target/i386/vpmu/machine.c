@@ -174,6 +174,30 @@ static bool vpmu_waits(void *opaque)
     return cpu->env.vpmu.waiting;
 }
 
+static bool vpmu_waits_found(void *opaque)
+{
+    X86CPU *cpu = opaque;
+    const SoftPMUNote *note = &cpu->env.vpmu.waiting_note;
+
+    return note->load_found.level || note->load_found.walked ||
+           note->store_found.level || note->store_found.walked;
+}
+
+/* Where the simulation has found what it accessed */
+static const VMStateDescription vmstate_vpmu_waiting_found = {
+    .name = "cpu/vpmu/waiting/found",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vpmu_waits_found,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT8(env.vpmu.waiting_note.load_found.level, X86CPU),
+        VMSTATE_BOOL(env.vpmu.waiting_note.load_found.walked, X86CPU),
+        VMSTATE_UINT8(env.vpmu.waiting_note.store_found.level, X86CPU),
+        VMSTATE_BOOL(env.vpmu.waiting_note.store_found.walked, X86CPU),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 /* A PEBS record that waits for memory */
 static const VMStateDescription vmstate_vpmu_waiting = {
     .name = "cpu/vpmu/waiting",
@@ -187,6 +211,10 @@ static const VMStateDescription vmstate_vpmu_waiting = {
         VMSTATE_UINT64(env.vpmu.waiting_note.load, X86CPU),
         VMSTATE_UINT64(env.vpmu.waiting_note.store, X86CPU),
         VMSTATE_END_OF_LIST()
+    },
+    .subsections = (const VMStateDescription * const []) {
+        &vmstate_vpmu_waiting_found,
+        NULL
     }
 };
 
@@ -351,13 +379,19 @@ static void vpmu_clear_registers(CPUX86State *env)
     }
 }
 
-/* A record waits for counters that there are, and that can have one. */
+/*
+ * A record waits for counters that there are, and that can have one; its line
+ * was found at a level that there is.
+ */
 static bool vpmu_waiting_is_valid(const X86CPU *cpu)
 {
+    const SoftPMUNote *note = &cpu->env.vpmu.waiting_note;
     VPMUCounterMask can = vpmu_has_pebs(cpu) ?
                           cpu->vpmu.vpmcs & vpmu_pebs_capable(cpu) : 0;
 
-    return !(cpu->env.vpmu.waiting & ~can);
+    return !(cpu->env.vpmu.waiting & ~can) &&
+           note->load_found.level <= SIM_MEMORY &&
+           note->store_found.level <= SIM_MEMORY;
 }
 
 int vpmu_after_load(X86CPU *cpu)

@@ -40,9 +40,24 @@ static uint64_t pebs_record_cfg(const CPUX86State *env, VPMUCounterMask vpmcs)
     return 0;
 }
 
+/* SDM volume 3, "Data Source Encoding" of load latency, and of stores */
+static uint64_t pebs_source(const SoftPMUFound *found, bool is_store)
+{
+    static const uint8_t sources[] = {
+        [SIM_L1] = PEBS_SOURCE_L1_HIT,
+        [SIM_L2] = PEBS_SOURCE_L2_HIT,
+        [SIM_LLC] = PEBS_SOURCE_L3_HIT,
+        [SIM_MEMORY] = PEBS_SOURCE_MEMORY,
+    };
+    uint64_t source = !is_store ? sources[found->level] :
+                      found->level == SIM_L1 ? PEBS_SOURCE_L1_HIT : 0;
+
+    return source | (found->walked ? PEBS_SOURCE_STLB_MISS : 0);
+}
+
 /*
- * TCG has no caches: every access hits the first level, and every load takes
- * the same time (docs/system/i386/vpmu.rst).
+ * Without a simulation every access hits the first level.  Every load takes the
+ * same time in any case (docs/system/i386/vpmu.rst).
  */
 static void pebs_describe_access(CPUX86State *env, VPMUCounterMask vpmcs,
                                  PEBSSample *sample)
@@ -55,7 +70,13 @@ static void pebs_describe_access(CPUX86State *env, VPMUCounterMask vpmcs,
             sample->about_store = true;
         }
     }
-    sample->source = sample->load || sample->store ? PEBS_SOURCE_L1_HIT : 0;
+    if (sample->load || sample->store) {
+        const SoftPMUNote *note = &env->vpmu_host.hw.note;
+        bool is_store = sample->about_store || !sample->load;
+
+        sample->source = pebs_source(is_store ? &note->store_found :
+                                                &note->load_found, is_store);
+    }
     sample->latency = sample->load ? VPMU_LOAD_LATENCY : 0;
 }
 

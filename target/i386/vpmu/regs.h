@@ -125,7 +125,11 @@
 #define VPMU_LD_LAT_THRESHOLD       UINT64_C(0xffff)
 /* What every load takes, core cycles: above perf's default threshold of 30. */
 #define VPMU_LOAD_LATENCY           32
-/* Data source of a PEBS record: hit in the first level */
+/* Data source of a PEBS record */
 #define PEBS_SOURCE_L1_HIT          1
+#define PEBS_SOURCE_L2_HIT          3
+#define PEBS_SOURCE_L3_HIT          4
+#define PEBS_SOURCE_MEMORY          0xc
+#define PEBS_SOURCE_STLB_MISS       0x10
 
 #endif /* TARGET_I386_VPMU_REGS_H */

@@ -90,6 +90,13 @@ typedef enum SimClass {
                              1u << SIM_MISP_RET | 1u << SIM_MISP_JMP_IND | \
                              1u << SIM_MISP_CALL_IND)
 
+/* All outcomes of pages that were in no TLB */
+#define SIM_WALKED      (1u << SIM_LOAD_WALK_4K | 1u << SIM_LOAD_WALK_2M | \
+                         1u << SIM_LOAD_WALK_1G | 1u << SIM_STORE_WALK_4K | \
+                         1u << SIM_STORE_WALK_2M | 1u << SIM_STORE_WALK_1G | \
+                         1u << SIM_FETCH_WALK_4K | 1u << SIM_FETCH_WALK_2M | \
+                         1u << SIM_FETCH_WALK_1G)
+
 /**
  * SimOutcome: a set of SimClass, 1 << each; 0: nothing that could be counted
  */

@@ -127,16 +127,30 @@ typedef struct SoftPMUConfig {
 } SoftPMUConfig;
 
 /**
+ * SoftPMUFound: what the simulation says of an access
+ * @level: SimLevel; SIM_L1 also if there is no simulation
+ * @walked: its page was in no TLB
+ */
+typedef struct SoftPMUFound {
+    uint8_t level;
+    bool walked;
+} SoftPMUFound;
+
+/**
  * SoftPMUNote: the instruction that has made a counter with @precise overflow
  * @ip: its linear address
  * @next: RIP after it if it is still under way, 0: it has retired
- * @load, @store: linear address of its first load and first store, 0: none
+ * @load, @store: linear address of its first load and first store, 0: none.
+ *     If an outcome of the simulation has made it overflow: of that access
+ * @load_found, @store_found: where the lines of those were
  */
 typedef struct SoftPMUNote {
     uint64_t ip;
     uint64_t next;
     uint64_t load;
     uint64_t store;
+    SoftPMUFound load_found;
+    SoftPMUFound store_found;
 } SoftPMUNote;
 
 /**

@@ -203,6 +203,40 @@ static void vpmu_remember(VPMUSim *sim, const VPMUTouch *touch,
     recent->page = *recent->latest;
 }
 
+/* Count an access that has been made, and have a PEBS record know about it. */
+static void vpmu_note_access(CPUX86State *env, const VPMUTouch *touch,
+                             SimOutcome outcome, SimLevel level,
+                             uintptr_t retaddr)
+{
+    SoftPMUNote *first = &env->vpmu_host.hw.note;
+    SoftPMUNote mine = {
+        .load = touch->use == SIM_LOAD ? touch->linear : 0,
+        .store = touch->use == SIM_STORE ? touch->linear : 0,
+    };
+    SoftPMUFound found = {
+        .level = level,
+        .walked = outcome & SIM_WALKED,
+    };
+
+    if (mine.load) {
+        mine.load_found = found;
+    } else {
+        mine.store_found = found;
+    }
+    if (vpmu_level(env->hflags) == SOFTPMU_LEVEL_NOTE) {
+        /* The first access has been noted; this may be another line of it. */
+        if (mine.load && mine.load == first->load &&
+            level >= first->load_found.level) {
+            first->load_found = found;
+        }
+        if (mine.store && mine.store == first->store &&
+            level >= first->store_found.level) {
+            first->store_found = found;
+        }
+    }
+    vpmu_sim_count(env, outcome, &mine, retaddr);
+}
+
 /*
  * Make an access to one line, of which all is known but page.is_global.
  * @final: the instruction cannot be restarted
@@ -219,10 +253,6 @@ static void vpmu_touch_line(CPUX86State *env, VPMUTouch *touch, bool final,
                                         touch->address);
     bool shared = level == SIM_MEMORY;
     const uint64_t *latest;
-    SoftPMUNote note = {
-        .load = touch->use == SIM_LOAD ? touch->linear : 0,
-        .store = touch->use == SIM_STORE ? touch->linear : 0,
-    };
 
     if (outcome) {
         touch->page.is_global = vpmu_page_is_global(env, &touch->page);
@@ -250,7 +280,7 @@ static void vpmu_touch_line(CPUX86State *env, VPMUTouch *touch, bool final,
         sim_cache_access_llc(&sim->llc->sets, touch->address);
         qemu_mutex_unlock(&sim->llc->lock);
     }
-    vpmu_sim_count(env, outcome, &note, retaddr);
+    vpmu_note_access(env, touch, outcome, level, retaddr);
 }
 
 /* 32-bit code has no addresses beyond 4 GiB. */
