@@ -14,6 +14,10 @@
 #define NEVER       0x04
 #define SIMULATED   0x58
 
+#define K7_CTL0     0xc0010000
+#define K7_CTR0     0xc0010004
+#define AMD_GLOBAL_CTL 0xc0000301
+
 static const BadModel bad_models[] = {
     BAD_ICX("'pmu-model': 'simple'",
             "pmu-model needs a PMU: add pmu=on or remove pmu-model"),
@@ -221,7 +225,72 @@ static void test_migration(void)
     wait_migrated(to);
     g_assert_cmpuint(rdmsr(to, 0, PERFCTR0), ==, 16);
     g_assert_cmpuint(rdmsr(to, 0, PERFCTR0 + 1), ==, 1);
+    qtest_qmp_assert_success(to, "{ 'execute': 'system_reset' }");
+    check_loop(to);
     qtest_quit(to);
+}
+
+/* The guest was in its loop, with counters on, when it was saved. */
+static void test_migration_running(void)
+{
+    g_autoptr(File) rom = rom_new(SPIN_CODE, sizeof(SPIN_CODE));
+    g_autoptr(File) file = file_new("spin");
+    QTestState *from = qtest_initf(ARGS "-cpu " INTEL ",apic=off" SIMPLE
+                                   " -bios %s", rom->path);
+    QTestState *to;
+
+    wrmsr(from, 0, PERFEVTSEL0, MISSES | ENABLE);
+    run_for(from, 50);
+    g_assert_cmpuint(rdmsr(from, 0, PERFCTR0), ==, 1);
+    migrate(from, file);
+    qtest_quit(from);
+    to = qtest_initf(ARGS "-cpu " INTEL ",apic=off" SIMPLE
+                     " -bios %s -incoming %s", rom->path, file->uri);
+    wait_migrated(to);
+    run_for(to, 50);
+    /* The line comes from memory again. */
+    g_assert_cmpuint(rdmsr(to, 0, PERFCTR0), ==, 2);
+    qtest_quit(to);
+}
+
+/* Each line of models has its events. */
+static void test_models(void)
+{
+    static const struct {
+        const char *model;
+        uint32_t mispredicted, code_misses;
+    } models[] = {
+        { "Nehalem", 0x00c5, 0x0280 }, { "SandyBridge", 0x00c5, 0x0280 },
+        { "IvyBridge", 0x01c5, 0x0280 }, { "Haswell", 0x04c5, 0xe424 },
+        { "Skylake-Client", 0x01c5, 0x0283 },
+        { "Icelake-Server-v6", 0x11c5, 0x0283 },
+        { "SapphireRapids", 0x04c5, 0xe424 }, { "Denverton", 0x7ec5, 0x0280 },
+        { "Snowridge", 0x7ec5, 0x0280 }, { "KnightsMill", 0x7ec5, 0x0280 },
+        { "core2duo", 0x00c5, 0x412e }, { "qemu64", 0x00c3, 0x0081 },
+        { "Opteron_G5", 0x00c3, 0x0081 }, { "EPYC", 0x00c3, 0x1060 },
+        { "EPYC-Genoa", 0x00c3, 0x1060 },
+    };
+    g_autoptr(File) rom = rom_new(LOOP_CODE, sizeof(LOOP_CODE));
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
+        QTestState *qts = qtest_initf(ARGS "-cpu %s,apic=off" SIMPLE
+                                      " -bios %s 2>/dev/null",
+                                      models[i].model, rom->path);
+        bool amd = models[i].mispredicted == 0x00c3;
+        uint32_t select = amd ? K7_CTL0 : PERFEVTSEL0;
+        uint32_t count = amd ? K7_CTR0 : PERFCTR0;
+
+        g_test_message("%s", models[i].model);
+        wrmsr(qts, 0, select, models[i].mispredicted | ENABLE);
+        wrmsr(qts, 0, select + 1, models[i].code_misses | ENABLE);
+        if (g_str_equal(models[i].model, "EPYC-Genoa")) {
+            wrmsr(qts, 0, AMD_GLOBAL_CTL, 3);
+        }
+        run_for(qts, 100);
+        g_assert_cmpuint(rdmsr(qts, 0, count), ==, 16);
+        g_assert_cmpuint(rdmsr(qts, 0, count + 1), ==, 1);
+        qtest_quit(qts);
+    }
 }
 
 static void test_migration_refused(void)
@@ -240,8 +309,7 @@ static void test_migration_refused(void)
         qtest_quit(from);
         migrate_refused(cpu, file, &said);
         assert_contains(said, "start it with the source's properties");
-        assert_contains(said, "pmu-model=none");
-        assert_contains(said, "pmu-model=simple");
+        assert_contains(said, ", pmu-model=simple, provided by TCG");
     }
 }
 
@@ -255,7 +323,9 @@ int main(int argc, char **argv)
         qtest_add_func("/vpmu-sim/unsupported", test_unsupported);
         qtest_add_func("/vpmu-sim/reset", test_reset);
         qtest_add_func("/vpmu-sim/host", test_host);
+        qtest_add_func("/vpmu-sim/models", test_models);
         qtest_add_func("/vpmu-sim/migration", test_migration);
+        qtest_add_func("/vpmu-sim/migration-running", test_migration_running);
         qtest_add_func("/vpmu-sim/migration-refused", test_migration_refused);
     }
     return g_test_run();

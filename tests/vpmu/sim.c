@@ -270,6 +270,11 @@ static void test_stores(void)
     locked(at, 100, LINE, 2);
     WANT("the same, locked", 100, 0, 0, 100, 0);
 
+    /* An atomic operation that the emulator can do only by itself */
+    at = take(100 * LINE, 32);
+    locked((char *)at + LINE - 4, 10, 2 * LINE, 2);
+    WANT("locked instructions of two lines", 20, 0, 0, 20, 0);
+
     /* 8 bytes, of which 4 are in the next line */
     at = take(100 * LINE, 32);
     loads((char *)at + LINE - 4, 10, 2 * LINE, 2);
@@ -440,6 +445,57 @@ static void test_code(void)
     at = chain(take(20 * LINE, 56), 20, LINE / 2);
     jumps(at, 1);
     WANT("two instructions in a line", 2, 10, 10, 10);
+}
+
+/* Instructions in two lines: each is two accesses. */
+
+/* Code at @at, with RDI and RCX for a string instruction */
+static void __attribute__((noinline)) strings(void *at, void *to, uint64_t n)
+{
+    asm volatile(".balign 64; lea 1f(%%rip), %%rbx; mov %[to], %%rdi; wrmsr;"
+                 "mov %[n], %%rcx; jmp *%[at]; .balign 64;"
+                 "1: xor %%eax, %%eax; mov $0x38f, %%ecx; wrmsr"
+                 : : [at] "r"(at), [to] "r"(to), [n] "r"(n),
+                 "a"((uint32_t)counters()), "d"(0), "c"(MSR_GLOBAL_CTRL)
+                 : "rbx", "rdi", "memory");
+}
+
+static void test_two_lines(void)
+{
+    const unsigned n = 10;
+    char *at = take(100 * LINE, 56), *to = take(LINE, 32);
+    /* The last one, of two bytes, is in one line; jumps() has two, known. */
+    const uint64_t total = 2 * n - 1 + 2;
+
+    at = chain(at + LINE - 2, n, 2 * LINE);
+    COUNT(EV_CODE_MISS, EV_CODE_HIT);
+    jumps(at, 1);
+    WANT("code of two lines", total - 2, 2);
+    jumps(at, 1);
+    WANT("the same again", 0, total);
+
+    /* A counter that overflows has instructions restarted, nothing else. */
+    COUNT(EV_CODE_HIT, EV_CODE_HIT);
+    for (unsigned k = 1; k < total; k++) {
+        uint64_t got;
+
+        wrmsr(MSR_PMC0, -(uint64_t)k & COUNTER_MASK);
+        wrmsr(MSR_PMC0 + 1, 0);
+        jumps(at, 1);
+        got = rdmsr(MSR_PMC0) << 32 | rdmsr(MSR_PMC0 + 1);
+        check(got, (total - k) << 32 | total,
+              "overflow at code of two lines, the %u.", k);
+    }
+    clear_counters();
+
+    /* REP STOSB, and a jump back */
+    at = take(2 * LINE, 40);
+    memcpy(at + LINE - 1, "\xf3\xaa\xff\xe3", 4);
+    COUNT(EV_CODE_MISS, EV_CODE_HIT);
+    strings(at + LINE - 1, to, 20);
+    WANT("a string instruction in two lines", 4, 0);
+    strings(at + LINE - 1, to, 20);
+    WANT("the same again", 0, 4);
 }
 
 /* TLBs */
@@ -710,25 +766,31 @@ static void arm(unsigned n)
     apic_write(APIC_LVTPC, APIC_NMI);
 }
 
+/* The place of @code, of @length bytes, in a function */
+static uintptr_t place_of(void *function, const char *code, unsigned length)
+{
+    const uint8_t *at = function;
+
+    for (unsigned i = 0; i < 128; i++) {
+        unsigned k = 0;
+
+        while (k < length && at[i + k] == (uint8_t)code[k]) {
+            k++;
+        }
+        if (k == length) {
+            return (uintptr_t)at + i;
+        }
+    }
+    return 0;
+}
+
 /*
  * The code of @sweep that follows the access: ADD, after an access of @length
  * bytes that is behind the first one of these bytes in it
  */
 static bool hit_behind(void *sweep, const char *access, unsigned length)
 {
-    const uint8_t *code = sweep;
-
-    for (unsigned i = 0; i < 128; i++) {
-        unsigned k = 0;
-
-        while (k < length && code[i + k] == (uint8_t)access[k]) {
-            k++;
-        }
-        if (k == length) {
-            return hit.rip == (uintptr_t)code + i + length;
-        }
-    }
-    return false;
+    return hit.rip == place_of(sweep, access, length) + length;
 }
 
 /* RDI is the number of turns that are left, this one included. */
@@ -783,6 +845,13 @@ static void test_overflow(void)
     loads((char *)take(100 * LINE, 32) + LINE - 4, 10, 2 * LINE, 1);
     check_hit("overflow at the second of two lines", 4,
               hit_behind(loads, "\x4c\x8b\x06", 3), 9);
+
+    /* The same of a locked instruction */
+    COUNT(EV_REPLACEMENT);
+    arm(4);
+    locked((char *)take(100 * LINE, 32) + LINE - 4, 10, 2 * LINE, 1);
+    check_hit("overflow at a locked instruction of two lines", 4,
+              hit_behind(locked, "\xf0\x48\x83\x06\x01", 5), 9);
 
     /* In the middle of a string: the instruction goes on. */
     COUNT(EV_RFO);
@@ -870,6 +939,26 @@ static void record_load(const char *name, char *at, uint64_t source)
     check_record(name, at, source);
 }
 
+/* Records of mispredicted branches have the branch's address. */
+static void test_branch_records(void)
+{
+    trap_hook = on_nmi;
+    COUNT(EV_MISP_IND);
+    arm_record(3);
+    indirect(50, true);
+    check(records[0].ip, place_of(indirect, "\xff\xe6", 2),
+          "a record of an indirect jump");
+    clear_counters();
+    COUNT(EV_MISP_RET);
+    arm_record(1);
+    other_return();
+    check(records[0].ip, place_of(other_return, "\xc3\x0f\x0b", 3),
+          "a record of a return");
+    wrmsr(MSR_PEBS_ENABLE, 0);
+    clear_counters();
+    trap_hook = NULL;
+}
+
 static void test_records(void)
 {
     char *at = take((l1d.ways + 1) * l1d.sets * LINE, 8);
@@ -912,6 +1001,51 @@ static void test_records(void)
     trap_hook = NULL;
 }
 
+/* Compatibility mode, with the IDT above 4 GiB */
+
+static bool on_ud(struct frame *frame)
+{
+    if (frame->vector != 6) {
+        return false;
+    }
+    hits++;
+    frame->rip += 2;
+    return true;
+}
+
+static void test_compat(void)
+{
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) before, high;
+    uint64_t page;
+
+    asm volatile("sidt %0" : "=m"(before));
+    page = before.base & -(uint64_t)PAGE;
+    map_pages(0, 0);
+    tables[1][16] = page | PRESENT;
+    tables[1][17] = (page + PAGE) | PRESENT;
+    reload_cr3();
+    high = before;
+    high.base = SMALL_AT + 16 * PAGE + before.base % PAGE;
+    hits = 0;
+    trap_hook = on_ud;
+    COUNT(EV_LOAD_WALK);
+    asm volatile("lidt %[high]; wrmsr; pushq %[compat]; lea 1f(%%rip), %%rbx;"
+                 "push %%rbx; lretq; .code32; 1: ud2; ljmp %[normal], $2f;"
+                 ".code64; 2: xor %%eax, %%eax; wrmsr; lidt %[before]"
+                 :
+                 : [high] "m"(high), [before] "m"(before),
+                   [compat] "i"(SEL_KERNEL32), [normal] "i"(SEL_KERNEL),
+                   "a"((uint32_t)counters()), "d"(0), "c"(MSR_GLOBAL_CTRL)
+                 : "rbx", "memory");
+    result(hits == 1 && rdmsr(MSR_PERFCTR0),
+           "an exception in compatibility mode, with the IDT above 4 GiB");
+    clear_counters();
+    trap_hook = NULL;
+}
+
 void ap_main(struct cpu *cpu)
 {
 }
@@ -929,10 +1063,13 @@ void main(void)
     test_helpers();
     test_products();
     test_code();
+    test_two_lines();
     test_tlbs();
     test_flushes();
     test_code_tlb();
     test_overflow();
     test_records();
+    test_branch_records();
+    test_compat();
     finish();
 }

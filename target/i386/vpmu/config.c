@@ -791,6 +791,11 @@ bool vpmu_realize_caches(X86CPU *cpu, Error **errp)
     return !vpmu_simulates(cpu) || vpmu_simulation_realize(cpu, errp);
 }
 
+void vpmu_machine_reset(X86CPU *cpu)
+{
+    vpmu_simulation_reset(&cpu->env);
+}
+
 void vpmu_unrealize(X86CPU *cpu)
 {
     vpmu_simulation_unrealize(cpu);

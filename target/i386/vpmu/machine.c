@@ -96,9 +96,9 @@ static VPMUIdentity vpmu_identity(X86CPU *cpu)
 static char *vpmu_describe_identity(const VPMUIdentity *identity)
 {
     g_autofree char *branches = !identity->software ? g_strdup("") :
-        g_strdup_printf(", LBR format %u%s, pmu-model=%s", identity->lbr,
+        g_strdup_printf(", LBR format %u%s%s", identity->lbr,
                         identity->bts ? ", BTS" : "",
-                        identity->simulates ? "simple" : "none");
+                        identity->simulates ? ", pmu-model=simple" : "");
 
     if (!identity->version) {
         return g_strdup("none");
@@ -398,12 +398,12 @@ int vpmu_after_load(X86CPU *cpu)
 {
     CPUX86State *env = &cpu->env;
 
+    /* It is on when the counters say so; old versions had another bit there. */
+    env->hflags &= ~HF_VPMU_SIM_MASK;
     if (!cpu->vpmu.software) {
-        /* Streams of old versions of QEMU have something else there. */
-        env->hflags &= ~HF_VPMU_SIM_MASK;
         return 0;
     }
-    vpmu_simulation_forget(env, VPMU_FORGET_ALL);
+    vpmu_simulation_reset(env);
     if (!env->vpmu.loaded) {
         /* The source had no such PMU.  The guest finds it as after reset. */
         vpmu_clear_registers(env);

@@ -7,7 +7,6 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "system/reset.h"
 #include "models.h"
 #include "simulation.h"
 #include "vpmc.h"
@@ -54,22 +53,32 @@ VPMUGeometry vpmu_geometry(X86CPU *cpu)
     };
 }
 
-/* Nothing is in the caches when the machine has been reset. */
-static void vpmu_llc_reset(void *opaque)
+/*
+ * The bits of an APIC ID that vCPUs with the same third level in CPUID do not
+ * have in common; a second level is a vCPU's own.
+ */
+static unsigned vpmu_llc_offset(X86CPU *cpu)
 {
-    VPMULLC *llc = opaque;
+    X86CPUTopoInfo *topology = &cpu->env.topo_info;
 
-    qemu_mutex_lock(&llc->lock);
-    sim_sets_clear(&llc->sets, false);
-    qemu_mutex_unlock(&llc->lock);
+    if (!vpmu_has_l3(cpu)) {
+        return 0;
+    }
+    switch (vpmu_caches(cpu)->l3_cache->share_level) {
+    case CPU_TOPOLOGY_LEVEL_CORE:
+        return apicid_core_offset(topology);
+    case CPU_TOPOLOGY_LEVEL_MODULE:
+        return apicid_module_offset(topology);
+    case CPU_TOPOLOGY_LEVEL_DIE:
+        return apicid_die_offset(topology);
+    default:
+        return apicid_pkg_offset(topology);
+    }
 }
 
-/* vCPUs with the same third level in CPUID share it; a second level is own. */
 static VPMULLC *vpmu_llc_of(X86CPU *cpu, SimGeometry geometry)
 {
-    uint32_t id = vpmu_has_l3(cpu) ?
-                  cpu->apic_id >> apicid_die_offset(&cpu->env.topo_info) :
-                  cpu->apic_id;
+    uint32_t id = cpu->apic_id >> vpmu_llc_offset(cpu);
     VPMULLC *llc;
 
     QLIST_FOREACH(llc, &vpmu_llcs, next) {
@@ -82,7 +91,6 @@ static VPMULLC *vpmu_llc_of(X86CPU *cpu, SimGeometry geometry)
     qemu_mutex_init(&llc->lock);
     sim_sets_init(&llc->sets, geometry,
                   g_new(uint64_t, sim_geometry_entries(geometry)));
-    qemu_register_reset(vpmu_llc_reset, llc);
     QLIST_INSERT_HEAD(&vpmu_llcs, llc, next);
     return llc;
 }
@@ -107,13 +115,6 @@ static bool vpmu_check_geometry(const VPMUGeometry *g, Error **errp)
                    VPMU_NR_RECENT);
     }
     return valid;
-}
-
-static void vpmu_sim_reset(void *opaque)
-{
-    X86CPU *cpu = opaque;
-
-    vpmu_simulation_forget(&cpu->env, VPMU_FORGET_ALL);
 }
 
 /* Make one of the vCPU's own memories in the room that is left. */
@@ -147,18 +148,13 @@ bool vpmu_simulation_realize(X86CPU *cpu, Error **errp)
     sim_branches_init(&sim->branches);
     sim->llc = vpmu_llc_of(cpu, g.llc);
     cpu->env.vpmu_host.sim = sim;
-    /* Not at a reset of the CPU alone: INIT leaves the caches as they are. */
-    qemu_register_reset(vpmu_sim_reset, cpu);
     return true;
 }
 
 void vpmu_simulation_unrealize(X86CPU *cpu)
 {
-    if (cpu->env.vpmu_host.sim) {
-        qemu_unregister_reset(vpmu_sim_reset, cpu);
-        g_free(cpu->env.vpmu_host.sim);
-        cpu->env.vpmu_host.sim = NULL;
-    }
+    g_free(cpu->env.vpmu_host.sim);
+    cpu->env.vpmu_host.sim = NULL;
 }
 
 void vpmu_simulation_forget(CPUX86State *env, unsigned what)
@@ -173,6 +169,18 @@ void vpmu_simulation_forget(CPUX86State *env, unsigned what)
     }
 }
 
+void vpmu_simulation_reset(CPUX86State *env)
+{
+    VPMUSim *sim = env->vpmu_host.sim;
+
+    if (sim) {
+        qemu_mutex_lock(&sim->llc->lock);
+        sim_sets_clear(&sim->llc->sets, false);
+        qemu_mutex_unlock(&sim->llc->lock);
+        vpmu_simulation_forget(env, VPMU_FORGET_ALL);
+    }
+}
+
 void vpmu_simulation_begin(CPUX86State *env)
 {
     VPMUHost *host = &env->vpmu_host;
@@ -181,6 +189,7 @@ void vpmu_simulation_begin(CPUX86State *env)
 
     host->sim_forget = 0;
     host->sim_line = VPMU_NO_LINE;
+    host->sim_again = VPMU_NO_LINE;
     for (unsigned i = 0; i < VPMU_NR_RECENT; i++) {
         sim->data[i].line = VPMU_NO_LINE;
         sim->code[i].line = VPMU_NO_LINE;

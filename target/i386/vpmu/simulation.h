@@ -114,6 +114,13 @@ void vpmu_simulation_unrealize(X86CPU *cpu);
 void vpmu_simulation_forget(CPUX86State *env, unsigned what);
 
 /**
+ * vpmu_simulation_reset: forget everything, in the last level, too
+ *
+ * While no vCPU runs.
+ */
+void vpmu_simulation_reset(CPUX86State *env);
+
+/**
  * vpmu_simulation_begin: the simulation goes on, after it has stood still
  */
 void vpmu_simulation_begin(CPUX86State *env);

@@ -48,13 +48,21 @@ static bool vpmu_is_alone(uintptr_t retaddr)
                    (tb_cflags(tb) & (CF_NO_GOTO_PTR | CF_NOIRQ)));
 }
 
-/* Execute the instruction anew, in a block of its own. */
-static G_NORETURN void vpmu_restart_alone(CPUX86State *env, uintptr_t retaddr)
+/*
+ * Execute the instruction anew, in a block of its own.
+ * @fetched: its code has been fetched
+ */
+static G_NORETURN void vpmu_restart_alone(CPUX86State *env, bool fetched,
+                                          uintptr_t retaddr)
 {
     CPUState *cs = env_cpu(env);
     uint32_t cflags = tb_cflags(tcg_tb_lookup(retaddr));
+    uint64_t again = env->vpmu_host.sim_again;
 
     cpu_restore_state(cs, retaddr);
+    if (!fetched) {
+        env->vpmu_host.sim_again = again;
+    }
     cs->cflags_next_tb = (cflags & ~CF_COUNT_MASK) | CF_NO_GOTO_PTR | 1;
     cpu_loop_exit_noexc(cs);
 }
@@ -72,7 +80,21 @@ static uint64_t vpmu_running_ip(CPUX86State *env, uintptr_t retaddr)
     return ip;
 }
 
-/* @note: the access, for a PEBS record */
+/* Does one of these counters make PEBS records? */
+static bool vpmu_some_precise(const SoftPMU *pmu, VPMUCounterMask ppmcs)
+{
+    for (unsigned p = 0; p < VPMU_NR; p++) {
+        if ((ppmcs & VPMU_MASK_OF(p)) && pmu->config[p].precise) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * @note: the access, for a PEBS record, and the instruction if another one than
+ * that which runs
+ */
 static void vpmu_sim_count(CPUX86State *env, SimOutcome outcome,
                            const SoftPMUNote *note, uintptr_t retaddr)
 {
@@ -81,9 +103,13 @@ static void vpmu_sim_count(CPUX86State *env, SimOutcome outcome,
     VPMUCounterMask overflowed =
         softpmu_sim_count(pmu, vpmu_ring(env->hflags), outcome);
 
-    if (overflowed) {
+    if (vpmu_some_precise(pmu, overflowed)) {
         pmu->note = *note;
-        pmu->note.ip = vpmu_running_ip(env, retaddr);
+        if (!pmu->note.ip) {
+            pmu->note.ip = vpmu_running_ip(env, retaddr);
+        }
+    }
+    if (overflowed) {
         /* The instruction is the last of its block, see vpmu_is_alone(). */
         cs->neg.can_do_io = true;
         BQL_LOCK_GUARD();
@@ -269,7 +295,7 @@ static void vpmu_touch_line(CPUX86State *env, VPMUTouch *touch, bool final,
         if (shared) {
             qemu_mutex_unlock(&sim->llc->lock);
         }
-        vpmu_restart_alone(env, retaddr);
+        vpmu_restart_alone(env, touch->use != SIM_FETCH, retaddr);
     }
     latest = sim_tlb_access(&sim->tlbs, touch->use, &touch->page);
     if (touch->is_cached) {
@@ -283,35 +309,35 @@ static void vpmu_touch_line(CPUX86State *env, VPMUTouch *touch, bool final,
     vpmu_note_access(env, touch, outcome, level, retaddr);
 }
 
-/* 32-bit code has no addresses beyond 4 GiB. */
-static uint64_t vpmu_wrap(const CPUX86State *env, uint64_t address)
-{
-    return env->hflags & HF_CS64_MASK ? address : (uint32_t)address;
-}
-
 void vpmu_tcg_touch(CPUX86State *env, uint64_t address, unsigned size,
                     unsigned uses, int mmu_idx, uintptr_t retaddr)
 {
-    uint64_t last = vpmu_wrap(env, address + size - 1) & -SIM_LINE_SIZE;
+    unsigned nr = (address % SIM_LINE_SIZE + size - 1) / SIM_LINE_SIZE + 1;
     VPMUTouch touches[VPMU_TOUCH_MAX / SIM_LINE_SIZE + 1];
-    unsigned nr = 0;
-    uint64_t line = address & -SIM_LINE_SIZE;
+    bool final = uses & VPMU_TOUCH_FINAL;
 
-    assert(size && size <= VPMU_TOUCH_MAX);
-    for (;; line = vpmu_wrap(env, line + SIM_LINE_SIZE)) {
-        VPMUTouch *touch = &touches[nr];
+    assert(size && nr <= ARRAY_SIZE(touches));
+    for (unsigned i = 0; i < nr; i++) {
+        VPMUTouch *touch = &touches[i];
+        uint64_t at = i ? (address & -SIM_LINE_SIZE) + i * SIM_LINE_SIZE :
+                          address;
 
         *touch = (VPMUTouch) {
             .use = uses & VPMU_TOUCH_STORE ? SIM_STORE : SIM_LOAD,
             .linear = address,
         };
+        /* Outside of long mode addresses go on at 0 behind 4 GiB. */
+        if (!(env->hflags & HF_LMA_MASK)) {
+            at = (uint32_t)at;
+        }
         /* All of an access is checked before any of it is made. */
-        if (!vpmu_touch_find(env, touch, nr ? line : address, mmu_idx)) {
+        if (!vpmu_touch_find(env, touch, at, mmu_idx)) {
             return;
         }
-        nr++;
-        if (line == last) {
-            break;
+        /* A device must not see the access twice. */
+        if (!touch->is_cached && !final && env->vpmu_host.hw.sim_is_near &&
+            !vpmu_is_alone(retaddr)) {
+            vpmu_restart_alone(env, true, retaddr);
         }
     }
     for (unsigned i = 0; i < nr; i++) {
@@ -319,8 +345,7 @@ void vpmu_tcg_touch(CPUX86State *env, uint64_t address, unsigned size,
              use <<= 1) {
             if (uses & use) {
                 touches[i].use = use == VPMU_TOUCH_LOAD ? SIM_LOAD : SIM_STORE;
-                vpmu_touch_line(env, &touches[i], uses & VPMU_TOUCH_FINAL,
-                                retaddr);
+                vpmu_touch_line(env, &touches[i], final, retaddr);
             }
         }
     }
@@ -334,26 +359,28 @@ void helper_vpmu_sim_access(CPUX86State *env, uint64_t address, uint32_t info)
 {
     MemOpIdx oi = info >> VPMU_TOUCH_SHIFT;
     MemOp op = get_memop(oi);
+    unsigned uses = info & (VPMU_TOUCH_LOAD | VPMU_TOUCH_STORE);
 
     if (vpmu_is_recent(vpmu_recent(env->vpmu_host.sim->data, address),
                        address) &&
         address % SIM_LINE_SIZE + memop_size(op) <= SIM_LINE_SIZE) {
         return;
     }
-    /* What is not aligned as it has to be will fault. */
-    if (!(address & ((1u << memop_alignment_bits(op)) - 1))) {
-        vpmu_tcg_touch(env, address, memop_size(op),
-                       info & (VPMU_TOUCH_LOAD | VPMU_TOUCH_STORE),
-                       get_mmuidx(oi), GETPC());
+    /*
+     * What is not aligned as it has to be will fault.  An atomic operation will
+     * be done by a load and a store instead, while no other vCPU runs.
+     */
+    if (address & ((1u << memop_alignment_bits(op)) - 1) ||
+        ((uses & VPMU_TOUCH_LOAD) && (uses & VPMU_TOUCH_STORE) &&
+         address & (memop_size(op) - 1))) {
+        return;
     }
+    vpmu_tcg_touch(env, address, memop_size(op), uses, get_mmuidx(oi), GETPC());
 }
 
-/*
- * The instruction that is about to run has code in another line than the one
- * before it.
- * @address: where that code is, linear
- */
-void helper_vpmu_sim_fetch(CPUX86State *env, uint64_t address)
+/* @final: as for vpmu_touch_line() */
+static void vpmu_sim_fetch(CPUX86State *env, uint64_t address, bool final,
+                           uintptr_t retaddr)
 {
     VPMUTouch touch = { .use = SIM_FETCH };
 
@@ -365,9 +392,47 @@ void helper_vpmu_sim_fetch(CPUX86State *env, uint64_t address)
     }
     if (vpmu_touch_find(env, &touch, address,
                         cpu_mmu_index(env_cpu(env), true))) {
-        vpmu_touch_line(env, &touch, false, GETPC());
+        vpmu_touch_line(env, &touch, final, retaddr);
     }
     env->vpmu_host.sim_line = address & -SIM_LINE_SIZE;
+}
+
+/*
+ * The instruction that is about to run has code in another line than the one
+ * before it.
+ * @address: where that code is, linear
+ */
+void helper_vpmu_sim_fetch(CPUX86State *env, uint64_t address)
+{
+    env->vpmu_host.sim_again = VPMU_NO_LINE;
+    vpmu_sim_fetch(env, address, false, GETPC());
+}
+
+/*
+ * The first instruction of a block is in two lines.
+ * @address: its linear address
+ *
+ * If it did not come to its end the last time, and nothing else has been
+ * executed since, its code is still there.
+ */
+void helper_vpmu_sim_fetch_two(CPUX86State *env, uint64_t address)
+{
+    VPMUHost *host = &env->vpmu_host;
+    uint64_t first = address & -SIM_LINE_SIZE;
+    bool again = host->sim_again == address;
+
+    if (host->hw.sim_is_near && !vpmu_is_alone(GETPC())) {
+        vpmu_restart_alone(env, false, GETPC());
+    }
+    host->sim_again = VPMU_NO_LINE;
+    if (again) {
+        host->sim_line = first + SIM_LINE_SIZE;
+        return;
+    }
+    if (host->sim_line != first) {
+        vpmu_sim_fetch(env, address, true, GETPC());
+    }
+    vpmu_sim_fetch(env, first + SIM_LINE_SIZE, true, GETPC());
 }
 
 /* Branches */
@@ -380,7 +445,7 @@ void helper_vpmu_sim_fetch(CPUX86State *env, uint64_t address)
 void helper_vpmu_sim_alone(CPUX86State *env)
 {
     if (!vpmu_is_alone(GETPC())) {
-        vpmu_restart_alone(env, GETPC());
+        vpmu_restart_alone(env, false, GETPC());
     }
 }
 
@@ -392,11 +457,12 @@ void helper_vpmu_sim_alone(CPUX86State *env)
 void helper_vpmu_sim_branch(CPUX86State *env, target_ulong from,
                             target_ulong to, uint32_t info)
 {
-    static const SoftPMUNote no_access;
     SimBranches *branches = &env->vpmu_host.sim->branches;
     uint64_t base = env->hflags & HF_CS64_MASK ? 0 : env->segs[R_CS].base;
     SoftPMUBranch kind = info & 0xff;
     SimOutcome outcome = 0;
+    /* RIP may have its target by now. */
+    SoftPMUNote note = { .ip = env->segs[R_CS].base + from };
 
     switch (kind) {
     case SOFTPMU_BR_COND:
@@ -419,7 +485,7 @@ void helper_vpmu_sim_branch(CPUX86State *env, target_ulong from,
                         base + from + (info >> VPMU_SIM_LENGTH_SHIFT));
     }
     if (outcome & env->vpmu_host.hw.sim) {
-        vpmu_sim_count(env, outcome, &no_access, GETPC());
+        vpmu_sim_count(env, outcome, &note, GETPC());
     }
 }
 

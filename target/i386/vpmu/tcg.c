@@ -61,6 +61,9 @@ void vpmu_tcg_restore(CPUX86State *env, uint32_t flags, SoftPMUCharge ahead)
 {
     softpmu_pay_back(&env->vpmu_host.hw, vpmu_ring(flags), vpmu_level(flags),
                      ahead);
+    if (flags & HF_VPMU_SIM_MASK) {
+        env->vpmu_host.sim_again = vpmu_linear_ip(env);
+    }
 }
 
 /* An instruction begins that may make a counter with @precise overflow. */
@@ -219,6 +222,7 @@ void vpmu_tcg_delivered(CPUX86State *env, const VPMUPlace *from, int vector,
     if (!vpmu_is_on(env)) {
         return;
     }
+    env->vpmu_host.sim_again = VPMU_NO_LINE;
     if (env->vpmu.bts_due) {
         /* In a replay, if the target of the branch has faulted before it ran. */
         vpmu_sync(env);

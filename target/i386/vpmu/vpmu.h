@@ -164,6 +164,8 @@ typedef struct VPMUState {
  * @sim_forget: what of them has to be forgotten before they are used again
  * @sim_line: linear address of the line that the last instruction was fetched
  *     from
+ * @sim_again: linear address of an instruction that has been fetched, but did
+ *     not come to its end
  *
  * It lies in the part of CPUX86State that a reset of the guest leaves alone.
  * The same threads may touch it as VPMUState.
@@ -177,10 +179,11 @@ typedef struct VPMUHost {
     struct VPMUSim *sim;
     unsigned sim_forget;
     uint64_t sim_line;
+    uint64_t sim_again;
 } VPMUHost;
 
-/* VPMUHost.sim_line is no line. */
-#define VPMU_NO_LINE        UINT64_C(1)
+/* VPMUHost.sim_line is no line, and sim_again no instruction. */
+#define VPMU_NO_LINE        UINT64_MAX
 
 /**
  * VPMUPlace: where a vCPU is
@@ -306,6 +309,11 @@ bool vpmu_realize(struct ArchCPU *cpu, Error **errp);
  * there cannot be such caches.
  */
 bool vpmu_realize_caches(struct ArchCPU *cpu, Error **errp);
+
+/**
+ * vpmu_machine_reset: the machine is reset, and not only the CPU, as by INIT
+ */
+void vpmu_machine_reset(struct ArchCPU *cpu);
 
 /**
  * vpmu_unrealize: the CPU is gone
