@@ -29,16 +29,6 @@ static X86CPU *vpmu_first_cpu(void)
 
 /* query-vpmu */
 
-static VpmuEvent *vpmu_event_info(VPMUEventCode code, const VPMUEvent *event)
-{
-    VpmuEvent *info = g_new0(VpmuEvent, 1);
-
-    info->select = vpmu_event_code_select(code);
-    info->umask = vpmu_event_code_umask(code);
-    info->name = event ? g_strdup(event->name) : NULL;
-    return info;
-}
-
 static VpmuGeometry *vpmu_geometry_info(SimGeometry geometry)
 {
     VpmuGeometry *info = g_new0(VpmuGeometry, 1);
@@ -177,14 +167,7 @@ static void vpmu_do_vcpu_info(CPUState *cs, run_on_cpu_data data)
             QAPI_LIST_APPEND(host, vpmu_host_counter_info(env, p));
         }
     }
-    for (int i = VPMU_NR_UNSUPPORTED - 1; i >= 0; i--) {
-        VPMUEventCode code = vpmu_unsupported_code(&env->vpmu, i);
-
-        if (code) {
-            QAPI_LIST_PREPEND(info->unsupported_events, vpmu_event_info(
-                code, vpmu_event_find(code, vpmu_model(env))));
-        }
-    }
+    info->unsupported_events = vpmu_unsupported_events(env);
 }
 
 static void vpmu_vcpus_info(VpmuInfo *info)

@@ -162,6 +162,44 @@ static void test_unsupported(void)
     }
 }
 
+/* The operator is told of an event that is not counted, and only once. */
+static void test_event(void)
+{
+    static const uint32_t selects[] = { MISSES, 0x0151, MISSES };
+    QTestState *qts = qtest_init(ARGS "-cpu " INTEL ",pmu=on");
+    g_autoptr(QDict) event = NULL;
+    QDict *data, *first;
+    QList *events;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(selects); i++) {
+        wrmsr(qts, 0, PERFEVTSEL0, selects[i] | ENABLE);
+    }
+    event = qtest_qmp_eventwait_ref(qts, "VPMU_EVENT_UNSUPPORTED");
+    data = qdict_get_qdict(event, "data");
+    g_assert_cmpint(qdict_get_int(data, "cpu-index"), ==, 0);
+    events = qdict_get_qlist(data, "events");
+    g_assert_cmpuint(qlist_size(events), ==, 1);
+    first = nth(events, 0);
+    g_assert_cmphex(qdict_get_int(first, "select"), ==, MISSES & 0xff);
+    g_assert_cmphex(qdict_get_int(first, "umask"), ==, MISSES >> 8);
+    g_assert_cmpstr(qdict_get_str(first, "name"), ==, "cache-misses");
+    qobject_unref(event);
+
+    /* The second one was held back, and has both. */
+    event = qtest_qmp_eventwait_ref(qts, "VPMU_EVENT_UNSUPPORTED");
+    events = qdict_get_qlist(qdict_get_qdict(event, "data"), "events");
+    g_assert_cmpuint(qlist_size(events), ==, 2);
+    g_assert_cmpstr(qdict_get_str(nth(events, 1), "name"), ==,
+                    "l1d.replacement");
+    /* Those that are counted or known to be unsupported send nothing. */
+    wrmsr(qts, 0, PERFEVTSEL0, INSTRUCTIONS | ENABLE);
+    wrmsr(qts, 0, PERFEVTSEL0, 0x0151 | ENABLE);
+    g_usleep(1500 * 1000);
+    qtest_qmp_assert_success(qts, "{ 'execute': 'query-status' }");
+    g_assert_null(qtest_qmp_event_ref(qts, "VPMU_EVENT_UNSUPPORTED"));
+    qtest_quit(qts);
+}
+
 /* What LOOP_CODE misses when nothing is known before: one line of code */
 static void check_loop(QTestState *qts)
 {
@@ -324,6 +362,7 @@ int main(int argc, char **argv)
         qtest_add_func("/vpmu-sim/reset", test_reset);
         qtest_add_func("/vpmu-sim/host", test_host);
         qtest_add_func("/vpmu-sim/models", test_models);
+        qtest_add_func("/vpmu-sim/event", test_event);
         qtest_add_func("/vpmu-sim/migration", test_migration);
         qtest_add_func("/vpmu-sim/migration-running", test_migration_running);
         qtest_add_func("/vpmu-sim/migration-refused", test_migration_refused);

@@ -103,17 +103,24 @@ static void vpmu_trace_change(CPUX86State *env, const HandoverChange *change)
     }
 }
 
-static void vpmu_note_unsupported(VPMUState *s, VPMUEventCode code)
+/* Returns: whether the event was not noted before. */
+static bool vpmu_note_unsupported(VPMUState *s, VPMUEventCode code)
 {
     const int last = VPMU_NR_UNSUPPORTED - 1;
 
+    /* There is no event 0, and it could not be told from none. */
+    if (!code) {
+        return false;
+    }
     for (int i = 0; i <= last; i++) {
-        if (!vpmu_unsupported_code(s, i)) {
+        bool is_free = !vpmu_unsupported_code(s, i);
+
+        if (is_free) {
             s->unsupported[i] = code;
             s->unsupported_high[i] = code >> 16;
         }
         if (vpmu_unsupported_code(s, i) == code) {
-            return;
+            return is_free;
         }
     }
     /* Full: forget the oldest. */
@@ -123,6 +130,7 @@ static void vpmu_note_unsupported(VPMUState *s, VPMUEventCode code)
             last * sizeof(s->unsupported_high[0]));
     s->unsupported[last] = code;
     s->unsupported_high[last] = code >> 16;
+    return true;
 }
 
 /* What all vPMCs are set up to count.  Returns: the vPMCs that are enabled. */
@@ -131,6 +139,7 @@ static VPMUCounterMask vpmu_get_configs(CPUX86State *env,
 {
     VPMUState *s = &env->vpmu;
     VPMUCounterMask enabled = 0;
+    bool is_new = false;
 
     for (unsigned v = 0; v < VPMU_NR; v++) {
         const VPMUEvent *event = NULL;
@@ -149,8 +158,11 @@ static VPMUCounterMask vpmu_get_configs(CPUX86State *env,
         if (v < VPMU_NR_GP &&
             !vpmu_event_is_supported(env->msr_gp_evtsel[v], event,
                                      vpmu_simulates(env_archcpu(env)))) {
-            vpmu_note_unsupported(s, vpmu_gp_code(env, v));
+            is_new |= vpmu_note_unsupported(s, vpmu_gp_code(env, v));
         }
+    }
+    if (is_new) {
+        vpmu_report_unsupported(env);
     }
     return enabled;
 }

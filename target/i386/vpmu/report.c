@@ -9,6 +9,7 @@
 #include "qapi/qapi-events-vpmu.h"
 #include "qapi/util.h"
 #include "report.h"
+#include "vpmc.h"
 
 /* Twice as long as the monitor holds events back */
 #define STARVED_QUIET_MS 2000
@@ -50,4 +51,40 @@ void vpmu_report_starved(CPUX86State *env, VPMUCounterMask vpmcs)
     ids = vpmu_counter_ids(host->starved);
     qapi_event_send_vpmu_counter_starved(cs->cpu_index, path, ids);
     qapi_free_VpmuCounterIdList(ids);
+}
+
+VpmuEvent *vpmu_event_info(VPMUEventCode code, const VPMUEvent *event)
+{
+    VpmuEvent *info = g_new0(VpmuEvent, 1);
+
+    info->select = vpmu_event_code_select(code);
+    info->umask = vpmu_event_code_umask(code);
+    info->name = event ? g_strdup(event->name) : NULL;
+    return info;
+}
+
+VpmuEventList *vpmu_unsupported_events(CPUX86State *env)
+{
+    VpmuEventList *list = NULL;
+
+    for (int i = VPMU_NR_UNSUPPORTED - 1; i >= 0; i--) {
+        VPMUEventCode code = vpmu_unsupported_code(&env->vpmu, i);
+
+        if (code) {
+            QAPI_LIST_PREPEND(list, vpmu_event_info(
+                code, vpmu_event_find(code, vpmu_model(env))));
+        }
+    }
+    return list;
+}
+
+void vpmu_report_unsupported(CPUX86State *env)
+{
+    CPUState *cs = env_cpu(env);
+    g_autofree char *path = object_get_canonical_path(OBJECT(cs));
+    VpmuEventList *events = vpmu_unsupported_events(env);
+    BQL_LOCK_GUARD();
+
+    qapi_event_send_vpmu_event_unsupported(cs->cpu_index, path, events);
+    qapi_free_VpmuEventList(events);
 }
