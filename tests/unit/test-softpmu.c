@@ -1153,6 +1153,19 @@ static void test_sim(void)
     softpmu_refill(pmu, SOFTPMU_USER);
     g_assert_true(pmu->sim_branch_is_last);
 
+    /* A counter of something else may want to have it run. */
+    softpmu_config(pmu, 0, &(SoftPMUConfig) {
+        .add = 1 << SOFTPMU_LOAD, .sim = SIM_WATCHED, .rings = 3, .on = true,
+    });
+    softpmu_write(pmu, 0, SOFTPMU_VALUE_MASK);
+    softpmu_write(pmu, 1, 0);
+    softpmu_refill(pmu, SOFTPMU_USER);
+    g_assert_true(pmu->sim & SIM_WATCHED);
+    g_assert_false(pmu->sim_is_near);
+    g_assert_false(softpmu_sim_overflows(pmu, SOFTPMU_USER, both));
+    g_assert_cmphex(softpmu_sim_count(pmu, SOFTPMU_USER, both), ==, 0);
+    softpmu_config(pmu, 0, &(SoftPMUConfig) { });
+
     /* And of all others when some more may. */
     softpmu_write(pmu, 1, SOFTPMU_VALUE_MASK - SOFTPMU_SIM_MANY);
     softpmu_refill(pmu, SOFTPMU_USER);

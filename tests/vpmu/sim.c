@@ -930,10 +930,10 @@ static void check_record(const char *name, void *address, uint64_t source)
     clear_counters();
 }
 
-/* Records of loads, while the simulation is on for another counter */
+/* Records of loads, for which the simulation is on */
 static void record_load(const char *name, char *at, uint64_t source)
 {
-    COUNT(EV_LOADS, EV_REPLACEMENT);
+    COUNT(EV_LOADS);
     arm_record(1);
     loads(at, 1, LINE, 1);
     check_record(name, at, source);

@@ -102,6 +102,9 @@ typedef enum SimClass {
  */
 typedef uint32_t SimOutcome;
 
+/* No outcome: a counter that wants it has the simulation run, for records */
+#define SIM_WATCHED     (1u << 31)
+
 #define SIM_LINE_BITS   6
 #define SIM_LINE_SIZE   (UINT64_C(1) << SIM_LINE_BITS)
 

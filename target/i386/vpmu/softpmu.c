@@ -176,7 +176,8 @@ static void softpmu_sim_watch(SoftPMU *pmu)
             pmu->sim_branch_is_last |= room == 1 &&
                                        (config->sim & SIM_MISPREDICTED);
             pmu->sim_is_near |= room < SOFTPMU_SIM_MANY &&
-                                (config->sim & ~SIM_MISPREDICTED);
+                                (config->sim &
+                                 ~(SIM_MISPREDICTED | SIM_WATCHED));
         }
     }
 }

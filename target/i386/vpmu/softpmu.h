@@ -110,7 +110,7 @@ typedef enum SoftPMULevel {
  *     always 0 or 1
  * @rings: mask of 1 << SOFTPMU_KERNEL, 1 << SOFTPMU_USER
  * @sim: the outcomes of the simulation that are counted; if there are some,
- *     @add and @sub are 0, and @edge is false
+ *     @add and @sub are 0, and @edge is false.  Or SIM_WATCHED
  * @edge: count the transitions of the sum from 0 to 1, not its 1s
  * @precise: the instruction that makes it overflow must be known; it is run
  *     in a TB of its own

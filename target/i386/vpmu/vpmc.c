@@ -90,6 +90,12 @@ SoftPMUConfig vpmu_counter_config(CPUX86State *env, unsigned v,
                                vpmu_simulates(env_archcpu(env)));
     config.on = vpmu_is_enabled(env, v);
     config.precise = vpmu_pebs_enabled(env) & VPMU_MASK_OF(v);
+    if (config.precise && vpmu_simulates(env_archcpu(env)) &&
+        (config.add == 1 << SOFTPMU_LOAD ||
+         config.add == 1 << SOFTPMU_STORE)) {
+        /* A record says where the access has found its line. */
+        config.sim = SIM_WATCHED;
+    }
     if (*event && (*event)->latency &&
         env->vpmu.pebs_ld_lat >= VPMU_LOAD_LATENCY) {
         config.add = 0;
