@@ -890,7 +890,7 @@ static void test_overflow(void)
 #define SOURCE_L1       0x1
 #define SOURCE_L2       0x3
 #define SOURCE_L3       0x4
-#define SOURCE_MEMORY   0xc
+#define SOURCE_MEMORY   0xa
 #define SOURCE_NOT_L1   0       /* a store */
 #define SOURCE_WALK     0x10
 

@@ -129,7 +129,7 @@
 #define PEBS_SOURCE_L1_HIT          1
 #define PEBS_SOURCE_L2_HIT          3
 #define PEBS_SOURCE_L3_HIT          4
-#define PEBS_SOURCE_MEMORY          0xc
+#define PEBS_SOURCE_MEMORY          0xa
 #define PEBS_SOURCE_STLB_MISS       0x10
 
 #endif /* TARGET_I386_VPMU_REGS_H */
