@@ -34,9 +34,13 @@ pristine: deps
 	@scripts/build pristine
 
 bench: all pristine
-	@scripts/deps guest
+	@scripts/deps guest bench
+	@scripts/build user
 	@tests/bench/overhead
+	@tests/bench/overhead --only misses,cache --rounds 4 --turns 1 \
+		--json build/bench-misses.json
 	@tests/bench/precision
+	@tests/bench/misses
 
 kvm-modules: deps
 	@scripts/kvm-modules $(KERNEL_VERSION)
