@@ -153,6 +153,30 @@ static void test_geometry(void)
     }
 }
 
+/* What cannot be simulated is refused, with the reason. */
+static void test_faults(void)
+{
+    static const struct {
+        SimGeometry geometry;
+        unsigned line_size, partitions;
+        const char *fault;
+    } cases[] = {
+        { { 64, 8 }, 64, 1, NULL },
+        { { 1024, 20 }, 64, 1, NULL },
+        { { 64, 8 }, 32, 1, "has no lines of 64 bytes" },
+        { { 64, 8 }, 64, 2, "has several partitions" },
+        { { 192, 8 }, 64, 1,
+          "has a number of sets that is not a power of two" },
+        { { 32, 8 }, 64, 1, "has too few sets" },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_assert_cmpstr(sim_cache_fault(cases[i].geometry, cases[i].line_size,
+                                        cases[i].partitions, 64), ==,
+                        cases[i].fault);
+    }
+}
+
 static void test_sets(void)
 {
     for (unsigned s = 0; s < G_N_ELEMENTS(sizes); s++) {
@@ -563,6 +587,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vpmu/sim/geometry", test_geometry);
+    g_test_add_func("/vpmu/sim/faults", test_faults);
     g_test_add_func("/vpmu/sim/sets", test_sets);
     g_test_add_func("/vpmu/sim/levels", test_levels);
     g_test_add_func("/vpmu/sim/caches", test_caches);

@@ -25,6 +25,16 @@ static bool sim_has_l2(const SimCaches *caches)
     return caches->l2.geometry.sets;
 }
 
+const char *sim_cache_fault(SimGeometry geometry, unsigned line_size,
+                            unsigned partitions, unsigned min)
+{
+    return line_size != SIM_LINE_SIZE ? "has no lines of 64 bytes" :
+           partitions != 1 ? "has several partitions" :
+           !sim_geometry_is_valid(geometry) ?
+           "has a number of sets that is not a power of two" :
+           geometry.sets < min ? "has too few sets" : NULL;
+}
+
 SimLevel sim_cache_find_own(const SimCaches *caches, SimUse use,
                             uint64_t address)
 {

@@ -85,6 +85,10 @@ typedef enum SimClass {
     SIM_NR_CLASSES,
 } SimClass;
 
+/* All that depends on where the line or the page of an access is found */
+#define SIM_OUTCOMES_OF(use) \
+    (((1u << SIM_STORE_L2) - 1) << (use) * SIM_STORE_L2)
+
 /* All outcomes of branches */
 #define SIM_MISPREDICTED    (1u << SIM_MISP_TAKEN | 1u << SIM_MISP_NOT_TAKEN | \
                              1u << SIM_MISP_RET | 1u << SIM_MISP_JMP_IND | \
@@ -119,6 +123,17 @@ typedef struct SimCaches {
     SimSets l1d;
     SimSets l2;
 } SimCaches;
+
+/**
+ * sim_cache_fault: why a cache cannot be simulated
+ * @line_size: bytes
+ * @partitions: physical line partitions, as in CPUID
+ * @min: the number of sets it needs
+ *
+ * Returns: the rest of a sentence that begins with the cache, or NULL.
+ */
+const char *sim_cache_fault(SimGeometry geometry, unsigned line_size,
+                            unsigned partitions, unsigned min);
 
 /**
  * sim_cache_find_own, sim_cache_find_llc: where the line of an access is

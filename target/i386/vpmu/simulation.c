@@ -76,18 +76,25 @@ static unsigned vpmu_llc_offset(X86CPU *cpu)
     }
 }
 
-static VPMULLC *vpmu_llc_of(X86CPU *cpu, SimGeometry geometry)
+static VPMULLC *vpmu_llc_get(X86CPU *cpu, SimGeometry geometry)
 {
-    uint32_t id = cpu->apic_id >> vpmu_llc_offset(cpu);
+    unsigned shift = vpmu_llc_offset(cpu);
+    uint32_t id = cpu->apic_id >> shift;
     VPMULLC *llc;
 
+    /* vCPUs may have been plugged in with other caches: these share nothing. */
     QLIST_FOREACH(llc, &vpmu_llcs, next) {
-        if (llc->id == id) {
+        if (llc->id == id && llc->shift == shift &&
+            llc->sets.geometry.sets == geometry.sets &&
+            llc->sets.geometry.ways == geometry.ways) {
+            llc->nr_users++;
             return llc;
         }
     }
     llc = g_new0(VPMULLC, 1);
     llc->id = id;
+    llc->shift = shift;
+    llc->nr_users = 1;
     qemu_mutex_init(&llc->lock);
     sim_sets_init(&llc->sets, geometry,
                   g_new(uint64_t, sim_geometry_entries(geometry)));
@@ -95,26 +102,45 @@ static VPMULLC *vpmu_llc_of(X86CPU *cpu, SimGeometry geometry)
     return llc;
 }
 
-static bool vpmu_check_geometry(const VPMUGeometry *g, Error **errp)
+static void vpmu_llc_put(VPMULLC *llc)
 {
-    const SimGeometry all[] = {
-        g->l1i, g->l1d, g->llc, g->itlb, g->dtlb, g->stlb,
-    };
-    bool valid = !g->l2.sets || sim_geometry_is_valid(g->l2);
+    if (!--llc->nr_users) {
+        QLIST_REMOVE(llc, next);
+        qemu_mutex_destroy(&llc->lock);
+        g_free(llc->sets.entries);
+        g_free(llc);
+    }
+}
 
-    /* VPMURecent needs this; smaller ones have not been built for long. */
-    valid &= g->l1i.sets >= VPMU_NR_RECENT && g->l1d.sets >= VPMU_NR_RECENT;
+static bool vpmu_check_caches(const X86CPU *cpu, Error **errp)
+{
+    const CPUCaches *caches = vpmu_caches(cpu);
+    const struct {
+        const char *name;
+        const CPUCacheInfo *cache;
+        unsigned min;
+    } all[] = {
+        /* VPMURecent needs this; smaller ones have not been built for long. */
+        { "L1 instruction", caches->l1i_cache, VPMU_NR_RECENT },
+        { "L1 data", caches->l1d_cache, VPMU_NR_RECENT },
+        { "L2", caches->l2_cache, 1 },
+        { "L3", vpmu_has_l3(cpu) ? caches->l3_cache : NULL, 1 },
+    };
 
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
-        valid &= sim_geometry_is_valid(all[i]);
+        const CPUCacheInfo *cache = all[i].cache;
+        const char *fault = !cache ? NULL :
+            sim_cache_fault(vpmu_cache_geometry(cache), cache->line_size,
+                            cache->partitions, all[i].min);
+
+        if (fault) {
+            error_setg(errp, "pmu-model=simple: this CPU model's %s cache %s: "
+                       "use another model, or pmu-model=none", all[i].name,
+                       fault);
+            return false;
+        }
     }
-    if (!valid) {
-        error_setg(errp, "pmu-model=simple: the number of sets of a cache of "
-                   "this CPU model is not a power of two, or less than %u in "
-                   "the first level: use another model, or pmu-model=none",
-                   VPMU_NR_RECENT);
-    }
-    return valid;
+    return true;
 }
 
 /* Make one of the vCPU's own memories in the room that is left. */
@@ -126,14 +152,15 @@ static void vpmu_sim_place(SimSets *sets, SimGeometry geometry, uint64_t **room)
 
 bool vpmu_simulation_realize(X86CPU *cpu, Error **errp)
 {
-    VPMUGeometry g = vpmu_geometry(cpu);
+    VPMUGeometry g;
     uint64_t *room;
     VPMUSim *sim;
     size_t entries;
 
-    if (!vpmu_check_geometry(&g, errp)) {
+    if (!vpmu_check_caches(cpu, errp)) {
         return false;
     }
+    g = vpmu_geometry(cpu);
     entries = sim_geometry_entries(g.l1i) + sim_geometry_entries(g.l1d) +
               sim_geometry_entries(g.l2) + sim_geometry_entries(g.itlb) +
               sim_geometry_entries(g.dtlb) + sim_geometry_entries(g.stlb);
@@ -146,15 +173,20 @@ bool vpmu_simulation_realize(X86CPU *cpu, Error **errp)
     vpmu_sim_place(&sim->tlbs.dtlb, g.dtlb, &room);
     vpmu_sim_place(&sim->tlbs.stlb, g.stlb, &room);
     sim_branches_init(&sim->branches);
-    sim->llc = vpmu_llc_of(cpu, g.llc);
+    sim->llc = vpmu_llc_get(cpu, g.llc);
     cpu->env.vpmu_host.sim = sim;
     return true;
 }
 
 void vpmu_simulation_unrealize(X86CPU *cpu)
 {
-    g_free(cpu->env.vpmu_host.sim);
-    cpu->env.vpmu_host.sim = NULL;
+    VPMUSim *sim = cpu->env.vpmu_host.sim;
+
+    if (sim) {
+        vpmu_llc_put(sim->llc);
+        g_free(sim);
+        cpu->env.vpmu_host.sim = NULL;
+    }
 }
 
 void vpmu_simulation_forget(CPUX86State *env, unsigned what)
@@ -181,6 +213,14 @@ void vpmu_simulation_reset(CPUX86State *env)
     }
 }
 
+void vpmu_simulation_forget_recent(VPMUSim *sim)
+{
+    for (unsigned i = 0; i < VPMU_NR_RECENT; i++) {
+        sim->data[i].line = VPMU_NO_LINE;
+        sim->code[i].line = VPMU_NO_LINE;
+    }
+}
+
 void vpmu_simulation_begin(CPUX86State *env)
 {
     VPMUHost *host = &env->vpmu_host;
@@ -190,10 +230,7 @@ void vpmu_simulation_begin(CPUX86State *env)
     host->sim_forget = 0;
     host->sim_line = VPMU_NO_LINE;
     host->sim_again = VPMU_NO_LINE;
-    for (unsigned i = 0; i < VPMU_NR_RECENT; i++) {
-        sim->data[i].line = VPMU_NO_LINE;
-        sim->code[i].line = VPMU_NO_LINE;
-    }
+    vpmu_simulation_forget_recent(sim);
     if (what) {
         sim_tlb_flush(&sim->tlbs, what == VPMU_FORGET_PAGES);
     }

@@ -27,12 +27,19 @@ typedef struct VPMUGeometry {
 
 /**
  * VPMULLC: the last level, which several vCPUs share
- * @lock: of @sets.  Nothing else is taken while it is held.
+ * @lock: of @sets.  Nothing else is taken while it is held, and nothing that
+ *     may leave the execution of the guest is called.
+ * @id: the bits of an APIC ID that its vCPUs have in common
+ * @shift: how many low bits of an APIC ID those are without
+ * @nr_users: how many vCPUs there are.  Like the list, only the main thread
+ *     uses it.
  */
 typedef struct VPMULLC {
     QemuMutex lock;
     SimSets sets;
     uint32_t id;
+    unsigned shift;
+    unsigned nr_users;
     QLIST_ENTRY(VPMULLC) next;
 } VPMULLC;
 
@@ -119,6 +126,13 @@ void vpmu_simulation_forget(CPUX86State *env, unsigned what);
  * While no vCPU runs.
  */
 void vpmu_simulation_reset(CPUX86State *env);
+
+/**
+ * vpmu_simulation_forget_recent: accesses are no longer known to change nothing
+ *
+ * When a page may have another frame.  Where and when as above.
+ */
+void vpmu_simulation_forget_recent(VPMUSim *sim);
 
 /**
  * vpmu_simulation_begin: the simulation goes on, after it has stood still
