@@ -158,7 +158,8 @@ static void vmx_inject(CPUX86State *env, const VMXVmcs *vmcs, uint32_t event)
     uint32_t length = vmcs_get(vmcs, VMCS_ENTRY_INSN_LENGTH);
     int error_code = event & VMX_EVENT_HAS_ERROR ?
                      vmcs_get(vmcs, VMCS_ENTRY_ERROR_CODE) : 0;
-    uint64_t cs_base = env->segs[R_CS].base;
+    uint64_t cs_base = env->hflags & HF_CS64_MASK ? 0 :
+                       env->segs[R_CS].base;
     uint32_t hflags = env->hflags;
     uint64_t eip = env->eip;
     uint64_t next = eip;

@@ -266,7 +266,8 @@ bool vmx_decode(CPUX86State *env, VMXInsn *insn, bool may_fault)
     InsnFetch fetch = {
         .env = env,
         .may_fault = may_fault,
-        .address = env->segs[R_CS].base + env->eip,
+        .address = env->eip +
+            (env->hflags & HF_CS64_MASK ? 0 : env->segs[R_CS].base),
     };
     bool is_67 = false;
     uint8_t rex = 0;
