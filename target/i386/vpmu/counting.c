@@ -108,7 +108,7 @@ static bool vpmu_note_unsupported(VPMUState *s, VPMUEventCode code)
 {
     const int last = VPMU_NR_UNSUPPORTED - 1;
 
-    /* There is no event 0, and it could not be told from none. */
+    /* Event 0 without a unit is nothing, and could not be told from none. */
     if (!code) {
         return false;
     }

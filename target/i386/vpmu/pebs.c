@@ -55,6 +55,13 @@ static uint64_t pebs_source(const SoftPMUFound *found, bool is_store)
     return source | (found->walked ? PEBS_SOURCE_STLB_MISS : 0);
 }
 
+/* Does this count nothing but stores? */
+static bool pebs_counts_stores(const SoftPMUConfig *config)
+{
+    return config->add == 1 << SOFTPMU_STORE ||
+           (config->sim && !(config->sim & ~SIM_OUTCOMES_OF(SIM_STORE)));
+}
+
 /*
  * Without a simulation every access hits the first level.  Every load takes the
  * same time in any case (docs/system/i386/vpmu.rst).
@@ -64,10 +71,11 @@ static void pebs_describe_access(CPUX86State *env, VPMUCounterMask vpmcs,
 {
     for (unsigned v = 0; v < VPMU_NR; v++) {
         const VPMUEvent *event;
+        SoftPMUConfig config;
 
-        if ((vpmcs & VPMU_MASK_OF(v)) &&
-            vpmu_counter_config(env, v, &event).add == 1 << SOFTPMU_STORE) {
-            sample->about_store = true;
+        if (vpmcs & VPMU_MASK_OF(v)) {
+            config = vpmu_counter_config(env, v, &event);
+            sample->about_store |= pebs_counts_stores(&config);
         }
     }
     if (sample->load || sample->store) {

@@ -63,7 +63,9 @@ static G_NORETURN void vpmu_restart_alone(CPUX86State *env, bool fetched,
     if (!fetched) {
         env->vpmu_host.sim_again = again;
     }
-    cs->cflags_next_tb = (cflags & ~CF_COUNT_MASK) | CF_NO_GOTO_PTR | 1;
+    /* Plugins know of this instruction already. */
+    cs->cflags_next_tb = (cflags & ~CF_COUNT_MASK) | CF_NO_GOTO_PTR |
+                         CF_MEMI_ONLY | 1;
     cpu_loop_exit_noexc(cs);
 }
 
@@ -92,28 +94,44 @@ static bool vpmu_some_precise(const SoftPMU *pmu, VPMUCounterMask ppmcs)
 }
 
 /*
+ * Have a record know of an access of the instruction at @ip.  What is known of
+ * the same instruction's other access stays.
+ */
+static void vpmu_sim_note(SoftPMU *pmu, const SoftPMUNote *note, uint64_t ip)
+{
+    SoftPMUNote *all = &pmu->note;
+
+    if (all->ip != ip) {
+        *all = (SoftPMUNote) { .ip = ip };
+    }
+    if (note->load) {
+        all->load = note->load;
+        all->load_found = note->load_found;
+    }
+    if (note->store) {
+        all->store = note->store;
+        all->store_found = note->store_found;
+    }
+}
+
+/*
  * @note: the access, for a PEBS record, and the instruction if another one than
  * that which runs
  */
 static void vpmu_sim_count(CPUX86State *env, SimOutcome outcome,
                            const SoftPMUNote *note, uintptr_t retaddr)
 {
-    CPUState *cs = env_cpu(env);
     SoftPMU *pmu = &env->vpmu_host.hw;
     VPMUCounterMask overflowed =
         softpmu_sim_count(pmu, vpmu_ring(env->hflags), outcome);
 
     if (vpmu_some_precise(pmu, overflowed)) {
-        pmu->note = *note;
-        if (!pmu->note.ip) {
-            pmu->note.ip = vpmu_running_ip(env, retaddr);
-        }
+        vpmu_sim_note(pmu, note, note->ip ?: vpmu_running_ip(env, retaddr));
     }
     if (overflowed) {
         /* The instruction is the last of its block, see vpmu_is_alone(). */
-        cs->neg.can_do_io = true;
-        BQL_LOCK_GUARD();
-        cpu_interrupt(cs, CPU_INTERRUPT_VPMU);
+        env_cpu(env)->neg.can_do_io = true;
+        vpmu_request_sync(env);
     }
 }
 
@@ -334,6 +352,14 @@ void vpmu_tcg_touch(CPUX86State *env, uint64_t address, unsigned size,
         if (!vpmu_touch_find(env, touch, at, mmu_idx)) {
             return;
         }
+        /*
+         * For the atomic operation of a device the instruction is executed once
+         * more by itself, see helper_vpmu_sim_access().
+         */
+        if (!touch->is_cached && (uses & VPMU_TOUCH_LOAD) &&
+            (uses & VPMU_TOUCH_STORE)) {
+            return;
+        }
         /* A device must not see the access twice. */
         if (!touch->is_cached && !final && env->vpmu_host.hw.sim_is_near &&
             !vpmu_is_alone(retaddr)) {
@@ -367,8 +393,9 @@ void helper_vpmu_sim_access(CPUX86State *env, uint64_t address, uint32_t info)
         return;
     }
     /*
-     * What is not aligned as it has to be will fault.  An atomic operation will
-     * be done by a load and a store instead, while no other vCPU runs.
+     * What is not aligned as it has to be will fault.  An atomic operation that
+     * cannot be one will be done by a load and a store instead, while no other
+     * vCPU runs.
      */
     if (address & ((1u << memop_alignment_bits(op)) - 1) ||
         ((uses & VPMU_TOUCH_LOAD) && (uses & VPMU_TOUCH_STORE) &&
@@ -458,31 +485,33 @@ void helper_vpmu_sim_branch(CPUX86State *env, target_ulong from,
                             target_ulong to, uint32_t info)
 {
     SimBranches *branches = &env->vpmu_host.sim->branches;
-    uint64_t base = env->hflags & HF_CS64_MASK ? 0 : env->segs[R_CS].base;
+    uint64_t branch = vpmu_linear_code(env, from);
+    uint64_t target = vpmu_linear_code(env, to);
     SoftPMUBranch kind = info & 0xff;
     SimOutcome outcome = 0;
     /* RIP may have its target by now. */
-    SoftPMUNote note = { .ip = env->segs[R_CS].base + from };
+    SoftPMUNote note = { .ip = branch };
 
     switch (kind) {
     case SOFTPMU_BR_COND:
-        outcome = sim_branch_conditional(branches, base + from,
+        outcome = sim_branch_conditional(branches, branch,
                                          info & VPMU_SIM_TAKEN);
         break;
     case SOFTPMU_BR_JMP_IND:
     case SOFTPMU_BR_CALL_IND:
-        outcome = sim_branch_indirect(branches, base + from, base + to,
+        outcome = sim_branch_indirect(branches, branch, target,
                                       kind == SOFTPMU_BR_CALL_IND);
         break;
     case SOFTPMU_BR_RET:
-        outcome = sim_branch_return(branches, base + to);
+        outcome = sim_branch_return(branches, target);
         break;
     default:
         break;
     }
     if (kind == SOFTPMU_BR_CALL || kind == SOFTPMU_BR_CALL_IND) {
         sim_branch_call(branches,
-                        base + from + (info >> VPMU_SIM_LENGTH_SHIFT));
+                        vpmu_linear_code(env, from + (info >>
+                                                      VPMU_SIM_LENGTH_SHIFT)));
     }
     if (outcome & env->vpmu_host.hw.sim) {
         vpmu_sim_count(env, outcome, &note, GETPC());
@@ -503,6 +532,7 @@ void vpmu_tcg_flush_page(CPUX86State *env, uint64_t address)
 
     if (host->sim) {
         sim_tlb_flush_page(&host->sim->tlbs, address);
+        vpmu_simulation_forget_recent(host->sim);
         host->sim_line = VPMU_NO_LINE;
     }
 }

@@ -81,11 +81,22 @@ static inline void vpmu_commit(CPUX86State *env)
 }
 
 /**
+ * vpmu_linear_code: the linear address of code at @rip
+ *
+ * SDM volume 3, "Segmentation in 64-Bit Mode": there CS has no base.
+ */
+static inline uint64_t vpmu_linear_code(const CPUX86State *env, uint64_t rip)
+{
+    return env->hflags & HF_CS64_MASK ? rip :
+                                        (uint32_t)(env->segs[R_CS].base + rip);
+}
+
+/**
  * vpmu_linear_ip: the linear address of the next instruction
  */
 static inline uint64_t vpmu_linear_ip(const CPUX86State *env)
 {
-    return env->segs[R_CS].base + env->eip;
+    return vpmu_linear_code(env, env->eip);
 }
 
 /**

@@ -264,7 +264,8 @@ static uint64_t vpmu_next_rip(CPUX86State *env, uintptr_t retaddr)
 {
     const TranslationBlock *tb;
 
-    if (vpmu_level(env->hflags) != SOFTPMU_LEVEL_NOTE) {
+    if (vpmu_level(env->hflags) != SOFTPMU_LEVEL_NOTE &&
+        !env->vpmu_host.hw.overflowed) {
         return 0;
     }
     tb = tcg_tb_lookup(retaddr);
