@@ -534,13 +534,15 @@ static void test_modifiers(void)
         { "unknown event", 0xffff, 0 },
         { "unknown event,inv", 0xffff | EVTSEL_INV | EVTSEL_CMASK(1), 0 },
         { "reference cycles", 0x013c, 0 },
+        /* From here on, what sim.c counts if it is simulated */
         { "cache references", 0x4f2e, 0 },
         { "cache misses", 0x412e, 0 },
         { "branch misses", 0x00c5, 0 },
     };
+    const unsigned n = ARRAY_SIZE(table) - (pmu_simulates ? 3 : 0);
     const struct test_case c = { .code = modifiers_code };
 
-    for (unsigned t = 0; t < ARRAY_SIZE(table); t++) {
+    for (unsigned t = 0; t < n; t++) {
         uint32_t evtsel[8] = {
             table[t].evtsel | EVTSEL_EN | EVTSEL_USR, 0, 0,
         };

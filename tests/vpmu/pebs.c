@@ -290,6 +290,21 @@ static uint64_t address_of(const struct test_case *c, const struct record *r)
     return base[c->area] + c->offset;
 }
 
+/* Is it where an access may have found its line? */
+static bool is_source(const struct test_case *c, uint64_t address,
+                      uint64_t source)
+{
+    /* L1, L2, L3, memory; or a store that has not hit the first level */
+    const uint32_t simulated = 1 << L1_HIT | 1 << 3 | 1 << 4 | 1 << 10 |
+                               (c->event != EV_LOADS);
+
+    if (!address || !pmu_simulates) {
+        return source == !!address * L1_HIT;
+    }
+    source &= ~UINT64_C(STLB_MISS);
+    return source < 32 && (simulated & 1u << source);
+}
+
 /* Returns: what is wrong with the record, or NULL. */
 static const char *wrong_in_case(const struct test_case *c,
                                  const struct record *r)
@@ -305,7 +320,7 @@ static const char *wrong_in_case(const struct test_case *c,
     } else if (r->has_gprs && r->next != c->next) {
         return "RIP";
     } else if (r->has_meminfo && !(c->where & ANY) &&
-               (r->address != address || r->source != !!address * L1_HIT)) {
+               (r->address != address || !is_source(c, address, r->source))) {
         return "address";
     } else if (hit.n != 1 || hit.status != OVF_BUF) {
         return "interrupt";

@@ -25,6 +25,7 @@
 
 #define LATENCY             32
 #define L1_HIT              1
+#define STLB_MISS           0x10
 
 /* What body_insn_code retires in ring 3: NOPs, RET and INT. */
 #define INSNS               (PATTERN_MAX + 2)

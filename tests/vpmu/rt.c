@@ -12,6 +12,7 @@
 struct cpu cpus[MAX_CPUS];
 unsigned nr_cpus = 1;
 unsigned pmu_version, pmu_gp, pmu_fixed, pmu_width;
+bool pmu_simulates;
 uint64_t pmu_counters;
 bool (*trap_hook)(struct frame *frame);
 bool ring3_only, on_kvm, on_amd;
@@ -343,6 +344,7 @@ static void read_cpuid(void)
     cpuid(0xa, r);
     pmu_version = r[0] & 0xff;
     pmu_gp = (r[0] >> 8) & 0xff;
+    pmu_simulates = !(r[1] & 1 << 6);
     pmu_width = (r[0] >> 16) & 0xff;
     pmu_fixed = r[3] & 0x1f;
     pmu_counters = ((1u << pmu_gp) - 1) | UINT64_C(7) << 32;

@@ -236,6 +236,8 @@ extern bool on_amd;
 
 /* CPUID leaf 0xA; on AMD version 1, with PerfMonV2 version 2 */
 extern unsigned pmu_version, pmu_gp, pmu_fixed, pmu_width;
+/* Intel: caches and branch prediction are simulated. */
+extern bool pmu_simulates;
 /* The bits of all counters in GLOBAL_CTRL. */
 extern uint64_t pmu_counters;
 
