@@ -15,8 +15,8 @@ import os
 import re
 import time
 
+from vpmu_bare import BareTest
 from vpmu_guest import cpu_model
-from vpmu_test import VpmuTest
 
 SECONDS = int(os.environ.get('VPMU_HOSTILE_SECONDS', '6'))
 CPUS = int(os.environ.get('VPMU_HOSTILE_CPUS', '4'))
@@ -53,23 +53,16 @@ class Answers:
                 ('longest', 1))))
 
 
-class Hostile(VpmuTest):
+class Hostile(BareTest):
 
-    def start_bare(self, name, append, pmu, cpus=CPUS):
+    def start_hostile(self, name, append, pmu, cpus=CPUS):
         '''Starts the program; returns the machine and the file it prints to'''
         log = self.scratch_file(f'{name}.log')
-        vm = self.get_vm(name=name)
-        vm.add_args('-accel', f'tcg,tb-size={TB_SIZE}', '-nodefaults',
-                    '-smp', str(cpus), '-cpu', cpu_model(*pmu),
-                    '-kernel', os.path.join(os.environ['VPMU_BARE'],
-                                            'hostile.elf'),
-                    '-append', append, '-serial', f'file:{log}')
-        vm.launch()
+        vm = self.start_bare(
+            name, 'hostile', '-accel', f'tcg,tb-size={TB_SIZE}', '-smp',
+            str(cpus), '-append', append, '-serial', f'file:{log}',
+            cpu=cpu_model(*pmu))
         return vm, log
-
-    def read(self, log):
-        with open(log, encoding='ascii') as file:
-            return file.read()
 
     def memory(self, vm):
         '''What the emulator has of the machine's memory, in MiB'''
@@ -86,13 +79,9 @@ class Hostile(VpmuTest):
 
     def start_busy(self, append, pmu):
         '''A guest that is as busy, and leaves its PMU alone'''
-        vm, log = self.start_bare(f'{append}-{pmu}', append, [pmu])
+        vm, log = self.start_hostile(f'{append}-{pmu}', append, [pmu])
         self.wait_until(lambda: 'busy' in self.read(log))
         return vm
-
-    def say(self, text):
-        # A comment in TAP
-        print(f'# {text}', flush=True)
 
     def check_program(self, text):
         '''Nothing in the output of the program may have failed'''
@@ -107,10 +96,10 @@ class Hostile(VpmuTest):
         '''The operator is answered, memory is flat, other CPUs go on'''
         vms = {'PMU off': self.start_busy('spin', 'pmu=off'),
                'no attack': self.start_busy('interrupts', 'pmu=on')}
-        vms['hostile'], log = self.start_bare('hostile', 'forever',
-                                              ['pmu=on', 'bts=on'])
+        vms['hostile'], log = self.start_hostile('hostile', 'forever',
+                                                 ['pmu=on', 'bts=on'])
         # Another machine, on one CPU and to its end
-        _, other = self.start_bare('other', 'once', ['pmu=on'], cpus=1)
+        _, other = self.start_hostile('other', 'once', ['pmu=on'], cpus=1)
 
         answers = {name: Answers() for name in vms}
         memory = []
@@ -139,4 +128,4 @@ class Hostile(VpmuTest):
 
 
 if __name__ == '__main__':
-    VpmuTest.main()
+    BareTest.main()

@@ -183,12 +183,12 @@ class VpmuTest(LinuxKernelTest):
         guest.run(f'until [ -e {cpu1}/online ]; do sleep 0.1; done; '
                   f'echo 1 > {cpu1}/online')
 
-    def wait_until(self, condition, timeout=120):
+    def wait_until(self, condition, timeout=120, pause=0.1):
         '''Waits until @condition returns true'''
         deadline = time.monotonic() + timeout
         while not condition():
             self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.1)
+            time.sleep(pause)
 
     @contextlib.contextmanager
     def stopped(self, vm):

@@ -39,15 +39,6 @@ struct local *local_of(struct cpu *me)
     return &locals[me->index];
 }
 
-/* The task register tells the CPUs apart, and reading it leaves no trace. */
-static struct local *this_local(void)
-{
-    uint16_t tr;
-
-    asm volatile("str %0" : "=r"(tr));
-    return &locals[(tr - SEL_TSS) / 16];
-}
-
 uint64_t random_of(struct local *l)
 {
     l->random ^= l->random << 13;
@@ -58,7 +49,7 @@ uint64_t random_of(struct local *l)
 
 static bool on_trap(struct frame *frame)
 {
-    struct local *l = this_local();
+    struct local *l = local_of(this_cpu());
 
     switch (frame->vector) {
     case VECTOR_PMI:

@@ -156,3 +156,15 @@ struct record read_record(const uint8_t *where)
     }
     return r;
 }
+
+bool is_of_loop(const struct record *r, unsigned n)
+{
+    /* After MOV, DEC and JNZ take turns. */
+    bool jnz = n & 1;
+
+    return r->ip == (uint64_t)(jnz ? loop_jnz : loop_dec) &&
+           r->counters == 1 &&
+           (!r->has_gprs ||
+            (r->gprs[1] == loop_turns - n / 2 &&
+             r->next == (uint64_t)(jnz ? loop_dec : loop_jnz)));
+}

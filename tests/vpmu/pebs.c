@@ -168,19 +168,6 @@ static void test_both_rings(void)
     }
 }
 
-/* Registers as the instruction has left them: a record of the loop. */
-static bool is_of_loop(const struct record *r, unsigned n)
-{
-    /* After MOV, DEC and JNZ take turns. */
-    bool jnz = n & 1;
-
-    return r->ip == (uint64_t)(jnz ? loop_jnz : loop_dec) &&
-           r->counters == 1 &&
-           (!r->has_gprs ||
-            (r->gprs[1] == loop_turns - n / 2 &&
-             r->next == (uint64_t)(jnz ? loop_dec : loop_jnz)));
-}
-
 static void test_loop(unsigned period, bool user)
 {
     unsigned total = 1 + 2 * loop_turns + (user ? 2 : 5), bad = 0;

@@ -80,6 +80,11 @@ uint64_t full_cfg(void);
 /* Have it in records.  Returns: what it takes in an event select. */
 uint64_t want_full(void);
 struct record read_record(const uint8_t *where);
+/*
+ * Is it counter 0's record of the @n-th instruction of loop_code, from the
+ * second on, with registers as that has left them?
+ */
+bool is_of_loop(const struct record *r, unsigned n);
 
 /* The @n-th instruction of body_insn */
 static inline uint64_t nth_insn(unsigned n)

@@ -259,6 +259,14 @@ static void wait_a_bit(void)
     }
 }
 
+struct cpu *this_cpu(void)
+{
+    uint16_t tr;
+
+    asm volatile("str %0" : "=r"(tr));
+    return &cpus[(tr - SEL_TSS) / 16];
+}
+
 void restart_cpus(void)
 {
     cpus_up = 1;

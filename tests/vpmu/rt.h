@@ -274,6 +274,9 @@ void set_syscall(void (*handler)(void), uint64_t mask);
 /* Map pages of the window, bit 0 of @pages the first one. */
 void rt_window(unsigned pages);
 
+/* The task register tells the CPUs apart, and reading it leaves no trace. */
+struct cpu *this_cpu(void);
+
 /* Start the other CPUs, if there are; they run ap_main(). */
 void start_cpus(void);
 /* INIT and start them again. */
