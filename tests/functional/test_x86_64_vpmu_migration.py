@@ -49,7 +49,7 @@ class Migration(BareTest):
         '''Migrates the guest, which does rounds all the time'''
         # It has some as a destination.
         source.get_qmp_events()
-        self.start_migration(source, target, *WAYS[way], 'events')
+        gate = self.start_migration(source, target, *WAYS[way], 'events')
         self.wait_until(lambda: self.migration(source) == 'active')
         with self.going_on():
             self.refuse(source, 'a migration is running')
@@ -57,8 +57,7 @@ class Migration(BareTest):
         self.assertEqual(self.migration(source), 'active')
         if way == 'postcopy':
             source.cmd('migrate-start-postcopy')
-        else:
-            self.end_slow_migration(source)
+        gate.close()
         self.wait_migrated(source)
         self.wait_migrated(target)
         statuses = [event['data']['status']

@@ -47,8 +47,8 @@ class Mismatch(BareTest):
         self.nth += 1
         vm = self.start_steady(f'target-{self.nth}', '-incoming', 'defer',
                                **target)
-        self.start_migration(source, vm, slow=False,
-                             *('return-path',) * acknowledged)
+        self.start_migration(source, vm,
+                             *('return-path',) * acknowledged).close()
         self.wait_until(lambda: self.migration(vm) == 'failed')
         vm.shutdown()
         self.wait_until(lambda: self.migration(source) in ('completed',
@@ -77,7 +77,7 @@ class Mismatch(BareTest):
             # It has lost nothing, and can be migrated still.
             target = self.start_steady(f'fits-{nth}', '-incoming', 'defer',
                                        features=features)
-            self.start_migration(source, target, slow=False)
+            self.start_migration(source, target).close()
             self.wait_migrated(source)
             self.wait_migrated(target)
             source.shutdown()
@@ -105,7 +105,7 @@ class Mismatch(BareTest):
                 pass
             target = self.start_steady(str(nth), '-incoming', 'defer',
                                        features=('pmu=off',), binary=binary)
-            self.start_migration(vm, target, slow=False)
+            self.start_migration(vm, target).close()
             self.wait_migrated(vm)
             self.wait_migrated(target)
             vm.shutdown()

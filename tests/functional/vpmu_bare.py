@@ -16,6 +16,8 @@ import contextlib
 import os
 import random
 import re
+import socket
+import threading
 import time
 
 from vpmu_guest import cpu_model
@@ -31,15 +33,62 @@ CPUS = 3
 PRISTINE = os.environ['VPMU_PRISTINE']
 NO_PRISTINE = 'there is no QEMU without our changes; "make pristine" builds it'
 
-# How many bytes a migration may send in a second while it must not end, and
-# when it shall.  The guest has a hundred times as many that are not 0.
-SLOW, FAST = 1 << 14, 1 << 34
-
 # Of a migration, which may be set for it or not
 CAPABILITIES = 'events', 'return-path', 'postcopy-ram', 'multifd'
 
 
+class Gate:
+    '''
+    What a migration goes through, from the socket @path to the socket @target.
+    It lets the beginning of each stream pass, and nothing more until it is
+    opened: the guest runs on while the source waits.
+    '''
+
+    BEGINNING = 65536
+
+    def __init__(self, path, target):
+        self.target = target
+        self.is_open = threading.Event()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        self.spawn(self.accept)
+
+    def spawn(self, function, *args):
+        threading.Thread(target=function, args=args, daemon=True).start()
+
+    def accept(self):
+        # A migration may have several streams.
+        with contextlib.suppress(OSError):
+            while True:
+                source, _ = self.listener.accept()
+                target = socket.socket(socket.AF_UNIX)
+                target.connect(self.target)
+                self.spawn(self.forward, source, target, self.BEGINNING)
+                self.spawn(self.forward, target, source, None)
+
+    def forward(self, reader, writer, limit):
+        '''One direction of a stream; a side that ends, ends the other'''
+        with contextlib.suppress(OSError):
+            while data := reader.recv(16384):
+                writer.sendall(data)
+                if limit is not None and limit <= 0:
+                    self.is_open.wait()
+                elif limit is not None:
+                    limit -= len(data)
+        for end in reader, writer:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.is_open.set()
+        self.listener.close()
+
+
 class BareTest(VpmuTest):
+
+    # How many have been started
+    migrations = 0
 
     def start_bare(self, name, program, *args, cpu=None, binary=None):
         '''Starts a machine with one of the programs'''
@@ -125,21 +174,21 @@ class BareTest(VpmuTest):
     def migration(self, vm):
         return vm.cmd('query-migrate').get('status')
 
-    def start_migration(self, source, target, *capabilities, slow=True):
-        '''Starts a migration, which does not end by itself if @slow'''
-        uri = f'unix:{self.socket_dir().name}/migration'
+    def start_migration(self, source, target, *capabilities):
+        '''Starts a migration that does not end before its gate is opened'''
+        self.migrations += 1
+        path = f'{self.socket_dir().name}/{self.migrations}'
+        gate = Gate(path, f'{path}-target')
+        self.addCleanup(gate.close)
         for vm in source, target:
             self.set_capabilities(vm, *capabilities)
-        source.cmd('migrate-set-parameters',
-                   **{'max-bandwidth': SLOW if slow else FAST,
-                      'downtime-limit': 0 if slow else 300})
-        target.cmd('migrate-incoming', uri=uri, exit_on_error=False)
-        source.cmd('migrate', uri=uri)
-
-    def end_slow_migration(self, source):
-        '''Lets one end that was started with @slow'''
-        source.cmd('migrate-set-parameters',
-                   **{'max-bandwidth': FAST, 'downtime-limit': 300})
+        # So slow that a postcopy begins before all pages have been sent
+        source.cmd('migrate-set-parameters', **{
+            'max-bandwidth': 1 if 'postcopy-ram' in capabilities else 1 << 40})
+        target.cmd('migrate-incoming', uri=f'unix:{gate.target}',
+                   exit_on_error=False)
+        source.cmd('migrate', uri=f'unix:{path}')
+        return gate
 
     def wait_migrated(self, vm):
         def completed():

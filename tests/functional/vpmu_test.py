@@ -12,7 +12,9 @@ VPMU_REPEAT               how often each count is repeated (default 3); it must
 '''
 
 import contextlib
+import json
 import os
+import socket
 import time
 
 from qemu_test import LinuxKernelTest
@@ -42,6 +44,38 @@ def counter_set(counters):
     return {'gp': sum(kind == 'gp' for kind, _ in counters),
             'fixed': sorted(index for kind, index in counters
                             if kind == 'fixed')}
+
+
+class Monitor:
+    '''
+    Another monitor of a machine, at the socket @path: for another thread, or for
+    somebody who does what a library would not
+    '''
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.file = self.socket.makefile('rb')
+        self.read()
+        self.call('qmp_capabilities')
+
+    def read(self):
+        return json.loads(self.file.readline())
+
+    def send(self, command, **args):
+        self.socket.sendall(json.dumps(
+            {'execute': command, 'arguments': args}).encode())
+
+    def call(self, command, **args):
+        '''Executes a command; returns the answer, and forgets events'''
+        self.send(command, **args)
+        while 'event' in (answer := self.read()):
+            pass
+        return answer
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
 
 
 class VpmuTest(LinuxKernelTest):

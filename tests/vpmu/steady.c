@@ -22,6 +22,9 @@
 /* A full buffer interrupts, and is emptied. */
 #define BUFFER_RECORDS  256
 
+/* What a migration has to send, so that it takes its time */
+static uint8_t ballast[8 << 20];
+
 const uint32_t loop_turns = 1000000;
 
 /* What loop_code retires in ring 3: MOV, the loop, RET and INT */
@@ -257,6 +260,7 @@ void main(void)
     while (key_pressed()) {
         /* What the firmware has left */
     }
+    memset(ballast, GUARD, sizeof(ballast));
     pmu_start();
     trap_hook = on_trap;
     go = true;
