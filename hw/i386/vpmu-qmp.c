@@ -173,18 +173,18 @@ static void vpmu_do_vcpu_info(CPUState *cs, run_on_cpu_data data)
 static void vpmu_vcpus_info(VpmuInfo *info)
 {
     VpmuVcpuList **cpus = &info->cpus;
-    unsigned n = vpmu_nr_vcpus();
-    g_autofree VPMUVcpuInfo *vcpus = g_new(VPMUVcpuInfo, n);
+    g_autoptr(GPtrArray) vcpus = vpmu_vcpus();
+    g_autofree VPMUVcpuInfo *all = g_new(VPMUVcpuInfo, vcpus->len);
 
-    for (unsigned i = 0; i < n; i++) {
-        vcpus[i].info = g_new0(VpmuVcpu, 1);
+    for (unsigned i = 0; i < vcpus->len; i++) {
+        all[i].info = g_new0(VpmuVcpu, 1);
     }
-    vpmu_run_on_vcpus(vpmu_do_vcpu_info, vcpus, sizeof(*vcpus));
-    for (unsigned i = 0; i < n; i++) {
-        QAPI_LIST_APPEND(cpus, vcpus[i].info);
+    vpmu_run_on_vcpus(vcpus, vpmu_do_vcpu_info, all, sizeof(*all));
+    for (unsigned i = 0; i < vcpus->len; i++) {
+        QAPI_LIST_APPEND(cpus, all[i].info);
     }
     if (info->lbr && info->lbr->has_depth) {
-        info->lbr->depth = vcpus[0].lbr_depth;
+        info->lbr->depth = all[0].lbr_depth;
     }
 }
 
@@ -406,8 +406,8 @@ static VpmuDisplacedList *vpmu_displaced_list(const GArray *displaced)
         const VPMUDisplaced *d = &g_array_index(displaced, VPMUDisplaced, i);
         VpmuDisplaced *element = g_new0(VpmuDisplaced, 1);
 
-        element->cpu_index = d->cs->cpu_index;
-        element->qom_path = object_get_canonical_path(OBJECT(d->cs));
+        element->cpu_index = d->cpu_index;
+        element->qom_path = g_strdup(d->qom_path);
         element->counters = vpmu_counter_ids(d->vpmcs);
         QAPI_LIST_APPEND(tail, element);
     }
@@ -421,8 +421,7 @@ VpmuReservation *qmp_vpmu_reserve_host_counters(uint8_t gp, bool has_fixed,
 {
     X86CPU *first = vpmu_first_cpu();
     VPMUReservation *r = vpmu_reservation_for(first, errp);
-    g_autoptr(GArray) displaced = g_array_new(false, false,
-                                              sizeof(VPMUDisplaced));
+    g_autoptr(GArray) displaced = vpmu_displaced_new();
     VpmuReservation *result;
     VPMUReservation before;
     VPMUCounterMask mask;

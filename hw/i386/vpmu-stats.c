@@ -71,28 +71,27 @@ static bool vpmu_has_stats(void)
 static void vpmu_stats(StatsResultList **result, StatsTarget target,
                        strList *names, strList *targets, Error **errp)
 {
-    g_autofree HandoverStats *all = NULL;
-    HandoverStats *stats;
+    g_autoptr(GPtrArray) vcpus = vpmu_vcpus();
+    g_autofree HandoverStats *all = g_new(HandoverStats, vcpus->len);
     HandoverStats sum = {};
-    CPUState *cs;
 
     if (!vpmu_has_stats() ||
         (target != STATS_TARGET_VM && target != STATS_TARGET_VCPU)) {
         return;
     }
-    stats = all = g_new(HandoverStats, vpmu_nr_vcpus());
-    vpmu_run_on_vcpus(vpmu_do_get_stats, all, sizeof(*all));
-    CPU_FOREACH(cs) {
-        g_autofree char *path = object_get_canonical_path(OBJECT(cs));
+    vpmu_run_on_vcpus(vcpus, vpmu_do_get_stats, all, sizeof(*all));
+    for (unsigned n = 0; n < vcpus->len; n++) {
+        Object *vcpu = g_ptr_array_index(vcpus, n);
+        g_autofree char *path = object_get_canonical_path(vcpu);
 
-        if (target == STATS_TARGET_VCPU &&
+        /* One that has been unplugged meanwhile has no path. */
+        if (target == STATS_TARGET_VCPU && path &&
             apply_str_list_filter(path, targets)) {
-            vpmu_add_result(result, path, stats, names);
+            vpmu_add_result(result, path, &all[n], names);
         }
         for (unsigned i = 0; i < ARRAY_SIZE(vpmu_stats_table); i++) {
-            *vpmu_statistic(&sum, i) += *vpmu_statistic(stats, i);
+            *vpmu_statistic(&sum, i) += *vpmu_statistic(&all[n], i);
         }
-        stats++;
     }
     if (target == STATS_TARGET_VM) {
         vpmu_add_result(result, NULL, &sum, names);

@@ -8,10 +8,12 @@ emulator answers, its memory stays flat, and other CPUs and machines go on.
 Environment:
 
 VPMU_HOSTILE_SECONDS  how long it is let do so (default 6)
+VPMU_HOSTILE_EJECTS   how many machines throw their CPUs away (default 3)
 VPMU_HOSTILE_CPUS     how many CPUs it has (default 4, at most 8)
 '''
 
 import os
+import random
 import re
 import time
 
@@ -19,6 +21,7 @@ from vpmu_bare import BareTest
 from vpmu_guest import cpu_model
 
 SECONDS = int(os.environ.get('VPMU_HOSTILE_SECONDS', '6'))
+EJECTS = int(os.environ.get('VPMU_HOSTILE_EJECTS', '3'))
 CPUS = int(os.environ.get('VPMU_HOSTILE_CPUS', '4'))
 
 # Within this the operator is answered, in seconds, 999 times of 1000
@@ -125,6 +128,23 @@ class Hostile(BareTest):
         self.assertLessEqual(answers['hostile'].within(0.999),
                              PROMISE + 2 * noise)
         self.assertLessEqual(max(memory), memory[0] + TB_SIZE + GROWTH)
+
+    def test_eject(self):
+        '''A guest throws its CPUs away while an operator asks them'''
+        for nth in range(EJECTS):
+            vm, log = self.start_hostile(
+                f'eject-{nth}', 'eject',
+                ['pmu-passthrough=on', 'pmu-host-gp=4'], cpus=8)
+            answers = Answers()
+            while '1..' not in self.read(log):
+                self.check_picture(answers.ask(vm, 'query-vpmu'))
+                answers.ask(vm, 'query-stats', target='vcpu',
+                            providers=[{'provider': 'vpmu'}])
+                answers.ask(vm, 'vpmu-reserve-host-counters',
+                            gp=random.randint(0, 4))
+            self.assertNotRegex(self.read(log), 'not ok|Bail out')
+            self.assertEqual(len(self.picture(vm)['cpus']), 1)
+            vm.shutdown()
 
 
 if __name__ == '__main__':

@@ -8,8 +8,10 @@
  * that one attacks.  hostile-sweep.c has what is not about interrupts.
  *
  * With "-append forever" attacks follow each other without end; INIT and reset
- * are not among them.  With "-append spin" and "-append interrupts" there is no
- * attack, and the PMU is not touched: all CPUs spin, or interrupt themselves.
+ * are not among them.  With "-append eject" all CPUs but the first are thrown
+ * away, which nobody has asked for.  With "-append spin" and "-append
+ * interrupts" there is no attack, and the PMU is not touched: all CPUs spin, or
+ * interrupt themselves.
  */
 #include "hostile.h"
 
@@ -19,6 +21,11 @@
 #define PHASE_RESET     0xb0
 #define RESETS          3
 #define INITS           20
+
+/* ACPI: writing anything switches to the second form; then index and flags */
+#define CPU_HOTPLUG     0xaf00
+#define CPU_FLAGS       (CPU_HOTPLUG + 4)
+#define CPU_EJECT       8
 
 #define APIC_ESR        0x280
 #define ESR_RECV_ILLEGAL (1u << 6)
@@ -472,6 +479,20 @@ static void be_busy(void)
     }
 }
 
+static void eject_cpus(void)
+{
+    outb(CPU_HOTPLUG, 0);
+    for (unsigned i = 1; i < nr_cpus; i++) {
+        for (unsigned wait = random_of(&locals[0]) % 3000000; wait; wait--) {
+            asm volatile("");
+        }
+        outl(CPU_HOTPLUG, i);
+        outb(CPU_FLAGS, CPU_EJECT);
+        check(inb(CPU_FLAGS) & 1, 0, "CPU %u is away", i);
+    }
+    check(witness(), true, "the first CPU counts");
+}
+
 /* Each CPU but the first: an attack for each ticket */
 void ap_main(struct cpu *me)
 {
@@ -509,6 +530,12 @@ void main(void)
         start_cpus();
         print("# busy\n");
         be_busy();
+    }
+    if (command_line_is("eject")) {
+        start_cpus();
+        locals[0].random = 88172645463325252;
+        eject_cpus();
+        return;
     }
     format = rdmsr(MSR_PERF_CAPABILITIES) >> 8 & 0xf;
     baseline = rdmsr(MSR_PERF_CAPABILITIES) & 1u << 14;

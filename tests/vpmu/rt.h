@@ -383,6 +383,11 @@ static inline void cmos_write(uint8_t index, uint8_t value)
     outb(0x71, value);
 }
 
+static inline void outl(uint16_t port, uint32_t value)
+{
+    asm volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+}
+
 static inline void outw(uint16_t port, uint16_t value)
 {
     asm volatile("outw %0, %1" : : "a"(value), "Nd"(port));

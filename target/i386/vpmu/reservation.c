@@ -101,12 +101,30 @@ void vpmu_reservation_plug(X86CPU *cpu)
     }
 }
 
+static void vpmu_clear_displaced(void *element)
+{
+    g_free(((VPMUDisplaced *)element)->qom_path);
+}
+
+GArray *vpmu_displaced_new(void)
+{
+    GArray *displaced = g_array_new(false, false, sizeof(VPMUDisplaced));
+
+    g_array_set_clear_func(displaced, vpmu_clear_displaced);
+    return displaced;
+}
+
 static void vpmu_add_displaced(GArray *displaced, CPUState *cs,
                                VPMUCounterMask vpmcs)
 {
-    VPMUDisplaced element = { .cs = cs, .vpmcs = vpmcs };
+    VPMUDisplaced element = {
+        .cpu_index = cs->cpu_index,
+        .qom_path = vpmcs ? object_get_canonical_path(OBJECT(cs)) : NULL,
+        .vpmcs = vpmcs,
+    };
 
-    if (vpmcs) {
+    /* A vCPU that has been unplugged meanwhile has no path. */
+    if (element.qom_path) {
         g_array_append_val(displaced, element);
     }
 }
@@ -120,7 +138,7 @@ static void vpmu_error_displaced(Error **errp, const GArray *displaced)
         const char *separator = "";
 
         g_string_append_printf(text, "%sCPU %d counts with", i ? "; " : ": ",
-                               d->cs->cpu_index);
+                               d->cpu_index);
         for (unsigned v = 0; v < VPMU_NR; v++) {
             if (d->vpmcs & VPMU_MASK_OF(v)) {
                 g_string_append_printf(text, "%s %s %u", separator,
@@ -160,17 +178,16 @@ static void vpmu_do_reserve(CPUState *cs, run_on_cpu_data data)
 static void vpmu_reserve_all(VPMUCounterMask reserved, ReserveHow how,
                              GArray *displaced)
 {
-    unsigned n = vpmu_nr_vcpus();
-    g_autofree ReserveArgs *all = g_new(ReserveArgs, n);
-    ReserveArgs *args = all;
-    CPUState *cs;
+    g_autoptr(GPtrArray) vcpus = vpmu_vcpus();
+    g_autofree ReserveArgs *all = g_new(ReserveArgs, vcpus->len);
 
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < vcpus->len; i++) {
         all[i] = (ReserveArgs) { .reserved = reserved, .how = how };
     }
-    vpmu_run_on_vcpus(vpmu_do_reserve, all, sizeof(*all));
-    CPU_FOREACH(cs) {
-        vpmu_add_displaced(displaced, cs, args++->result);
+    vpmu_run_on_vcpus(vcpus, vpmu_do_reserve, all, sizeof(*all));
+    for (unsigned i = 0; i < vcpus->len; i++) {
+        vpmu_add_displaced(displaced, g_ptr_array_index(vcpus, i),
+                           all[i].result);
     }
 }
 
@@ -185,10 +202,11 @@ static void vpmu_do_get_busy(CPUState *cs, run_on_cpu_data data)
 /* The pPMCs that some vCPU counts with */
 static VPMUCounterMask vpmu_get_busy(void)
 {
+    g_autoptr(GPtrArray) vcpus = vpmu_vcpus();
     VPMUCounterMask busy = 0;
 
     /* All of them add to the same mask. */
-    vpmu_run_on_vcpus(vpmu_do_get_busy, &busy, 0);
+    vpmu_run_on_vcpus(vcpus, vpmu_do_get_busy, &busy, 0);
     return busy;
 }
 
@@ -206,8 +224,7 @@ static bool vpmu_change_software(VPMUReservation *r, X86CPU *first,
     VPMUCounterMask wanted = fixed |
         handover_choose(vpmu_ppmcs(first), vpmu_get_busy(), before, gp,
                         first->vpmu.host_order == VPMU_HOST_ORDER_LOW);
-    g_autoptr(GArray) ignored = g_array_new(false, false,
-                                            sizeof(VPMUDisplaced));
+    g_autoptr(GArray) ignored = vpmu_displaced_new();
 
     if (!force) {
         vpmu_reserve_all(before | wanted, TRY, displaced);
@@ -273,17 +290,16 @@ static void vpmu_do_ask_kernel(CPUState *cs, run_on_cpu_data data)
  */
 static void vpmu_ask_kernel(bool starved, GArray *displaced)
 {
-    unsigned n = vpmu_nr_vcpus();
-    g_autofree PathArgs *all = g_new(PathArgs, n);
-    PathArgs *args = all;
-    CPUState *cs;
+    g_autoptr(GPtrArray) vcpus = vpmu_vcpus();
+    g_autofree PathArgs *all = g_new(PathArgs, vcpus->len);
 
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < vcpus->len; i++) {
         all[i] = (PathArgs) { .starved = starved };
     }
-    vpmu_run_on_vcpus(vpmu_do_ask_kernel, all, sizeof(*all));
-    CPU_FOREACH(cs) {
-        vpmu_add_displaced(displaced, cs, args++->result);
+    vpmu_run_on_vcpus(vcpus, vpmu_do_ask_kernel, all, sizeof(*all));
+    for (unsigned i = 0; i < vcpus->len; i++) {
+        vpmu_add_displaced(displaced, g_ptr_array_index(vcpus, i),
+                           all[i].result);
     }
 }
 
@@ -291,8 +307,7 @@ static bool vpmu_change_kernel(VPMUReservation *r, unsigned gp,
                                VPMUCounterMask fixed, bool force,
                                GArray *displaced, Error **errp)
 {
-    g_autoptr(GArray) counting = g_array_new(false, false,
-                                             sizeof(VPMUDisplaced));
+    g_autoptr(GArray) counting = vpmu_displaced_new();
     int ret;
 
     vpmu_ask_kernel(false, counting);
@@ -343,8 +358,9 @@ static void vpmu_do_count(CPUState *cs, run_on_cpu_data data)
 void vpmu_reservation_count(VPMUReservation *r, unsigned p,
                             VPMUHostCount count)
 {
+    g_autoptr(GPtrArray) vcpus = vpmu_vcpus();
     CountArgs args = { .p = p, .count = count };
 
     r->counts[p] = count;
-    vpmu_run_on_vcpus(vpmu_do_count, &args, 0);
+    vpmu_run_on_vcpus(vcpus, vpmu_do_count, &args, 0);
 }

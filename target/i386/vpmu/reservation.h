@@ -46,9 +46,15 @@ struct VPMUReservation {
  * VPMUDisplaced: vPMCs of one vCPU that a reservation concerns
  */
 typedef struct VPMUDisplaced {
-    CPUState *cs;
+    int cpu_index;
+    char *qom_path;
     VPMUCounterMask vpmcs;
 } VPMUDisplaced;
+
+/**
+ * vpmu_displaced_new: an array of them, to be freed with g_array_unref()
+ */
+GArray *vpmu_displaced_new(void);
 
 /**
  * vpmu_reservation_find: the machine's reservation, NULL if it has none

@@ -19,15 +19,17 @@ typedef struct VPMUCall {
     void *args;
 } VPMUCall;
 
-unsigned vpmu_nr_vcpus(void)
+GPtrArray *vpmu_vcpus(void)
 {
-    unsigned n = 0;
+    GPtrArray *vcpus = g_ptr_array_new_with_free_func(object_unref);
     CPUState *cs;
 
     CPU_FOREACH(cs) {
-        n++;
+        if (!cs->unplug) {
+            g_ptr_array_add(vcpus, object_ref(OBJECT(cs)));
+        }
     }
-    return n;
+    return vcpus;
 }
 
 static void vpmu_do_call(CPUState *cs, run_on_cpu_data data)
@@ -41,18 +43,17 @@ static void vpmu_do_call(CPUState *cs, run_on_cpu_data data)
     }
 }
 
-void vpmu_run_on_vcpus(run_on_cpu_func func, void *args, size_t size)
+void vpmu_run_on_vcpus(GPtrArray *vcpus, run_on_cpu_func func, void *args,
+                       size_t size)
 {
-    VPMURound round = { .func = func, .left = vpmu_nr_vcpus() };
-    g_autofree VPMUCall *calls = g_new(VPMUCall, round.left);
-    VPMUCall *call = calls;
-    CPUState *cs;
+    VPMURound round = { .func = func, .left = vcpus->len };
+    g_autofree VPMUCall *calls = g_new(VPMUCall, vcpus->len);
 
     qemu_cond_init(&round.done);
-    CPU_FOREACH(cs) {
-        *call = (VPMUCall) { .round = &round, .args = args };
-        async_run_on_cpu(cs, vpmu_do_call, RUN_ON_CPU_HOST_PTR(call++));
-        args = (char *)args + size;
+    for (unsigned i = 0; i < vcpus->len; i++) {
+        calls[i] = (VPMUCall) { &round, (char *)args + i * size };
+        async_run_on_cpu(g_ptr_array_index(vcpus, i), vpmu_do_call,
+                         RUN_ON_CPU_HOST_PTR(&calls[i]));
     }
     while (round.left) {
         qemu_cond_wait_bql(&round.done);
