@@ -49,7 +49,8 @@ class Mismatch(BareTest):
                                **target)
         self.start_migration(source, vm,
                              *('return-path',) * acknowledged).close()
-        self.wait_until(lambda: self.migration(vm) == 'failed')
+        self.wait_until(lambda: self.migration(vm) in ('completed', 'failed'))
+        self.assertEqual(self.migration(vm), 'failed', target)
         vm.shutdown()
         self.wait_until(lambda: self.migration(source) in ('completed',
                                                            'failed'))
