@@ -22,9 +22,9 @@ const uint64_t places[] = {
 const unsigned nr_places = ARRAY_SIZE(places);
 
 /* The PMU's registers, what lies between them, and those of branches */
-static const struct {
+static const struct range {
     uint32_t first, last;
-} ranges[] = {
+} intel_ranges[] = {
     { MSR_PERFCTR0 - 1, MSR_PERFCTR0 + 8 },
     { MSR_PERFEVTSEL0 - 1, MSR_PERFEVTSEL0 + 8 },
     { MSR_MISC_ENABLE, MSR_MISC_ENABLE },
@@ -42,28 +42,81 @@ static const struct {
     { MSR_ARCH_LBR_CTL, MSR_ARCH_LBR_DEPTH },
     { MSR_ARCH_LBR_FROM, MSR_ARCH_LBR_FROM + 32 },
     { MSR_ARCH_LBR_TO, MSR_ARCH_LBR_TO + 32 },
+}, amd_ranges[] = {
+    { MSR_K7_CTL0 - 1, MSR_K7_CTR0 + 4 },
+    { MSR_AMD_STATUS - 1, MSR_AMD_STATUS_SET + 1 },
+    { MSR_AMD_CTL0 - 1, MSR_AMD_CTL0 + 16 },
+    { MSR_DEBUGCTL, MSR_DEBUGCTL },
 };
 
 /* Those on which the others depend: any of them half the time */
-static const uint32_t controls[] = {
+static const uint32_t intel_controls[] = {
     MSR_PERFEVTSEL0, MSR_PERFEVTSEL0 + 1, MSR_PMC0, MSR_PMC0 + 1,
     MSR_FIXED_CTR_CTRL, MSR_GLOBAL_CTRL, MSR_GLOBAL_OVF_CTRL,
     MSR_GLOBAL_STATUS_SET, MSR_DEBUGCTL, MSR_PEBS_ENABLE, MSR_PEBS_DATA_CFG,
     MSR_DS_AREA, MSR_LBR_SELECT, MSR_ARCH_LBR_CTL, MSR_ARCH_LBR_DEPTH,
+}, amd_controls[] = {
+    MSR_AMD_CTL0, MSR_AMD_CTR0, MSR_AMD_CTL0 + 2, MSR_AMD_CTR0 + 2,
+    MSR_K7_CTL0, MSR_K7_CTR0, MSR_AMD_GLOBAL_CTL, MSR_AMD_STATUS_CLR,
+    MSR_AMD_STATUS_SET,
 };
+
+static unsigned nr_ranges(void)
+{
+    return on_amd ? ARRAY_SIZE(amd_ranges) : ARRAY_SIZE(intel_ranges);
+}
+
+static const struct range *nth_range(unsigned n)
+{
+    return on_amd ? &amd_ranges[n] : &intel_ranges[n];
+}
+
+static uint32_t nth_control(unsigned n)
+{
+    return on_amd ? amd_controls[n % ARRAY_SIZE(amd_controls)] :
+                    intel_controls[n % ARRAY_SIZE(intel_controls)];
+}
+
+/* An event that there is, and any modifiers */
+static uint64_t wild_select(uint64_t any)
+{
+    unsigned kind = any >> 60;
+    uint64_t event = kind & 1 ? EV_INSNS :
+                     kind & 2 ? (on_amd ? AMD_BRANCHES : EV_BRANCHES) :
+                                (on_amd ? AMD_LOADS : EV_LOADS);
+
+    any &= EVTSEL_CMASK(1) | 0x9f0000;
+    any |= EVTSEL_EN | event;
+    return kind & 4 ? any & ~(uint64_t)EVTSEL_OS : any;
+}
+
+static uint64_t wild_amd(uint64_t any, uint32_t msr)
+{
+    switch (msr) {
+    case MSR_AMD_CTL0 ... MSR_AMD_CTL0 + 11:
+        return (msr - MSR_AMD_CTL0) & 1 ? pmu_minus(1 + any % 100) :
+                                          wild_select(any);
+    case MSR_K7_CTL0 ... MSR_K7_CTL0 + 3:
+        return wild_select(any);
+    case MSR_K7_CTR0 ... MSR_K7_CTR0 + 3:
+        return pmu_minus(1 + any % 100);
+    case MSR_AMD_GLOBAL_CTL ... MSR_AMD_STATUS_SET:
+        return any & pmu_counters;
+    default:
+        return any;
+    }
+}
 
 static uint64_t wild_value(struct local *l, uint32_t msr)
 {
     uint64_t any = random_of(l);
-    unsigned kind = any >> 60;
 
+    if (on_amd) {
+        return wild_amd(any, msr);
+    }
     switch (msr) {
     case MSR_PERFEVTSEL0 ... MSR_PERFEVTSEL0 + 7:
-        /* An event that there is, and any modifiers */
-        any &= EVTSEL_CMASK(1) | 0x9f0000;
-        any |= EVTSEL_EN | (kind & 1 ? EV_INSNS : kind & 2 ? EV_BRANCHES :
-                                                            EV_LOADS);
-        return kind & 4 ? any & ~(uint64_t)EVTSEL_OS : any;
+        return wild_select(any);
     case MSR_PMC0 ... MSR_PMC0 + 7:
     case MSR_FIXED_CTR0 ... MSR_FIXED_CTR0 + 2:
         return pmu_minus(1 + any % 100);
@@ -110,17 +163,15 @@ static uint64_t any_value(struct local *l)
 
 static uint32_t any_register(struct local *l)
 {
-    unsigned r = random_of(l) % ARRAY_SIZE(ranges);
+    const struct range *r = nth_range(random_of(l) % nr_ranges());
 
-    return ranges[r].first +
-           random_of(l) % (ranges[r].last - ranges[r].first + 1);
+    return r->first + random_of(l) % (r->last - r->first + 1);
 }
 
 void write_wild(struct local *l)
 {
     uint64_t any = random_of(l);
-    uint32_t msr = any & 1 ? controls[any / 2 % ARRAY_SIZE(controls)] :
-                             any_register(l);
+    uint32_t msr = any & 1 ? nth_control(any / 2) : any_register(l);
 
     /* Other processors' features are behind other bits of this one. */
     if (msr != MSR_MISC_ENABLE) {
@@ -133,6 +184,7 @@ static void stop_again(uint32_t msr)
 {
     switch (msr) {
     case MSR_GLOBAL_CTRL:
+    case MSR_AMD_GLOBAL_CTL:
     case MSR_DEBUGCTL:
     case MSR_ARCH_LBR_CTL:
         try_wrmsr(msr, 0);
@@ -164,18 +216,22 @@ static bool try_register(uint32_t msr, uint64_t value)
 void sweep_quiet(struct cpu *me)
 {
     struct local *l = local_of(me);
-    uint64_t misc = rdmsr(MSR_MISC_ENABLE);
+    uint64_t misc = on_amd ? 0 : rdmsr(MSR_MISC_ENABLE);
 
     quiet(me);
-    for (unsigned r = 0; r < ARRAY_SIZE(ranges); r++) {
-        for (uint32_t msr = ranges[r].first; msr <= ranges[r].last; msr++) {
+    for (unsigned r = 0; r < nr_ranges(); r++) {
+        const struct range *range = nth_range(r);
+
+        for (uint32_t msr = range->first; msr <= range->last; msr++) {
             for (unsigned n = 0; n < 12; n++) {
                 l->bad += !try_register(msr, n & 1 ? any_value(l) :
                                                      wild_value(l, msr));
             }
         }
     }
-    wrmsr(MSR_MISC_ENABLE, misc);
+    if (!on_amd) {
+        wrmsr(MSR_MISC_ENABLE, misc);
+    }
 }
 
 /* All that can happen is that the guest gets nowhere. */
@@ -238,6 +294,6 @@ void sweep_rdpmc(struct cpu *me)
         }
     }
     index[0] = n;
-    rdpmc_in_ring3(me, true, 2 * (pmu_gp + 3));
+    rdpmc_in_ring3(me, true, on_amd ? pmu_gp : 2 * (pmu_gp + 3));
     rdpmc_in_ring3(me, false, 0);
 }

@@ -100,14 +100,20 @@ void quiet(struct cpu *me)
     l->hits = l->faults = 0;
 }
 
+/* pmu_count() of the first fixed counter in ring 3; on AMD there is none. */
+static uint64_t count_fixed(uint64_t event, uint64_t n)
+{
+    return pmu_fixed ? pmu_count(FIXED(0), event, RING3, n) : 0;
+}
+
 /* Storms: an interrupt at every event, on all counters at once */
 
 static void rearm(struct local *l)
 {
-    l->bad += rdmsr(MSR_GLOBAL_STATUS) != l->bits;
-    wrmsr(MSR_GLOBAL_OVF_CTRL, l->bits);
+    l->bad += pmu_status() != l->bits;
+    pmu_acknowledge(l->bits);
     for (unsigned i = 0; i < pmu_gp; i++) {
-        wrmsr(MSR_PMC0 + i, COUNTER_MASK);
+        wrmsr(msr_value(i), COUNTER_MASK);
     }
     for (unsigned j = 0; j < 3 && l->bits >> 32; j++) {
         wrmsr(MSR_FIXED_CTR0 + j, COUNTER_MASK);
@@ -129,7 +135,7 @@ static void storm(struct cpu *me, void (*code)(void), uint64_t event,
         for (unsigned i = 0; i < pmu_gp; i++) {
             l->bits |= pmu_count(i, event | EVTSEL_INT, RING3, 1);
         }
-        for (unsigned j = 0; j < 3 && fixed; j++) {
+        for (unsigned j = 0; j < pmu_fixed && fixed; j++) {
             l->bits |= pmu_count(FIXED(j), EVTSEL_INT, RING3, 1);
         }
         apic_write(APIC_LVTPC, lvtpc);
@@ -152,14 +158,15 @@ static void nmi_storm(struct cpu *me)
 /* Between two branches is the handler, so that each of them is an edge. */
 static void edge_storm(struct cpu *me)
 {
-    storm(me, body_branch_code, EV_BRANCHES | EVTSEL_EDGE | EVTSEL_CMASK(1),
-          false, VECTOR_PMI, PATTERN_MAX + 2);
+    storm(me, body_branch_code, (on_amd ? AMD_BRANCHES : EV_BRANCHES) |
+          EVTSEL_EDGE | EVTSEL_CMASK(1), false, VECTOR_PMI, PATTERN_MAX + 2);
 }
 
 /* The local APIC delivers no vector below 16. */
 static void low_vectors(struct cpu *me)
 {
     struct local *l = local_of(me);
+    uint32_t masked = on_amd ? 0 : APIC_MASKED;
 
     for (unsigned vector = 0; vector < 16; vector++) {
         quiet(me);
@@ -168,7 +175,7 @@ static void low_vectors(struct cpu *me)
                  pmu_count(0, EV_INSNS | EVTSEL_INT, RING3, 10));
         accept_interrupts();
         l->bad += l->hits || pmu_value(0) != INSNS - 10 ||
-                  apic_read(APIC_LVTPC) != (APIC_MASKED | vector) ||
+                  apic_read(APIC_LVTPC) != (masked | vector) ||
                   apic_read(APIC_IRR);
     }
     l->bad += !(apic_read(APIC_ESR) & ESR_RECV_ILLEGAL);
@@ -178,15 +185,15 @@ static void low_vectors(struct cpu *me)
 static void upside_down(struct local *l)
 {
     if (!l->left) {
-        wrmsr(MSR_GLOBAL_CTRL, 0);
+        wrmsr(msr_global_ctrl(), 0);
         return;
     }
     l->left--;
     for (unsigned n = 0; n < 4; n++) {
         write_wild(l);
     }
-    wrmsr(MSR_GLOBAL_OVF_CTRL, rdmsr(MSR_GLOBAL_STATUS));
-    wrmsr(MSR_GLOBAL_CTRL, random_of(l) & pmu_counters);
+    pmu_acknowledge(pmu_status());
+    wrmsr(msr_global_ctrl(), random_of(l) & pmu_counters);
     apic_write(APIC_LVTPC, random_of(l) & 1 ? APIC_NMI : VECTOR_PMI);
 }
 
@@ -202,10 +209,10 @@ static void reprogram(struct cpu *me)
         quiet(me);
         l->on_pmi = upside_down;
         bits = pmu_count(0, EV_INSNS | EVTSEL_INT, RING0 | RING3, 10) |
-               pmu_count(FIXED(0), EVTSEL_INT, RING3, 1);
+               count_fixed(EVTSEL_INT, 1);
         apic_write(APIC_LVTPC, VECTOR_PMI);
         run_code(me, body_branch_code, left & 1, FLAGS_IF | FLAGS_IOPL3, bits);
-        wrmsr(MSR_GLOBAL_CTRL, 0);
+        wrmsr(msr_global_ctrl(), 0);
         accept_interrupts();
         l->bad += l->left == left; /* not even one */
     }
@@ -329,10 +336,11 @@ static bool witness(void)
 
     pmu_clear();
     bits = pmu_count(0, EV_INSNS, RING3, 100000) |
-           pmu_count(FIXED(0), 0, RING3, 100000);
+           count_fixed(0, 100000);
     run_insns(0, bits);
     return pmu_value(0) == pmu_minus(100000) + INSNS &&
-           pmu_value(FIXED(0)) == pmu_minus(100000) + INSNS;
+           (!pmu_fixed ||
+            pmu_value(FIXED(0)) == pmu_minus(100000) + INSNS);
 }
 
 static void attack_with(const struct attack *a)
@@ -371,7 +379,9 @@ static void attack_endlessly(struct cpu *me)
     memset(pebs_buffer(me), GUARD, 65536);
     pebs_area(me)->maximum = pebs_area(me)->base + 32768;
     apic_write(APIC_LVTPC, VECTOR_PMI);
-    wrmsr(MSR_DEBUGCTL, DEBUGCTL_BTS);
+    if (!on_amd) {
+        wrmsr(MSR_DEBUGCTL, DEBUGCTL_BTS);
+    }
     __atomic_fetch_add(&finished, 1, __ATOMIC_SEQ_CST);
     while (endless) {
         if (format) {
@@ -379,7 +389,7 @@ static void attack_endlessly(struct cpu *me)
             pebs_sample(0, EV_INSNS, RING3, 1, 1);
         }
         run_code(me, body_branch_code, true, FLAGS_IF | FLAGS_IOPL3,
-                 1 | pmu_count(FIXED(0), 0, RING3, 100000));
+                 1 | count_fixed(0, 100000));
     }
 }
 
@@ -459,8 +469,9 @@ static void reset(unsigned times)
 static void after_reset(unsigned times)
 {
     result_resume(cmos_read, CMOS_RESULTS);
-    check(rdmsr(MSR_GLOBAL_STATUS) | rdmsr(MSR_FIXED_CTR_CTRL) |
-          rdmsr(MSR_DEBUGCTL), 0, "reset %u in the middle of records", times);
+    check(pmu_status() | rdmsr(MSR_DEBUGCTL) |
+          (pmu_fixed ? rdmsr(MSR_FIXED_CTR_CTRL) : 0), 0,
+          "reset %u in the middle of records", times);
     check(witness(), true, "reset %u: the first CPU counts", times);
     if (times < RESETS) {
         reset(times + 1);
@@ -537,8 +548,10 @@ void main(void)
         eject_cpus();
         return;
     }
-    format = rdmsr(MSR_PERF_CAPABILITIES) >> 8 & 0xf;
-    baseline = rdmsr(MSR_PERF_CAPABILITIES) & 1u << 14;
+    if (!on_amd) {
+        format = rdmsr(MSR_PERF_CAPABILITIES) >> 8 & 0xf;
+        baseline = rdmsr(MSR_PERF_CAPABILITIES) & 1u << 14;
+    }
     for (unsigned i = 0; i < MAX_CPUS; i++) {
         locals[i].random = 88172645463325252 + 1000003 * i;
     }

@@ -76,22 +76,34 @@ void pmu_start(void)
     start_cpus();
 }
 
+uint64_t pmu_status(void)
+{
+    return rdmsr(on_amd ? MSR_AMD_STATUS : MSR_GLOBAL_STATUS);
+}
+
+void pmu_acknowledge(uint64_t bits)
+{
+    wrmsr(on_amd ? MSR_AMD_STATUS_CLR : MSR_GLOBAL_OVF_CTRL, bits);
+}
+
 void pmu_clear(void)
 {
-    wrmsr(MSR_GLOBAL_CTRL, 0);
+    wrmsr(msr_global_ctrl(), 0);
     /* Under KVM it may be read-only. */
     if (rdmsr(MSR_DEBUGCTL)) {
         wrmsr(MSR_DEBUGCTL, 0);
     }
     for (unsigned i = 0; i < pmu_gp; i++) {
-        wrmsr(MSR_PERFEVTSEL0 + i, 0);
-        wrmsr(MSR_PMC0 + i, 0);
+        wrmsr(msr_select(i), 0);
+        wrmsr(msr_value(i), 0);
     }
     for (unsigned j = 0; j < pmu_fixed; j++) {
         wrmsr(MSR_FIXED_CTR0 + j, 0);
     }
-    wrmsr(MSR_FIXED_CTR_CTRL, 0);
-    wrmsr(MSR_GLOBAL_OVF_CTRL, rdmsr(MSR_GLOBAL_STATUS));
+    if (pmu_fixed) {
+        wrmsr(MSR_FIXED_CTR_CTRL, 0);
+    }
+    pmu_acknowledge(pmu_status());
 }
 
 void pmu_prepare(void)
@@ -110,7 +122,7 @@ uint64_t pmu_minus(uint64_t n)
 
 uint64_t pmu_value(unsigned counter)
 {
-    return rdmsr(counter < 32 ? MSR_PMC0 + counter :
+    return rdmsr(counter < 32 ? msr_value(counter) :
                                 MSR_FIXED_CTR0 + counter - 32);
 }
 
@@ -134,8 +146,8 @@ uint64_t pmu_count(unsigned counter, uint64_t event, unsigned rings,
                    uint64_t n)
 {
     if (counter < 32) {
-        wrmsr(MSR_PMC0 + counter, pmu_minus(n));
-        wrmsr(MSR_PERFEVTSEL0 + counter,
+        wrmsr(msr_value(counter), pmu_minus(n));
+        wrmsr(msr_select(counter),
               event | EVTSEL_EN | (rings & RING0 ? EVTSEL_OS : 0) |
               (rings & RING3 ? EVTSEL_USR : 0));
     } else {

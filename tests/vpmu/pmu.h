@@ -1,5 +1,6 @@
 /*
- * Counters that overflow at a known event, for pmi.c and pebs.c
+ * Counters that overflow at a known event, for pmi.c and pebs.c; those of AMD
+ * with PerfMonV2 only
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -84,6 +85,9 @@ extern const uint64_t *pmu_watch;
 
 /* The start of main(): handlers, and the other CPU. */
 void pmu_start(void);
+/* Which counters have overflowed; have them forgotten. */
+uint64_t pmu_status(void);
+void pmu_acknowledge(uint64_t bits);
 /* Put the PMU of the current CPU in order: all off, counters at 0. */
 void pmu_clear(void);
 /* The same for the first CPU; and no interrupt has come yet. */
