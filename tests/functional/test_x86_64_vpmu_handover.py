@@ -8,10 +8,7 @@ The guest's counts must not depend on which physical counters it has, and the
 counts that the operator takes beside it must be just as exact.
 '''
 
-import os
 import random
-import signal
-import threading
 import time
 
 from vpmu_guest import STAT, Shell, parse_stat
@@ -44,13 +41,6 @@ class X86VpmuHandover(VpmuTest):
         return self.boot(*args, cmdline=Shell.APPEND if watchdog else
                          f'{Shell.APPEND} {NO_WATCHDOG}',
                          features=('pmu-passthrough=on', *features))
-
-    def kill_later(self, vm, seconds):
-        '''Kills a machine that hangs, so that it does not hang the test'''
-        timer = threading.Timer(seconds, os.kill,
-                                (vm.get_pid(), signal.SIGKILL))
-        timer.start()
-        self.addCleanup(timer.cancel)
 
     def reserve(self, vm, gp, **args):
         return vm.cmd('vpmu-reserve-host-counters', gp=gp, **args)

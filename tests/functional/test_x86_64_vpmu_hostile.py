@@ -135,6 +135,7 @@ class Hostile(BareTest):
             vm, log = self.start_hostile(
                 f'eject-{nth}', 'eject',
                 ['pmu-passthrough=on', 'pmu-host-gp=4'], cpus=8)
+            timer = self.kill_later(vm, 60)
             answers = Answers()
             while '1..' not in self.read(log):
                 self.check_picture(answers.ask(vm, 'query-vpmu'))
@@ -144,6 +145,7 @@ class Hostile(BareTest):
                             gp=random.randint(0, 4))
             self.assertNotRegex(self.read(log), 'not ok|Bail out')
             self.assertEqual(len(self.picture(vm)['cpus']), 1)
+            timer.cancel()
             vm.shutdown()
 
 

@@ -312,6 +312,43 @@ def wait_for_events(query, *events, timeout=120):
         time.sleep(0.1)
 
 
+class Counting:
+    '''
+    A program whose @events several processes count in a guest, again and again,
+    until finish()
+    '''
+
+    PROCESSES = range(1, 5)
+
+    def __init__(self, guest, program, events):
+        self.guest = guest
+        declared = guest.expected()[program]
+        self.want = [declared[event] for event in events]
+        names = ' '.join(perf_events()[event] for event in events)
+        numbers = ' '.join(map(str, self.PROCESSES))
+        guest.run(f'rm -f /tmp/end; for n in {numbers}; do '
+                  f'(while [ ! -e /tmp/end ]; do again 10 {program} {names} '
+                  '2>&1; done > /tmp/$n; echo done > /tmp/$n.end) & done')
+
+    def finish(self):
+        '''
+        Ends them; returns how often the program was counted.  Each count must
+        be exact.
+        '''
+        self.guest.run('touch /tmp/end')
+        turns = 0
+        for n in self.PROCESSES:
+            counts = parse_stat(self.guest.run(
+                f'until [ -e /tmp/{n}.end ]; do sleep 0.1; done; cat /tmp/{n}; '
+                f'rm /tmp/{n} /tmp/{n}.end'))
+            once = len(counts) // len(self.want)
+            if not once or counts != self.want * once:
+                raise GuestError(f'process {n} did not count {self.want}: '
+                                 f'{counts}')
+            turns += once
+        return turns
+
+
 def start_marathon(guest, query):
     '''
     Starts a count that takes seconds, and waits until it has begun; returns

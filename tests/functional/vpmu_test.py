@@ -14,12 +14,15 @@ VPMU_REPEAT               how often each count is repeated (default 3); it must
 import contextlib
 import json
 import os
+import signal
 import socket
+import threading
 import time
 
 from qemu_test import LinuxKernelTest
 from vpmu_guest import (STAT, SerialLine, Shell, cpu_model, parse_stat,
                         perf_events)
+from vpmu_operator import counter_set, identify
 
 REPEAT = int(os.environ.get('VPMU_REPEAT', '3'))
 
@@ -34,22 +37,10 @@ STORED = (0, 8, None)
 TROUBLE = 'Broken PMU|BIOS bug|unchecked MSR|disabling PMU|Call Trace'
 
 
-def identify(counters):
-    '''(type, index) of each counter in an answer of QMP'''
-    return [(counter['type'], counter['index']) for counter in counters]
-
-
-def counter_set(counters):
-    '''The VpmuCounterSet of counters that are given as (type, index)'''
-    return {'gp': sum(kind == 'gp' for kind, _ in counters),
-            'fixed': sorted(index for kind, index in counters
-                            if kind == 'fixed')}
-
-
 class Monitor:
     '''
-    Another monitor of a machine, at the socket @path: for another thread, or for
-    somebody who does what a library would not
+    Another monitor of a machine, at the socket @path: for another thread, or
+    for somebody who does what a library would not
     '''
 
     def __init__(self, path):
@@ -92,13 +83,13 @@ class VpmuTest(LinuxKernelTest):
                             f'{name} must name a file (see build-image)')
 
     def start(self, name, *args, cmdline=Shell.APPEND, features=('pmu=on',),
-              cpu=None):
+              cpu=None, accel='tcg'):
         '''Starts a guest and returns the machine and a shell in it'''
         line = SerialLine(self.scratch_file(), name)
         self.addCleanup(line.close)
         # With QEMU_TEST_KEEP_SCRATCH, the log of this machine is kept
         vm = self.get_vm(name=name)
-        vm.add_args('-accel', 'tcg', '-nodefaults', '-no-reboot', '-m', '512',
+        vm.add_args('-accel', accel, '-nodefaults', '-no-reboot', '-m', '512',
                     '-cpu', cpu or cpu_model(*features),
                     '-kernel', os.environ['VPMU_KERNEL'],
                     '-initrd', os.environ['VPMU_INITRD'],
@@ -223,6 +214,17 @@ class VpmuTest(LinuxKernelTest):
         while not condition():
             self.assertLess(time.monotonic(), deadline)
             time.sleep(pause)
+
+    def kill_later(self, vm, seconds):
+        '''
+        Kills a machine that hangs, so that it does not hang the test; returns
+        a timer that can be cancelled
+        '''
+        timer = threading.Timer(seconds, os.kill,
+                                (vm.get_pid(), signal.SIGKILL))
+        timer.start()
+        self.addCleanup(timer.cancel)
+        return timer
 
     @contextlib.contextmanager
     def stopped(self, vm):
