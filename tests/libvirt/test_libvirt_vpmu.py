@@ -6,6 +6,11 @@ and commands of virsh as an operator types them.  The programs in the guest
 declare the expected counts.
 
 tests/libvirt/run runs this file.
+
+Environment:
+
+VPMU_LIBVIRT_CALLS  how many calls a clumsy operator makes (default 50)
+VPMU_OPERATOR_SEED  of his random numbers (default: the time; it is printed)
 '''
 
 import itertools
@@ -21,13 +26,20 @@ sys.path.insert(0, str(TOP / 'tests/functional'))
 
 # pylint: disable=wrong-import-position
 import pycotap
-from vpmu_guest import (STAT, GuestError, parse_stat, start_marathon,
-                        wait_for_events)
+from vpmu_guest import (STAT, Counting, GuestError, parse_stat,
+                        start_marathon, wait_for_events)
 from vpmu_libvirt import (BUILD, Daemon, VirshError, domain_xml, pmu_element)
+from vpmu_operator import ClumsyOperator
 
 # QEMU without our changes
 STOCK = os.environ.get('PRISTINE',
                        str(BUILD / 'pristine/qemu-system-x86_64'))
+
+CALLS = int(os.environ.get('VPMU_LIBVIRT_CALLS', '50'))
+SEED = int(os.environ.get('VPMU_OPERATOR_SEED', time.time_ns() % 1000000))
+
+# The counters that the guest does not see
+SPARE = 4
 
 # How libvirt refuses an emulator without the properties
 UNSUPPORTED = 'not supported by this QEMU binary'
@@ -225,6 +237,29 @@ class Libvirt(unittest.TestCase):
         self.assertEqual(self.daemon.virsh('domstate', 'vpmu'), 'shut off')
         with self.assertRaisesRegex(GuestError, 'the guest is gone'):
             guest.wait_ready()
+
+    def call(self, command, args):
+        '''The answer to a QMP command; libvirt may be who refuses it'''
+        try:
+            return self.daemon.monitor('vpmu', command, args)
+        except VirshError as error:
+            return {'error': {'class': 'GenericError', 'desc': str(error)}}
+
+    def test_clumsy_operator(self):
+        '''Calls through libvirt, right and wrong, cost the guest no count'''
+        guest = self.boot(pmu=element("state='on' passthrough='on'",
+                                      f"gp='{SPARE}'"))
+        guest.run('echo 0 > /proc/sys/kernel/nmi_watchdog')
+        events = sorted(set(guest.expected()['branches']) - {'instructions'})
+        counting = Counting(guest, 'branches', events[:SPARE])
+        print(f'# seed {SEED}', flush=True)
+        operator = ClumsyOperator(self, self.call, self.query, SPARE, SEED)
+        accepted = operator.make_calls(CALLS)
+        turns = counting.finish()
+        print(f'# accepted of {CALLS}: {accepted}; {turns} counts of {SPARE} '
+              'events exact', flush=True)
+        self.assertGreater(sum(accepted.values()), 0)
+        self.assertLess(sum(accepted.values()), CALLS)
 
     def test_starts_without_counters_to_give(self):
         '''With passthrough='off', the guest counts, and nothing is reserved'''

@@ -105,13 +105,17 @@ class Daemon:
                                 stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True)
 
-    def qmp(self, domain, command, **arguments):
-        '''Executes a QMP command in a domain's emulator'''
+    def monitor(self, domain, command, arguments):
+        '''What a domain's emulator answers to a QMP command'''
         message = {'execute': command}
         if arguments:
             message['arguments'] = arguments
-        answer = json.loads(self.virsh('qemu-monitor-command', domain,
-                                       json.dumps(message)))
+        return json.loads(self.virsh('qemu-monitor-command', domain,
+                                     json.dumps(message)))
+
+    def qmp(self, domain, command, **arguments):
+        '''Executes a QMP command in a domain's emulator'''
+        answer = self.monitor(domain, command, arguments)
         if 'error' in answer:
             raise VirshError(answer['error']['desc'])
         return answer['return']
