@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: all deps check check-build series check-series pristine bench demo \
 	libvirt check-libvirt demo-libvirt kvm-modules bench-kvm check-nested \
-	check-server check-models fuzz coverage clean help
+	check-server check-models fuzz coverage soak clean help
 
 all: deps
 	@scripts/build qemu
@@ -63,6 +63,10 @@ fuzz: deps
 
 coverage: deps
 	@scripts/coverage
+
+soak: all pristine
+	@scripts/deps guest
+	@SOAK_SECONDS=$(or $(SECONDS),1800) scripts/soak
 
 # Nothing is installed on a server.
 check-server:
