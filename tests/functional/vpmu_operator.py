@@ -137,23 +137,41 @@ class ClumsyOperator:
             (identify([counter])[0], counter.get('event'), counter['user'],
              counter['kernel']) for counter in info['cpus'][0]['host-counters']]
 
-    def check_refused(self, error, call):
-        self.test.assertIn(error['class'],
-                      ('GenericError', 'CommandNotFound', 'DeviceNotFound'),
-                      call)
-        self.test.assertGreater(len(error['desc'].split()), 2, call)
+    def names_no_counter(self, command, args):
+        '''Whether all that is wrong with a call is a counter's index'''
+        kinds = {'type': str, 'index': int, 'event': str, 'user': bool,
+                 'kernel': bool}
+        if (command != 'vpmu-host-counter-set' or
+                not {'type', 'index'} <= set(args) <= set(kinds) or
+                any(type(args[name]) is not kinds[name] for name in args)):
+            return False
+        total = {'gp': self.info['total']['gp'],
+                 'fixed': len(self.info['total']['fixed'])}.get(args['type'])
+        return total is not None and total <= args['index'] < 256
 
-    def check_accepted(self, command, args, info):
+    def check_refused(self, error, command, args):
+        call = f'{command} {args}'
+        self.test.assertIn(
+            error['class'],
+            ('GenericError', 'CommandNotFound', 'DeviceNotFound'), call)
+        self.test.assertGreater(len(error['desc'].split()), 2, call)
+        if self.names_no_counter(command, args):
+            self.test.assertIn('there is no', error['desc'], call)
+
+    def check_accepted(self, command, args, answer, info):
         if command == 'vpmu-reserve-host-counters':
             want = {'gp': args['gp'], 'fixed': sorted(args.get('fixed', []))}
             self.test.assertEqual(info['reserved'], want)
+            self.test.assertEqual(answer['reserved'], want)
+            self.test.assertEqual(counter_set(identify(answer['counters'])),
+                                  want)
         elif command == 'vpmu-host-counter-set':
             for cpu in info['cpus']:
                 counter = next(
                     counter for counter in cpu['host-counters']
                     if identify([counter]) == [(args['type'], args['index'])])
                 self.test.assertEqual(counter.get('event', {}).get('name'),
-                                 args.get('event'))
+                                      args.get('event'))
 
     def call(self, command, args):
         '''One call; returns whether it was accepted'''
@@ -164,11 +182,11 @@ class ClumsyOperator:
         self.test.assertEqual(self.info['reserved'], counter_set(identify(
             self.info['cpus'][0]['host-counters'])))
         if 'error' in answer:
-            self.check_refused(answer['error'], call)
+            self.check_refused(answer['error'], command, args)
             self.test.assertEqual(self.state(self.info), before, call)
             return False
         self.test.assertIn('return', answer, call)
-        self.check_accepted(command, args, self.info)
+        self.check_accepted(command, args, answer['return'], self.info)
         return True
 
     def make_calls(self, calls):
