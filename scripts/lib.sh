@@ -175,8 +175,8 @@ home() {
 # the tests, that is the qtests; the others are built and run here.
 ours() {
     case $1 in
-    qemu) files "$top" accel docs hw include linux-headers monitor qapi stubs \
-                system target tests/qtest ;;
+    qemu) files "$top" accel docs hw include linux-headers monitor python qapi \
+                stubs system target tests/qtest tools ;;
     libvirt) files "$top/libvirt" . ;;
     esac
 }

@@ -1,0 +1,202 @@
+"""
+What virtual machines have answered, and what follows from two answers
+"""
+
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+from dataclasses import dataclass
+from typing import (
+    Any,
+    Dict,
+    Iterator,
+    List,
+    Optional,
+    Tuple,
+)
+
+
+Json = Dict[str, Any]
+#: A vCPU's index, whether the counter is the operator's, its type and index
+Key = Tuple[int, bool, str, int]
+
+
+@dataclass
+class Sample:
+    """The answers of a virtual machine at one moment."""
+
+    #: Seconds since 1970
+    time: float
+    #: Seconds of a clock that is never set
+    clock: float
+    #: The answer of query-vpmu
+    vpmu: Json
+    #: The statistics of each vCPU, by its index and their names
+    stats: Dict[int, Dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A counter of a vCPU: the guest's or, if it is reserved, the host's."""
+
+    key: Key
+    path: str
+    held_by: str
+    ring: str
+    value: int
+    event: str
+    is_pebs: bool
+
+    @property
+    def cpu(self) -> int:
+        """The vCPU's index"""
+        return self.key[0]
+
+    @property
+    def name(self) -> str:
+        """Type and index"""
+        return f'{self.key[2]} {self.key[3]}'
+
+
+def event_name(event: Optional[Json]) -> str:
+    """An event as perf spells it."""
+    if event is None:
+        return ''
+    numbers = f'event=0x{event["select"]:02x},umask=0x{event["umask"]:02x}'
+    return str(event.get('name', numbers))
+
+
+def counter_set(members: Json) -> str:
+    """A VpmuCounterSet in words"""
+    fixed = ' '.join(str(j) for j in members['fixed'])
+    return f'{members["gp"]} gp' + (f', fixed {fixed}' if fixed else '')
+
+
+def _ring(counter: Json) -> str:
+    return {(True, True): 'both', (True, False): 'user',
+            (False, True): 'kern'}.get(
+                (counter['user'], counter['kernel']), '-')
+
+
+def _guest_counter(cpu: int, counter: Json) -> Counter:
+    physical = counter.get('physical-index')
+    held_by = '-' if physical is None else f'{counter["type"]} {physical}'
+    if physical is None and counter['owner'] == 'host':
+        held_by = 'host'
+    return Counter((cpu, False, counter['type'], counter['index']),
+                   counter['path'], held_by, _ring(counter),
+                   counter['value'], event_name(counter.get('event')),
+                   counter['pebs'])
+
+
+def counters_of(sample: Sample) -> Iterator[Counter]:
+    """All counters, in the order of the answer"""
+    for cpu in sample.vpmu['cpus']:
+        index = cpu['cpu-index']
+        for counter in cpu['counters']:
+            yield _guest_counter(index, counter)
+        for counter in cpu['host-counters']:
+            yield Counter((index, True, counter['type'], counter['index']),
+                          '-', 'host', _ring(counter), counter['value'],
+                          event_name(counter.get('event')), False)
+
+
+def advance(before: Counter, now: Counter, width: int) -> Optional[int]:
+    """
+    How far a counter of so many bits has counted.
+
+    :return: None if that is not known: it was set up anew, or the guest has
+        set its value; no counter gets through a quarter of its range between
+        two samples.  One with PEBS is set by each of its records.
+    """
+    if (now.event, now.ring) != (before.event, before.ring) or now.is_pebs:
+        return None
+    count = (now.value - before.value) % (1 << width)
+    return count if count < 1 << (width - 2) else None
+
+
+class VM:
+    """A virtual machine: its last two samples, or why there are none."""
+
+    def __init__(self, name: str, address: str):
+        self.name = name
+        self.address = address
+        self.error: Optional[str] = None
+        self.before: Optional[Sample] = None
+        self.last: Optional[Sample] = None
+
+    def take(self, sample: Sample) -> None:
+        """It has answered."""
+        self.error = None
+        self.before, self.last = self.last, sample
+
+    def lose(self, error: str) -> None:
+        """It does not answer.  Another one may answer next."""
+        self.error = error
+        self.before = self.last = None
+
+    @property
+    def seconds(self) -> float:
+        """Between the two samples; 0 if there is only one"""
+        if self.before is None or self.last is None:
+            return 0.0
+        return max(0.0, self.last.clock - self.before.clock)
+
+    def counters(self) -> List[Counter]:
+        """The counters of the last sample"""
+        return [] if self.last is None else list(counters_of(self.last))
+
+    def advances(self) -> Dict[Key, int]:
+        """How far each counter has counted, where that is known"""
+        if self.before is None or self.last is None:
+            return {}
+        width = self.last.vpmu['counter-width']
+        before = {counter.key: counter for counter in counters_of(self.before)}
+        known = {}
+        for counter in counters_of(self.last):
+            if counter.key in before:
+                count = advance(before[counter.key], counter, width)
+                if count is not None:
+                    known[counter.key] = count
+        return known
+
+    def rates(self) -> Dict[Key, float]:
+        """How much each counter counts in a second, where that is known"""
+        if not self.seconds:
+            return {}
+        return {key: count / self.seconds
+                for key, count in self.advances().items()}
+
+    def stat_rates(self) -> Dict[int, Dict[str, float]]:
+        """
+        By how much each statistic of a vCPU grows in a second.  That of a
+        vCPU that was not there before is not known.
+        """
+        if self.before is None or self.last is None or not self.seconds:
+            return {}
+        return {cpu: {name: (value - self.before.stats[cpu].get(name, 0))
+                      / self.seconds for name, value in stats.items()}
+                for cpu, stats in self.last.stats.items()
+                if cpu in self.before.stats}
+
+
+def as_json(vm: VM) -> Json:
+    """All that is known of a virtual machine"""
+    known: Json = {'name': vm.name, 'address': vm.address, 'error': vm.error}
+    if vm.last is None:
+        return known
+    rates, stat_rates = vm.rates(), vm.stat_rates()
+    known['time'] = vm.last.time
+    known['seconds'] = vm.seconds
+    known['vpmu'] = vm.last.vpmu
+    known['stats'] = [{'cpu-index': cpu, 'stats': stats}
+                      for cpu, stats in sorted(vm.last.stats.items())]
+    known['rates'] = [
+        {'cpu-index': cpu['cpu-index'],
+         'counters': [
+             {'type': counter.key[2], 'index': counter.key[3],
+              'host': counter.key[1], 'rate': rates.get(counter.key)}
+             for counter in vm.counters()
+             if counter.cpu == cpu['cpu-index']],
+         'stats': stat_rates.get(cpu['cpu-index'])}
+        for cpu in vm.last.vpmu['cpus']]
+    return known
