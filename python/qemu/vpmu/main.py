@@ -14,6 +14,7 @@ from typing import List, Optional
 
 from . import terminal
 from .connect import LibvirtSource, QMPSource
+from .export import ExportError, export, parse_address
 from .model import as_json
 from .poll import (
     Names,
@@ -33,6 +34,7 @@ examples:
   vpmu-top --json /run/vm1.qmp | jq '.vms[0].vpmu.reserved'
   vpmu-top --record day.jsonl /run/vm1.qmp     record, and
   vpmu-top --replay day.jsonl                  look at it later
+  vpmu-top --prometheus 9117 /run/vm1.qmp      export to Prometheus
 
 On the screen, h shows what the keys do.
 
@@ -93,6 +95,14 @@ def make_parser() -> argparse.ArgumentParser:
         '--replay', metavar='FILE',
         help='show what --record has written, instead of virtual machines')
     parser.add_argument(
+        '--prometheus', type=parse_address, metavar='[HOST:]PORT',
+        help='show nothing, and serve metrics to Prometheus over HTTP there '
+        '(default of HOST: 127.0.0.1)')
+    parser.add_argument(
+        '--textfile', metavar='FILE',
+        help="show nothing, and write metrics to a file of the node "
+        "exporter's textfile collector, at each interval or --once")
+    parser.add_argument(
         '--no-color', action='store_true', help='use no colours')
     return parser
 
@@ -152,6 +162,9 @@ async def run(args: argparse.Namespace) -> int:
     """:return: the exit status"""
     watch = make_watch(args)
     try:
+        if args.prometheus is not None or args.textfile is not None:
+            await export(watch, args.prometheus, args.textfile, args.once)
+            return 0
         if args.json or args.once:
             return await print_once(watch, args.json)
         why = terminal.why_not()
@@ -170,14 +183,17 @@ def main(argv: Optional[List[str]] = None) -> int:
     """:return: the exit status"""
     parser = make_parser()
     args = parser.parse_args(argv)
-    if args.replay is None and not (args.socket or args.domain):
+    machines = args.socket or args.domain
+    if args.replay is None and not machines:
         parser.error('name a QMP socket, or a domain of libvirt with -d')
-    if args.replay is not None and (args.socket or args.domain or
-                                    args.record):
+    if args.replay is not None and (machines or args.record or
+                                    args.prometheus or args.textfile):
         parser.error('--replay shows a recording and nothing else')
+    if args.prometheus is not None and (args.once or args.json):
+        parser.error('--prometheus serves until it is ended')
     try:
         return asyncio.run(run(args))
-    except RecordError as err:
+    except (ExportError, RecordError) as err:
         print(f'vpmu-top: {err}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
