@@ -14,6 +14,7 @@ VPMU_OPERATOR_SEED  of his random numbers (default: the time; it is printed)
 '''
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -28,7 +29,8 @@ sys.path.insert(0, str(TOP / 'tests/functional'))
 import pycotap
 from vpmu_guest import (STAT, Counting, GuestError, parse_stat,
                         start_marathon, wait_for_events)
-from vpmu_libvirt import (BUILD, Daemon, VirshError, domain_xml, pmu_element)
+from vpmu_libvirt import (BUILD, Daemon, VirshError, domain_xml, pmu_element,
+                          unprivileged)
 from vpmu_operator import ClumsyOperator
 
 # QEMU without our changes
@@ -260,6 +262,42 @@ class Libvirt(unittest.TestCase):
               'events exact', flush=True)
         self.assertGreater(sum(accepted.values()), 0)
         self.assertLess(sum(accepted.values()), CALLS)
+
+    def vpmu_top(self, domain):
+        '''What vpmu-top prints of a domain, and its exit status'''
+        done = subprocess.run(
+            unprivileged([sys.executable,
+                          str(BUILD / 'qemu/tools/i386/vpmu-top'), '--json',
+                          '-i', '0.2', '-c', self.daemon.uri, '-d', domain]),
+            env=self.daemon.env, stdin=subprocess.DEVNULL, timeout=60,
+            stdout=subprocess.PIPE, text=True, check=False)
+        vm, = json.loads(done.stdout)['vms']
+        return vm, done.returncode
+
+    def test_vpmu_top(self):
+        guest = self.boot()
+        expected = start_marathon(
+            guest, lambda: self.daemon.qmp('vpmu', 'query-vpmu'))
+        self.daemon.virsh('suspend', 'vpmu')
+        vm, status = self.vpmu_top('vpmu')
+        self.assertEqual((vm['name'], vm['error'], status),
+                         ('vpmu', None, 0))
+        self.assertEqual(vm['vpmu'], self.daemon.qmp('vpmu', 'query-vpmu'))
+        self.assertEqual(
+            [{f'{name}.sum': value for name, value in cpu['stats'].items()}
+             for cpu in vm['stats']], self.daemon.vcpu_stats('vpmu'))
+        self.daemon.virsh('resume', 'vpmu')
+        self.assertEqual(parse_stat(guest.finish()), expected)
+        self.daemon.virsh('destroy', 'vpmu')
+        vm, status = self.vpmu_top('vpmu')
+        self.assertEqual(status, 1)
+        self.assertEqual(vm['error'], 'domain vpmu does not run: see virsh -c '
+                         f'{self.daemon.uri} start vpmu')
+        vm, status = self.vpmu_top('other')
+        self.assertEqual(status, 1)
+        self.assertEqual(vm['error'], f'libvirt {self.daemon.uri} has no '
+                         f'domain other: see virsh -c {self.daemon.uri} list '
+                         '--all')
 
     def test_starts_without_counters_to_give(self):
         '''With passthrough='off', the guest counts, and nothing is reserved'''
