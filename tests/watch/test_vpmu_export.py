@@ -337,7 +337,8 @@ class Export(unittest.TestCase):
                  'on: Address already in use; name another one'),
                 (('--prometheus', '9117', '--once'),
                  '--prometheus serves until it is ended'),
-                (('--prometheus', '70000'), 'invalid parse_address value')):
+                (('--prometheus', '70000'),
+                 '70000 is not a port, or HOST:PORT')):
             done = program(*args, self.second)
             self.assertEqual((done.returncode, done.stdout), (2, ''), args)
             self.assertIn(why, done.stderr)

@@ -569,6 +569,11 @@ class Recorded(Tested):
                 ('{"format": 1}\n', ':1 is no line of a recording'),
                 (first.replace('"format": 1', '"format": 99'),
                  ' has format 99, and this program reads 1'),
+                (first.replace('"fixed"', '"other"'), ':1 is no line'),
+                (first.replace('"clock": ', '"clock": "", "x": '),
+                 ':1 is no line'),
+                (first.replace('"reuses": ', '"reuses": "", "x": '),
+                 ':1 is no line'),
                 (b'\xff\xfe\n', ' is no recording')):
             bad = Path(self.path('bad'))
             bad.write_bytes(text if isinstance(text, bytes)
@@ -576,6 +581,14 @@ class Recorded(Tested):
             done = program('--once', '--replay', str(bad))
             self.assertEqual((done.returncode, done.stdout), (2, ''), text)
             self.assertIn(f'vpmu-top: {bad}{why}', done.stderr)
+        # A terminal does not obey what is in a file.
+        bad.write_text(first.replace('"watched"', r'"\u001b[2Jx\u0000"'))
+        done = program('--once', '--replay', str(bad))
+        self.assertEqual(done.returncode, 0)
+        self.assertIn('?[2Jx?', done.stdout)
+        self.assertTrue(done.stdout.replace('\n', '').isprintable())
+        terminal = self.terminal('--replay', str(bad))
+        terminal.wait_for(r'^\?\[2Jx\? +software')
         for option in '--replay', '--record':
             missing = self.path('no/such')
             args = [] if option == '--replay' else [self.guest.socket]
@@ -652,18 +665,37 @@ class Wrong(Tested):
         self.assertIn(f'{path} may not be opened: become the user who runs '
                       'the emulator', done.stdout)
 
-    def test_no_vpmu(self):
+    def other_qemu(self, *answers):
+        '''A socket of a QEMU that answers so after query-name'''
         path = self.path('other')
-        fake = Fake(path, b'{"QMP": {"version": {"qemu": {"micro": 0, '
-                    b'"minor": 0, "major": 9}, "package": ""}, '
-                    b'"capabilities": []}}\n', b'{"return": {}}\n',
-                    b'{"return": {}, "id": "__qmp#00000"}\n',
-                    b'{"error": {"class": "CommandNotFound", "desc": "The '
-                    b'command query-vpmu has not been found"}, '
-                    b'"id": "__qmp#00001"}\n')
+        answers = [{'return': {}}, *answers]
+        greeting = {'QMP': {'version': {
+            'qemu': {'micro': 0, 'minor': 0, 'major': 9}, 'package': ''},
+                            'capabilities': []}}
+        says = [greeting, {'return': {}}] + [
+            answer | {'id': f'__qmp#{number:05}'}
+            for number, answer in enumerate(answers)]
+        fake = Fake(path, *(f'{json.dumps(said)}\n'.encode()
+                            for said in says))
         self.addCleanup(fake.server.close)
-        self.check_error('this QEMU has no virtual PMU to watch',
-                         'start the virtual machine with one that has', path)
+        return path
+
+    def test_no_vpmu(self):
+        self.check_error(
+            'this QEMU has no virtual PMU to watch',
+            'start the virtual machine with one that has',
+            self.other_qemu({'error': {'class': 'CommandNotFound',
+                                       'desc': 'The command query-vpmu has '
+                                       'not been found'}}))
+
+    def test_other_vpmu(self):
+        vpmu = self.guest.vpmu()
+        del vpmu['cpus'][1]['unsupported-events']
+        for answers in [{'return': vpmu}, {'return': []}], [{'return': {}}]:
+            self.check_error("this QEMU's virtual PMU is described in another "
+                             'way', 'use the vpmu-top that was built with it',
+                             self.other_qemu(*answers))
+            os.unlink(self.path('other'))
 
     def test_no_pmu(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -711,7 +743,8 @@ class Wrong(Tested):
     def test_arguments(self):
         for args, why in (
                 ((), 'name a QMP socket, or a domain of libvirt with -d'),
-                (('-i', '0', 'x'), 'invalid interval value'),
+                (('-i', '0', 'x'), '0 is no number from 0.1 to 3600'),
+                (('-i', 'x', 'x'), 'x is no number from 0.1 to 3600'),
                 (('--replay', 'x', 'y'), '--replay shows a recording')):
             done = program(*args)
             self.assertEqual((done.returncode, done.stdout), (2, ''))

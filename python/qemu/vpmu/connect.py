@@ -247,7 +247,8 @@ class LibvirtSource(Source):
             return VMError(f'the domains of libvirt{uri} have no monitor of '
                            'QEMU: name another --connect, such as '
                            'qemu:///system')
-        return VMError(f'libvirt{uri}: {err.get_error_message()}')
+        return VMError(f'libvirt{uri}: {err.get_error_message()}: see '
+                       f'virsh{option} list --all')
 
     def _open(self) -> Any:
         libvirt, _ = _libvirt()

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from . import terminal
 from .connect import LibvirtSource, QMPSource
@@ -25,6 +25,12 @@ from .poll import (
 from .record import Recorder, RecordError, read
 from .table import everything
 
+
+DESCRIPTION = '''
+Watch what guests use their virtual performance counters for: event, owner,
+path and rate of each counter, PEBS records, hand-overs, starved time, and what
+is reserved for the host.
+'''
 
 EPILOG = '''
 examples:
@@ -50,10 +56,23 @@ environment:
 
 def interval(text: str) -> float:
     """Seconds that make sense"""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
     if not 0.1 <= value <= 3600:
-        raise ValueError
+        raise argparse.ArgumentTypeError(
+            f'{text} is no number from 0.1 to 3600')
     return value
+
+
+def address(text: str) -> Tuple[str, int]:
+    """[HOST:]PORT"""
+    try:
+        return parse_address(text)
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(
+            f'{text} is not a port, or HOST:PORT') from err
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -61,10 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='vpmu-top', epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description='Watch what guests use their virtual performance '
-        'counters for: event, owner, path and rate of each counter, PEBS '
-        'records, hand-overs, starved time, and what is reserved for the '
-        'host.')
+        description=DESCRIPTION)
     parser.add_argument(
         'socket', nargs='*', metavar='[NAME=]SOCKET',
         help='a QMP socket: a path, or HOST:PORT; its virtual machine is '
@@ -95,7 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
         '--replay', metavar='FILE',
         help='show what --record has written, instead of virtual machines')
     parser.add_argument(
-        '--prometheus', type=parse_address, metavar='[HOST:]PORT',
+        '--prometheus', type=address, metavar='[HOST:]PORT',
         help='show nothing, and serve metrics to Prometheus over HTTP there '
         '(default of HOST: 127.0.0.1)')
     parser.add_argument(

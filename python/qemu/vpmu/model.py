@@ -100,6 +100,33 @@ def counters_of(sample: Sample) -> Iterator[Counter]:
                           event_name(counter.get('event')), False)
 
 
+#: What is used of the answer of query-vpmu besides the counters
+MEMBERS = ('mode', 'reason', 'version', 'counter-width', 'passthrough',
+           'slice-ms')
+
+
+def is_known(sample: Sample) -> bool:
+    """
+    Whether the answers are such that this program understands them.  The
+    commands are marked as unstable, and a file may have anything.
+    """
+    vpmu = sample.vpmu
+    try:
+        for member in MEMBERS:
+            str(vpmu[member])
+        for counter in counters_of(sample):
+            int(counter.value)
+        for cpu in vpmu['cpus']:
+            str([event_name(event) for event in cpu['unsupported-events']])
+        counter_set(vpmu['total'])
+        counter_set(vpmu['reserved'])
+        return (1 << int(vpmu['counter-width']) > 0 and
+                all(isinstance(value, int) for stats in sample.stats.values()
+                    for value in stats.values()))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+
+
 def advance(before: Counter, now: Counter, width: int) -> Optional[int]:
     """
     How far a counter of so many bits has counted.

@@ -16,8 +16,12 @@ from typing import (
 )
 
 from .connect import CommandError, Source, VMError
-from .model import VM, Sample
+from .model import VM, Sample, is_known
 from .record import Entry, Recorder
+
+
+UNKNOWN = ("this QEMU's virtual PMU is described in another way: use the "
+           'vpmu-top that was built with it')
 
 
 class Names:  # pylint: disable=too-few-public-methods
@@ -80,7 +84,13 @@ class Poller:
                               'one that has') from err
             raise
         clock = (start + time.monotonic()) / 2
-        return Sample(time.time(), clock, vpmu, await self._stats(vpmu))
+        try:
+            sample = Sample(time.time(), clock, vpmu, await self._stats(vpmu))
+        except (KeyError, TypeError) as err:
+            raise VMError(UNKNOWN) from err
+        if not is_known(sample):
+            raise VMError(UNKNOWN)
+        return sample
 
     async def _close(self) -> None:
         self._connected = False

@@ -17,7 +17,7 @@ from typing import (
     TextIO,
 )
 
-from .model import VM, Sample
+from .model import VM, Sample, is_known
 
 
 #: What every line says of its own format
@@ -75,6 +75,12 @@ class Entry:  # pylint: disable=too-few-public-methods
             self.sample = Sample(line['time'], line['clock'], line['vpmu'],
                                  {int(cpu): stats for cpu, stats
                                   in line['stats'].items()})
+            if not is_known(self.sample):
+                raise ValueError
+        if not all(isinstance(text, str) for text in (
+                self.vm, self.address, self.error or '')):
+            raise ValueError
+        self.clock += 0.0       # It must be a number.
 
     def tell(self, vm: VM) -> None:
         """Have the virtual machine answer so again."""

@@ -168,10 +168,11 @@ class Screen:
 
     def _bottom(self, width: int) -> str:
         if self._question is not None:
-            text = f'{self._question.text} {self._question.answer}_'
+            text = table.printable(
+                f'{self._question.text} {self._question.answer}_')
             # The end is what is being typed.
             return text[-width:]
-        return (self.message or
+        return (table.printable(self.message) or
                 'h help  s sort  / filter  i idle  p pause  r reserve  '
                 'u release  q quit')[:width]
 

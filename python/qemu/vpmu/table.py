@@ -85,6 +85,11 @@ def amount(value: Optional[float]) -> str:
     return f'{value:.1f}{unit}'
 
 
+def printable(text: str) -> str:
+    """A text that a terminal shows and does not obey"""
+    return ''.join(letter if letter.isprintable() else '?' for letter in text)
+
+
 def _vm_name(row: Any) -> str:
     name = str((row if isinstance(row, VM) else row.vm).name)
     return name if len(name) <= NAME_WIDTH else name[:NAME_WIDTH - 1] + '~'
@@ -155,7 +160,7 @@ COUNTER_COLUMNS = [
 def layout(columns: List[Column], rows: List[Any], width: int) -> List[str]:
     """The table's header and lines, not wider than so many characters"""
     columns = list(columns)
-    texts = {column.title: [column.text(row) for row in rows]
+    texts = {column.title: [printable(column.text(row)) for row in rows]
              for column in columns}
     widths = {column.title: max(column.width, *map(len, [
         column.title, *texts[column.title]])) for column in columns}
@@ -214,7 +219,7 @@ def notes(vm: VM, width: int) -> List[Line]:
                 said.append(('note', f'CPU {cpu["cpu-index"]}: not '
                              f'supported, does not count: {names}'))
     return [Line(text, style, vm) for style, note in said
-            for text in textwrap.wrap(f'{vm.name}: {note}', width,
+            for text in textwrap.wrap(printable(f'{vm.name}: {note}'), width,
                                       subsequent_indent='  ')]
 
 
