@@ -198,17 +198,26 @@ class Export(unittest.TestCase):
 
     def test_statistics(self):
         '''All that QEMU has, with the values that it has'''
-        self.guest.qmp.cmd('stop')
-        self.addCleanup(self.guest.qmp.cmd, 'cont')
-        time.sleep(0.5)
-        samples = parse(self.exporter.scrape())
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        guest = Guest(folder.name)
+        self.addCleanup(guest.end)
+        # Not all that the guest counts with can be backed.
+        guest.qmp.cmd('vpmu-reserve-host-counters', gp=4, force=True)
+        time.sleep(0.2)
+        guest.qmp.cmd('stop')
+        exporter = Exporter(guest.socket)
+        self.addCleanup(exporter.end)
+        samples = parse(exporter.scrape())
+        self.assertGreater(sum(value for _, value in samples[
+            'vpmu_starved_seconds_total']), 0.1)
         exported = sorted(
             round(value * (1e9 if name == 'vpmu_starved_seconds_total' else 1))
             for name, values in samples.items()
             for labels, value in values
             if name.endswith('_total') and name != 'vpmu_events_total')
-        stats = self.guest.qmp.cmd('query-stats', target='vcpu',
-                                   providers=[{'provider': 'vpmu'}])
+        stats = guest.qmp.cmd('query-stats', target='vcpu',
+                              providers=[{'provider': 'vpmu'}])
         self.assertEqual(exported, sorted(
             stat['value'] for cpu in stats for stat in cpu['stats']))
         names = re.findall(r'^HANDOVER_STAT\(\w+, "([^"]+)"',
@@ -218,7 +227,7 @@ class Export(unittest.TestCase):
         self.assertGreater(len(names), 10)
         self.assertEqual(len(exported), 2 * len(names))
         for cpu in stats:
-            index = [c['cpu-index'] for c in self.guest.vpmu()['cpus']
+            index = [c['cpu-index'] for c in guest.vpmu()['cpus']
                      if c['qom-path'] == cpu['qom-path']][0]
             values = {stat['name']: stat['value'] for stat in cpu['stats']}
             for labels, value in samples['vpmu_pebs_records_total']:

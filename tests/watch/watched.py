@@ -99,10 +99,6 @@ class Guest(Emulator):
         return all(cpu['counters'] and cpu['counters'][5]['enabled']
                    for cpu in self.vpmu()['cpus'])
 
-    def reserve(self, gp, fixed=()):
-        '''Sets the reservation'''
-        self.qmp.cmd('vpmu-reserve-host-counters', gp=gp, fixed=list(fixed))
-
     def reserved(self):
         '''What is reserved'''
         return self.vpmu()['reserved']
