@@ -600,6 +600,15 @@ class Recorded(Tested):
 class Wrong(Tested):
     '''Every error says what is wrong and what helps'''
 
+    # It need not count meanwhile.
+    @classmethod
+    def setUpClass(cls):
+        cls.guest.qmp.cmd('stop')
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.guest.qmp.cmd('cont')
+
     def check_error(self, cause, remedy, *args, **kwargs):
         done = program('--once', *args, **kwargs)
         self.assertEqual((done.returncode, done.stderr), (1, ''))
@@ -728,6 +737,8 @@ class Wrong(Tested):
             other.process.send_signal(19)
             self.addCleanup(other.process.send_signal, 18)
             terminal.wait_for('^stopped: .* does not (answer|greet)')
+            self.guest.qmp.cmd('cont')
+            self.addCleanup(self.guest.qmp.cmd, 'stop')
             terminal.wait_for(r'^watched +0 +gp 0 .* \d+\.\dM')
 
     def test_libvirt(self):

@@ -290,10 +290,17 @@ async def export(watch: Watch, address: Optional[Tuple[str, int]],
                 raise ExportError(f'{path} cannot be written: '
                                   f'{err.strerror}') from err
 
+    if is_once:
+        await watch.once()
+        write()
+        return
+    # Whoever sees the first metrics may end it.
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, ended.set)
     await watch.once()
     write()
-    if is_once:
-        return
     if address is not None:
         try:
             prometheus.start_http_server(address[1], address[0], registry)
@@ -301,22 +308,5 @@ async def export(watch: Watch, address: Optional[Tuple[str, int]],
             raise ExportError(f'port {address[1]} of {address[0]} cannot be '
                               f'listened on: {err.strerror}; name another '
                               'one') from err
-    await _until_signal(watch, write)
-
-
-async def _until_signal(watch: Watch, write: Any) -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, ended.set)
     watch.on_change = write
-    watching = asyncio.ensure_future(watch.run())
-    ending = asyncio.ensure_future(ended.wait())
-    await asyncio.wait((watching, ending),
-                       return_when=asyncio.FIRST_COMPLETED)
-    ending.cancel()
-    watching.cancel()
-    try:
-        await watching      # An error that has ended it is raised here.
-    except asyncio.CancelledError:
-        pass
+    await watch.run_until(ended)

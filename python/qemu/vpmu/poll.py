@@ -170,6 +170,19 @@ class Watch:
         """One that does not answer does not delay the others."""
         await asyncio.gather(*map(self._watch, self._pollers))
 
+    async def run_until(self, ended: asyncio.Event) -> None:
+        """Go on until something happens."""
+        running = asyncio.ensure_future(self.run())
+        ending = asyncio.ensure_future(ended.wait())
+        await asyncio.wait((running, ending),
+                           return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        running.cancel()
+        try:
+            await running       # An error that has ended it is raised here.
+        except asyncio.CancelledError:
+            pass
+
     async def close(self) -> None:
         """End all connections."""
         for poller in self._pollers:

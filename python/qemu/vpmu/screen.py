@@ -205,8 +205,7 @@ class Screen:
         self._top = max(0, min(self._top, len(lines) - height))
         if self._chosen == choices[0]:
             self._top = 0
-        if self._chosen < self._top:
-            self._top = self._chosen
+        self._top = min(self._top, self._chosen)
         if self._chosen >= self._top + height:
             self._top = self._chosen - height + 1
         part = lines[self._top:self._top + height]

@@ -128,15 +128,7 @@ class Terminal:
             loop.add_signal_handler(number, self._ended.set)
         watch.on_change = self._screen.on_change = self.draw
         self.draw()
-        watching = asyncio.ensure_future(watch.run())
-        ended = asyncio.ensure_future(self._ended.wait())
-        await asyncio.wait((watching, ended),
-                           return_when=asyncio.FIRST_COMPLETED)
-        watching.cancel()
-        try:
-            await watching      # An error that has ended it is raised here.
-        except asyncio.CancelledError:
-            pass
+        await watch.run_until(self._ended)
 
 
 async def show(watch: Watch, has_colors: bool) -> None:
