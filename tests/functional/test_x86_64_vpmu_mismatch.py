@@ -26,7 +26,10 @@ SOURCES = (
         ('pmu=on,pebs-fmt=3', 'PEBS 0x300'),
         ('pmu=on,lbr-fmt=6', 'LBR format 6'),
         ('pmu=on,lbr=off', 'LBR format 0'),
+        ('pmu=on,pmu-model=simple', 'pmu-model=simple'),
         ('pmu=off', 'see none'))),
+    (('pmu=on', 'pmu-model=simple'), f'{SEES}, pmu-model=simple, provided', (
+        ('pmu=on', 'LBR format 5, provided'),)),
     (('pmu=on', 'bts=on'), f'{SEES}, BTS, provided', (
         ('pmu=on', 'LBR format 5, provided'),
         ('pmu=on,bts=on,lbr=off', 'LBR format 0, BTS'))),
