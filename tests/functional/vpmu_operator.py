@@ -118,17 +118,22 @@ class ClumsyOperator:
         '''
         Changes a call that would take what the guest counts with: to do so is
         the operator's right, but then there is nothing to compare.  One that
-        counts something names a counter that is there more often.
+        counts something names a counter that is there more often, or the first
+        that there is not.
         '''
         if command == 'vpmu-reserve-host-counters':
             gp = args.get('gp')
             if isinstance(gp, int) and self.spare < gp <= 8:
                 args['gp'] = gp % (self.spare + 1)
-        there = self.info['cpus'][0]['host-counters']
-        if (command == 'vpmu-host-counter-set' and there and
-                self.rng.random() < 0.5):
-            counter = self.rng.choice(there)
-            args |= {'type': counter['type'], 'index': counter['index']}
+        if command == 'vpmu-host-counter-set':
+            there = self.info['cpus'][0]['host-counters']
+            chance = self.rng.random()
+            if there and chance < 0.5:
+                counter = self.rng.choice(there)
+                args |= {'type': counter['type'], 'index': counter['index']}
+            elif chance > 0.7:
+                kind = self.rng.choice(['gp', 'fixed'])
+                args |= {'type': kind, 'index': self.total(kind)}
         return args
 
     def state(self, info):
@@ -136,6 +141,11 @@ class ClumsyOperator:
         return info['reserved'], [
             (identify([counter])[0], counter.get('event'), counter['user'],
              counter['kernel']) for counter in info['cpus'][0]['host-counters']]
+
+    def total(self, kind):
+        '''How many counters of a kind there are, or None'''
+        total = self.info['total']
+        return {'gp': total['gp'], 'fixed': len(total['fixed'])}.get(kind)
 
     def names_no_counter(self, command, args):
         '''Whether all that is wrong with a call is a counter's index'''
@@ -145,8 +155,7 @@ class ClumsyOperator:
                 not {'type', 'index'} <= set(args) <= set(kinds) or
                 any(type(args[name]) is not kinds[name] for name in args)):
             return False
-        total = {'gp': self.info['total']['gp'],
-                 'fixed': len(self.info['total']['fixed'])}.get(args['type'])
+        total = self.total(args['type'])
         return total is not None and total <= args['index'] < 256
 
     def check_refused(self, error, command, args):
@@ -172,6 +181,10 @@ class ClumsyOperator:
                     if identify([counter]) == [(args['type'], args['index'])])
                 self.test.assertEqual(counter.get('event', {}).get('name'),
                                       args.get('event'))
+                for ring in 'user', 'kernel':
+                    self.test.assertEqual(
+                        counter[ring],
+                        'event' in args and args.get(ring, True))
 
     def call(self, command, args):
         '''One call; returns whether it was accepted'''
