@@ -299,6 +299,7 @@ class Export(unittest.TestCase):
     def test_comes_and_goes(self):
         with tempfile.TemporaryDirectory() as folder:
             guest = Guest(folder, 'comes')
+            self.addCleanup(guest.end)
             exporter = Exporter('-i', '0.1', guest.socket)
             try:
                 guest.end()

@@ -494,6 +494,7 @@ class Shown(Tested):
     def test_reconnect(self):
         with tempfile.TemporaryDirectory() as folder:
             guest = Guest(folder, 'comes')
+            self.addCleanup(guest.end)
             terminal = self.terminal('-i', '0.2', guest.socket,
                                      self.guest.socket, height=50)
             terminal.wait_for(r'^comes +0 +gp 0 .* \d+\.\dM')

@@ -70,6 +70,8 @@ class Emulator:
 
     def end(self):
         '''It is gone after this, and so is its socket'''
+        if self.process.returncode is not None:
+            return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -112,10 +114,13 @@ class Terminal:
         socket = f'{self.folder.name}/tmux'
         self.tmux_command = ['tmux', '-S', socket, '-f', '/dev/null']
         self.status = Path(self.folder.name) / 'status'
+        self.pid = Path(self.folder.name) / 'pid'
         words = [f'{key}={value}' for key, value in env.items()]
         if term:
             words.append(f'TERM={term}')
         command = shlex.join(['env', *words, *PROGRAM, *args])
+        command = shlex.join(['sh', '-c', f'echo $$ > {self.pid}; '
+                              f'exec {command}'])
         # The terminal stays when the program has ended.
         self.tmux('new-session', '-d', '-x', str(width), '-y', str(height),
                   f'{command}; echo $? > {self.status}; sleep 100')
@@ -165,6 +170,9 @@ class Terminal:
             'the program ends'))
 
     def close(self):
-        '''Ends whatever is on it'''
+        '''The terminal goes, and the program must end then'''
+        pid = int(self.pid.read_text())
         self.tmux('kill-server')
+        wait_until(lambda: not Path(f'/proc/{pid}').exists(),
+                   'the program ends when its terminal is gone')
         self.folder.cleanup()

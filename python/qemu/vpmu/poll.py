@@ -177,7 +177,11 @@ class Watch:
         await asyncio.wait((running, ending),
                            return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
-        running.cancel()
+        # Before Python 3.12, wait_for() takes no notice of a cancellation if
+        # what it waits for comes at the same time.
+        while not running.done():
+            running.cancel()
+            await asyncio.wait((running,), timeout=0.1)
         try:
             await running       # An error that has ended it is raised here.
         except asyncio.CancelledError:

@@ -128,7 +128,11 @@ class Terminal:
             loop.add_signal_handler(number, self._ended.set)
         watch.on_change = self._screen.on_change = self.draw
         self.draw()
-        await watch.run_until(self._ended)
+        try:
+            await watch.run_until(self._ended)
+        finally:
+            # One that is gone would be ready for reading for ever.
+            loop.remove_reader(sys.stdin.fileno())
 
 
 async def show(watch: Watch, has_colors: bool) -> None:
