@@ -135,7 +135,7 @@ class Hostile(BareTest):
             vm, log = self.start_hostile(
                 f'eject-{nth}', 'eject',
                 ['pmu-passthrough=on', 'pmu-host-gp=4'], cpus=8)
-            timer = self.kill_later(vm, 60)
+            timer = self.kill_later(vm, 180)
             answers = Answers()
             while '1..' not in self.read(log):
                 self.check_picture(answers.ask(vm, 'query-vpmu'))

@@ -51,7 +51,7 @@ class Mismatch(BareTest):
         vm = self.start_steady(f'target-{self.nth}', '-incoming', 'defer',
                                **target)
         self.start_migration(source, vm,
-                             *('return-path',) * acknowledged).close()
+                             *('return-path',) * acknowledged).open()
         self.wait_until(lambda: self.migration(vm) in ('completed', 'failed'))
         self.assertEqual(self.migration(vm), 'failed', target)
         vm.shutdown()
@@ -81,7 +81,7 @@ class Mismatch(BareTest):
             # It has lost nothing, and can be migrated still.
             target = self.start_steady(f'fits-{nth}', '-incoming', 'defer',
                                        features=features)
-            self.start_migration(source, target).close()
+            self.start_migration(source, target).open()
             self.wait_migrated(source)
             self.wait_migrated(target)
             source.shutdown()
@@ -109,7 +109,7 @@ class Mismatch(BareTest):
                 pass
             target = self.start_steady(str(nth), '-incoming', 'defer',
                                        features=('pmu=off',), binary=binary)
-            self.start_migration(vm, target).close()
+            self.start_migration(vm, target).open()
             self.wait_migrated(vm)
             self.wait_migrated(target)
             vm.shutdown()

@@ -10,6 +10,7 @@ Environment:
 
 VPMU_BARE      the folder with the programs
 VPMU_PRISTINE  QEMU of the same version without our changes; it need not exist
+VPMU_SEED      what the operator does by chance (default: printed)
 '''
 
 import contextlib
@@ -32,6 +33,8 @@ CPUS = 3
 
 PRISTINE = os.environ['VPMU_PRISTINE']
 NO_PRISTINE = 'there is no QEMU without our changes; "make pristine" builds it'
+
+SEED = int(os.environ.get('VPMU_SEED', random.randrange(1 << 16)))
 
 # Of a migration, which may be set for it or not
 CAPABILITIES = 'events', 'return-path', 'postcopy-ram', 'multifd'
@@ -80,8 +83,14 @@ class Gate:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def close(self):
+    def open(self):
         self.is_open.set()
+
+    def close(self):
+        self.open()
+        # Whoever waits for a connection no longer does.
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
 
@@ -89,6 +98,13 @@ class BareTest(VpmuTest):
 
     # How many have been started
     migrations = 0
+    # When a machine hangs, if it still runs after so many seconds
+    LONGEST = 1200
+
+    def setUp(self):
+        super().setUp()
+        random.seed(SEED)
+        self.say(f'seed {SEED}')
 
     def start_bare(self, name, program, *args, cpu=None, binary=None):
         '''Starts a machine with one of the programs'''
@@ -100,6 +116,7 @@ class BareTest(VpmuTest):
                     '-kernel', os.path.join(os.environ['VPMU_BARE'],
                                             f'{program}.elf'), *args)
         vm.launch()
+        self.kill_later(vm, self.LONGEST)
         return vm
 
     def read(self, log):
@@ -167,9 +184,14 @@ class BareTest(VpmuTest):
     # Migration
 
     def set_capabilities(self, vm, *names):
-        vm.cmd('migrate-set-capabilities', capabilities=[
+        answer = vm.qmp('migrate-set-capabilities', {'capabilities': [
             {'capability': name, 'state': name in names}
-            for name in CAPABILITIES])
+            for name in CAPABILITIES]})
+        reason = answer.get('error', {}).get('desc', '')
+        if 'Userfaultfd not available' in reason:
+            self.skipTest(f'{reason}; "sysctl vm.unprivileged_userfaultfd=1" '
+                          'allows it')
+        self.assertNotIn('error', answer)
 
     def migration(self, vm):
         return vm.cmd('query-migrate').get('status')

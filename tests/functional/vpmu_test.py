@@ -45,6 +45,8 @@ class Monitor:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
+        # An emulator that hangs does not hang the test.
+        self.socket.settimeout(180)
         self.socket.connect(path)
         self.file = self.socket.makefile('rb')
         self.read()
@@ -220,8 +222,13 @@ class VpmuTest(LinuxKernelTest):
         Kills a machine that hangs, so that it does not hang the test; returns
         a timer that can be cancelled
         '''
-        timer = threading.Timer(seconds, os.kill,
-                                (vm.get_pid(), signal.SIGKILL))
+        def kill():
+            print(f'# a machine still runs after {seconds} s: it hangs, or '
+                  'this host is too slow', flush=True)
+            os.kill(vm.get_pid(), signal.SIGKILL)
+
+        timer = threading.Timer(seconds, kill)
+        timer.daemon = True
         timer.start()
         self.addCleanup(timer.cancel)
         return timer
