@@ -125,6 +125,14 @@ static void test_stores_to_code(void)
     WANT("code that was stored to", 0, 0, 0);
 }
 
+void __attribute__((noinline)) change_device(char *device)
+{
+    asm volatile("lea 1f(%%rip), %%rbx; wrmsr; lock orl $0, (%[device]);"
+                 "1: xor %%eax, %%eax; wrmsr"
+                 : : [device] "r"(device), "a"((uint32_t)counters()), "d"(0),
+                     "c"(MSR_GLOBAL_CTRL) : "rbx", "memory");
+}
+
 static void test_device(void)
 {
     char *device = (char *)APIC + APIC_ID;
@@ -139,10 +147,13 @@ static void test_device(void)
     /* An atomic operation of a device is executed once more, by itself. */
     reload_cr3();
     COUNT(EV_LOAD_WALK, EV_STORE_WALK);
-    asm volatile("wrmsr; lock orl $0, (%[device]); xor %%eax, %%eax; wrmsr"
-                 : : [device] "r"(device), "a"((uint32_t)counters()), "d"(0),
-                     "c"(MSR_GLOBAL_CTRL) : "memory");
+    change_device(device);
     WANT("an atomic operation of a device", 1, 0);
+    reload_cr3();
+    arm(1);
+    change_device(device);
+    result(hits == 1 && hit.rip == hit.rbx,
+           "overflow at an atomic operation of a device");
 
     reload_cr3();
     COUNT(EV_LOAD_WALK);

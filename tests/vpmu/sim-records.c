@@ -163,6 +163,22 @@ static void test_wrmsr(void)
     stop();
 }
 
+/* An atomic operation of a device is done once more: the record is of then. */
+static void test_device(void)
+{
+    const uint64_t *gprs = (const uint64_t *)&records[1];
+
+    COUNT(EV_LOAD_WALK);
+    reload_cr3();
+    arm_record(1);
+    wrmsr(MSR_PEBS_DATA_CFG, DATA_MEMORY | DATA_GPRS);
+    ds[6] = (uintptr_t)&records[8];
+    change_device((char *)APIC + APIC_ID);
+    result(gprs[1] && gprs[1] == gprs[5],
+           "a record of an atomic operation of a device: RIP and RBX");
+    stop();
+}
+
 /* One instruction loads and stores, and two counters overflow: one record. */
 static void test_two_accesses(void)
 {
@@ -209,6 +225,7 @@ void test_records(void)
     test_branch_records();
     test_many_records();
     test_wrmsr();
+    test_device();
     test_two_accesses();
     test_based_code();
     trap_hook = NULL;

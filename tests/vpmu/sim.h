@@ -112,6 +112,8 @@ void check_load_hit(const char *name, unsigned n, uint64_t left);
 void test_records(void);
 /* sim-every.c: overflow at each single event of much code */
 void test_every_place(void);
+/* An atomic operation; RBX points to the instruction behind it. */
+void change_device(char *device);
 /* sim-cpus.c: rings, other CPUs, modes and devices */
 void test_worlds(void);
 
