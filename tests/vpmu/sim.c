@@ -16,7 +16,7 @@
 #define CR4_PGE         0x80
 
 /* Memory that is in no cache yet; QEMU gives the machine 128 MiB. */
-#define FRESH_START     (32 << 20)
+#define FRESH_START     (8 << 20)
 #define FRESH_END       (120 << 20)
 
 /* TLBs of Ice Lake, of pages of all sizes: sets and ways */
