@@ -10,6 +10,7 @@ Environment:
 VPMU_PROMETHEUS  the folder of the programs prometheus and promtool
 '''
 
+import http
 import json
 import os
 import re
@@ -17,7 +18,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 import unittest
 import urllib.error
 import urllib.parse
@@ -31,12 +31,18 @@ BIN = Path(os.environ['VPMU_PROMETHEUS'])
 DASHBOARD = TOP / 'docs/system/i386/vpmu-grafana.json'
 STATISTICS = TOP / 'target/i386/vpmu/handover-stats.h.inc'
 
+# The sockets that hold the tests' ports
+RESERVED = []
+
 
 def free_port():
-    '''A port of the loopback that nobody listens on'''
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        return free.getsockname()[1]
+    '''A port of the loopback that only a server of ours gets'''
+    free = socket.socket()
+    # Until somebody listens, others with this option can bind it, too.
+    free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    free.bind(('127.0.0.1', 0))
+    RESERVED.append(free)
+    return free.getsockname()[1]
 
 
 def get(url):
@@ -54,7 +60,10 @@ def parse(text):
         name, labels, value = re.fullmatch(r'(\w+)\{(.*)\} (\S+)',
                                            line).groups()
         samples.setdefault(name, []).append(
-            (dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value)))
+            ({key: re.sub(r'\\(.)', lambda escape: '\n' if escape[1] == 'n'
+                          else escape[1], text) for key, text in
+              re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels)},
+             float(value)))
     return samples
 
 
@@ -66,7 +75,12 @@ class Exporter:
         self.process = subprocess.Popen(
             [*PROGRAM, '--prometheus', str(self.port), *args],
             stdin=subprocess.DEVNULL)
-        wait_until(self.answers, 'the exporter answers')
+        try:
+            wait_until(self.answers, 'the exporter answers')
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def scrape(self):
         '''The text of the metrics'''
@@ -76,7 +90,7 @@ class Exporter:
         '''Whether it is there'''
         try:
             return self.scrape()
-        except urllib.error.URLError:
+        except OSError:
             return None
 
     def end(self, number=signal.SIGTERM):
@@ -110,9 +124,11 @@ class Prometheus:
             answer = json.loads(get(self.url + urllib.parse.urlencode(
                 {'query': expression})))
         except urllib.error.HTTPError as err:
-            raise AssertionError(f'{expression}: {err.read()}') from err
-        except urllib.error.URLError:
-            return []       # It does not listen yet.
+            if err.code != http.HTTPStatus.SERVICE_UNAVAILABLE:
+                raise AssertionError(f'{expression}: {err.read()}') from err
+            return []       # It is starting.
+        except OSError:
+            return []       # It does not listen yet, or is very busy.
         return answer['data']['result']
 
     def wait_for(self, expression):
@@ -130,21 +146,18 @@ class Export(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.dir = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.dir.cleanup)
         # For what is not the exporter that all tests share
         cls.second = f'{cls.dir.name}/second.qmp'
         cls.guest = Guest(cls.dir.name, 'watched', '-qmp',
                           f'unix:{cls.second},server=on,wait=off')
+        cls.addClassCleanup(cls.guest.end)
         cls.guest.qmp.cmd('vpmu-host-counter-set', type='gp', index=0,
                           event='instructions')
         cls.exporter = Exporter('-i', '0.2', cls.guest.socket)
+        cls.addClassCleanup(cls.exporter.end)
         cls.prometheus = Prometheus(cls.dir.name, cls.exporter.port)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.prometheus.end()
-        cls.exporter.end()
-        cls.guest.end()
-        cls.dir.cleanup()
+        cls.addClassCleanup(cls.prometheus.end)
 
     def lint(self, text):
         '''promtool has nothing to say'''
@@ -204,7 +217,15 @@ class Export(unittest.TestCase):
         self.addCleanup(guest.end)
         # Not all that the guest counts with can be backed.
         guest.qmp.cmd('vpmu-reserve-host-counters', gp=4, force=True)
-        time.sleep(0.2)
+
+        def stats():
+            return guest.qmp.cmd('query-stats', target='vcpu',
+                                 providers=[{'provider': 'vpmu'}])
+
+        wait_until(lambda: sum(stat['value'] for cpu in stats()
+                               for stat in cpu['stats']
+                               if stat['name'] == 'starved-ns') > 1e8,
+                   'counters are starved')
         guest.qmp.cmd('stop')
         exporter = Exporter(guest.socket)
         self.addCleanup(exporter.end)
@@ -216,17 +237,16 @@ class Export(unittest.TestCase):
             for name, values in samples.items()
             for labels, value in values
             if name.endswith('_total') and name != 'vpmu_events_total')
-        stats = guest.qmp.cmd('query-stats', target='vcpu',
-                              providers=[{'provider': 'vpmu'}])
+        last = stats()
         self.assertEqual(exported, sorted(
-            stat['value'] for cpu in stats for stat in cpu['stats']))
+            stat['value'] for cpu in last for stat in cpu['stats']))
         names = re.findall(r'^HANDOVER_STAT\(\w+, "([^"]+)"',
                            STATISTICS.read_text().replace('\n', ' ').replace(
                                'HANDOVER_STAT', '\nHANDOVER_STAT'),
                            re.MULTILINE)
         self.assertGreater(len(names), 10)
         self.assertEqual(len(exported), 2 * len(names))
-        for cpu in stats:
+        for cpu in last:
             index = [c['cpu-index'] for c in guest.vpmu()['cpus']
                      if c['qom-path'] == cpu['qom-path']][0]
             values = {stat['name']: stat['value'] for stat in cpu['stats']}

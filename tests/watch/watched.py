@@ -5,6 +5,7 @@ The guest that the tests watch, and a terminal to watch it on.
 tests/vpmu/watched.c has what the guest counts.
 '''
 
+import contextlib
 import os
 import re
 import shlex
@@ -26,7 +27,7 @@ PROGRAM = [sys.executable, str(BUILD / 'qemu/tools/i386/vpmu-top')]
 DONE_INSNS = 402
 
 # How long a test waits for what has to come, in seconds
-PATIENCE = 20
+PATIENCE = 60
 
 CPU = ','.join(line for line in
                (TOP / 'tests/guest/cpu-model').read_text().splitlines()
@@ -65,8 +66,18 @@ class Emulator:
              '-qmp', f'unix:{own}',
              '-qmp', f'unix:{self.socket},server=on,wait=off', *args],
             stdin=subprocess.DEVNULL)
-        monitor.accept(PATIENCE)
         self.qmp = monitor
+        with self.ended_by_errors():
+            monitor.accept(PATIENCE)
+
+    @contextlib.contextmanager
+    def ended_by_errors(self):
+        '''Nobody else ends an emulator whose constructor fails'''
+        try:
+            yield
+        except BaseException:
+            self.end()
+            raise
 
     def end(self):
         '''It is gone after this, and so is its socket'''
@@ -78,7 +89,11 @@ class Emulator:
             self.qmp.close()
         except EOFError:
             pass    # It has hung up first.
-        self.process.wait()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 class Guest(Emulator):
@@ -90,7 +105,8 @@ class Guest(Emulator):
             '-cpu', f'{CPU},{PMU}', '-smp', '2', '-device', 'isa-debug-exit',
             '-serial', f'file:{folder}/{name}.serial',
             '-kernel', str(BUILD / 'vpmu/watched.elf'), *args)
-        wait_until(self.is_counting, 'the guest counts')
+        with self.ended_by_errors():
+            wait_until(self.is_counting, 'the guest counts')
 
     def vpmu(self):
         '''The answer of query-vpmu'''
