@@ -93,7 +93,7 @@ def parse_socket(text: str) -> SocketAddress:
     A path, or HOST:PORT if there is no slash in it and PORT is a number.
     """
     host, colon, port = text.rpartition(':')
-    if colon and port.isdigit() and '/' not in text:
+    if colon and port.isascii() and port.isdigit() and '/' not in text:
         return host.strip('[]') or 'localhost', int(port)
     return text
 
@@ -169,22 +169,28 @@ class QMPSource(Source):
         if client is not None:
             try:
                 await client.disconnect()
-            except (QMPError, EOFError, OSError):
-                # This is how the connection has ended.
+            except Exception:   # pylint: disable=broad-except
+                # This is how the connection has ended: whatever the peer's
+                # answer has done to the reader is raised here.
                 pass
 
 
 # --- libvirt
 
-async def _in_thread(function: Callable[..., T], *args: Any) -> T:
+async def _in_thread(ended: Callable[[], None], function: Callable[..., T],
+                     *args: Any) -> T:
     """
     Call a function that blocks.  Its thread does not keep the program from
     ending.
+
+    :param ended: what to call in the loop when the function has ended, also
+        if nobody waits for it any more
     """
     loop = asyncio.get_running_loop()
     future: 'asyncio.Future[T]' = loop.create_future()
 
     def settle(result: Optional[T], error: Optional[Exception]) -> None:
+        ended()
         if future.done():
             return      # Nobody waits any more.
         if error is not None:
@@ -230,6 +236,7 @@ class LibvirtSource(Source):
         super().__init__(name, timeout)
         self._uri = uri
         self._domain: Any = None
+        self._is_busy = False
 
     def _explain(self, err: Any) -> VMError:
         """What an error of libvirt means."""
@@ -259,27 +266,49 @@ class LibvirtSource(Source):
 
     def _command(self, text: str) -> str:
         libvirt, libvirt_qemu = _libvirt()
+        domain = self._domain
         try:
-            answer = libvirt_qemu.qemuMonitorCommand(self._domain, text, 0)
+            answer = libvirt_qemu.qemuMonitorCommand(domain, text, 0)
+            # The domain object goes on with the next emulator.
+            now = domain.connect().lookupByName(self.address)
         except libvirt.libvirtError as err:
             raise self._explain(err) from err
+        if now.ID() != domain.ID():
+            raise VMError(f'domain {self.address} was started anew: it is '
+                          'watched from the next answer on')
         assert isinstance(answer, str)
         return answer
 
+    def _end_call(self) -> None:
+        self._is_busy = False
+
+    async def _call(self, late: str, function: Callable[..., T],
+                    *args: Any) -> T:
+        """
+        Have libvirt do something, in time.  A call that is late goes on, and
+        more of them would use up the daemon's workers.
+        """
+        if self._is_busy:
+            raise VMError(late)
+        self._is_busy = True
+        return await self._in_time(
+            _in_thread(self._end_call, function, *args), late)
+
     async def connect(self) -> None:
-        self._domain = await self._in_time(
-            _in_thread(self._open),
-            'libvirt does not answer: see systemctl status virtqemud')
+        self._domain = await self._call(
+            f'libvirt does not answer about domain {self.address}: see '
+            'systemctl status virtqemud, and whether the domain is stopped',
+            self._open)
 
     async def execute(self, command: str,
                       arguments: Optional[Json] = None) -> Any:
         message: Json = {'execute': command}
         if arguments is not None:
             message['arguments'] = arguments
-        answer = json.loads(await self._in_time(
-            _in_thread(self._command, json.dumps(message)),
+        answer = json.loads(await self._call(
             f'domain {self.address} does not answer: it is stopped or very '
-            'busy, or another command to its monitor has not ended'))
+            'busy, or another command to its monitor has not ended',
+            self._command, json.dumps(message)))
         if 'error' in answer:
             raise CommandError(answer['error']['desc'],
                                answer['error']['class'])

@@ -5,6 +5,7 @@ What virtual machines have answered, as metrics of Prometheus
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import asyncio
+import copy
 import signal
 from typing import (
     Any,
@@ -96,8 +97,8 @@ class Totals:
     The value of a guest's counter is no such total, since the guest sets it.
     """
 
-    def __init__(self) -> None:
-        self._totals: Dict[Labels, int] = {}
+    def __init__(self, totals: Optional[Dict[Labels, int]] = None):
+        self._totals: Dict[Labels, int] = {} if totals is None else totals
         self._seen: Dict[int, object] = {}
 
     def add(self, vm: VM) -> None:
@@ -119,6 +120,10 @@ class Totals:
         return (vm.name, str(counter.cpu), counter_label(counter),
                 'host' if counter.key[1] else 'guest',
                 counter.event if is_known else 'other', counter.ring)
+
+    def copy(self) -> 'Totals':
+        """What has been counted until now; only to be read"""
+        return Totals(dict(self._totals))
 
     def present(self, vm: VM) -> Iterator[Tuple[Labels, int]]:
         """What the counters that there are now have counted"""
@@ -154,12 +159,17 @@ class Exporter:
         self._watch = watch
         self._is_once = is_once
         self._totals = Totals()
+        # The HTTP server has its own thread.  It reads what was put here at
+        # once and never changes, so that all of a scrape is of one moment.
+        self._shown: Tuple[List[VM], Totals] = ([], Totals())
         self._core = _prometheus().core
 
     def update(self) -> None:
         """Note that virtual machines have answered."""
-        for vm in self._watch.vms:
+        vms = self._watch.vms
+        for vm in vms:
             self._totals.add(vm)
+        self._shown = [copy.copy(vm) for vm in vms], self._totals.copy()
 
     @staticmethod
     def describe() -> List[object]:
@@ -176,7 +186,7 @@ class Exporter:
 
     def collect(self) -> Iterator[object]:
         """All metrics"""
-        vms = list(self._watch.vms)
+        vms, totals = self._shown
         is_up = self._gauge('up', 'Whether the virtual machine answers',
                             ['vm'])
         for vm in vms:
@@ -185,7 +195,7 @@ class Exporter:
         known = [(vm, vm.last.vpmu) for vm in vms if vm.last is not None]
         yield from self._machines(known)
         yield from self._vcpus(known)
-        yield from self._counters([vm for vm, _ in known])
+        yield from self._counters([vm for vm, _ in known], totals)
         yield from self._statistics([vm for vm, _ in known])
 
     def _machines(self, known: List[Tuple[VM, Json]]) -> Iterator[object]:
@@ -215,7 +225,8 @@ class Exporter:
                                        len(cpu['unsupported-events']))
         yield unsupported
 
-    def _counters(self, vms: List[VM]) -> Iterator[object]:
+    def _counters(self, vms: List[VM],
+                  totals: Totals) -> Iterator[object]:
         events = self._counter(
             'events', 'Events that a counter has counted while it was '
             'watched; those of a guest that sets its counters are incomplete',
@@ -224,7 +235,7 @@ class Exporter:
             'path', 'How a virtual counter is backed: 1 for the '
             'present path', ['vm', 'vcpu', 'counter', 'path'])
         for vm in vms:
-            for labels, total in self._totals.present(vm):
+            for labels, total in totals.present(vm):
                 events.add_metric(labels, total)
             for counter in vm.counters():
                 if counter.key[1]:

@@ -101,8 +101,36 @@ def counters_of(sample: Sample) -> Iterator[Counter]:
 
 
 #: What is used of the answer of query-vpmu besides the counters
-MEMBERS = ('mode', 'reason', 'version', 'counter-width', 'passthrough',
-           'slice-ms')
+MEMBERS = {'mode': str, 'reason': str, 'version': int, 'counter-width': int,
+           'passthrough': bool, 'slice-ms': int}
+
+
+def _are_numbers(*values: object) -> bool:
+    return all(isinstance(value, int) and 0 <= value < 1 << 64
+               for value in values)
+
+
+def _is_known_counter(counter: Counter) -> bool:
+    _, _, kind, index = counter.key
+    return (isinstance(kind, str) and isinstance(counter.path, str) and
+            _are_numbers(counter.cpu, index, counter.value))
+
+
+def _is_known_vpmu(vpmu: Json) -> bool:
+    for cpu in vpmu['cpus']:
+        for event in cpu['unsupported-events']:
+            event_name(event)
+        if not _are_numbers(cpu['cpu-index']):
+            return False
+    return (all(isinstance(vpmu[member], kind)
+                for member, kind in MEMBERS.items()) and
+            # A rate needs two bits that tell forward from backward; without
+            # a PMU there are none.
+            (2 if any(cpu['counters'] or cpu['host-counters']
+                      for cpu in vpmu['cpus']) else 0)
+            <= vpmu['counter-width'] <= 64 and
+            all(_are_numbers(vpmu[which]['gp'], *vpmu[which]['fixed'])
+                for which in ('total', 'reserved')))
 
 
 def is_known(sample: Sample) -> bool:
@@ -110,20 +138,12 @@ def is_known(sample: Sample) -> bool:
     Whether the answers are such that this program understands them.  The
     commands are marked as unstable, and a file may have anything.
     """
-    vpmu = sample.vpmu
     try:
-        for member in MEMBERS:
-            str(vpmu[member])
-        for counter in counters_of(sample):
-            int(counter.value)
-        for cpu in vpmu['cpus']:
-            str([event_name(event) for event in cpu['unsupported-events']])
-        counter_set(vpmu['total'])
-        counter_set(vpmu['reserved'])
-        return (1 << int(vpmu['counter-width']) > 0 and
-                all(isinstance(value, int) for stats in sample.stats.values()
-                    for value in stats.values()))
-    except (AttributeError, KeyError, TypeError, ValueError):
+        return (_is_known_vpmu(sample.vpmu) and
+                all(map(_is_known_counter, counters_of(sample))) and
+                all(_are_numbers(*stats.values())
+                    for stats in sample.stats.values()))
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return False
 
 
@@ -193,17 +213,23 @@ class VM:
         return {key: count / self.seconds
                 for key, count in self.advances().items()}
 
-    def stat_rates(self) -> Dict[int, Dict[str, float]]:
+    def stat_rates(self) -> Dict[int, Dict[str, Optional[float]]]:
         """
         By how much each statistic of a vCPU grows in a second.  That of a
-        vCPU that was not there before is not known.
+        vCPU that was not there before is not known; that of one that has
+        shrunk is None.
         """
         if self.before is None or self.last is None or not self.seconds:
             return {}
-        return {cpu: {name: (value - self.before.stats[cpu].get(name, 0))
-                      / self.seconds for name, value in stats.items()}
-                for cpu, stats in self.last.stats.items()
-                if cpu in self.before.stats}
+        rates: Dict[int, Dict[str, Optional[float]]] = {}
+        for cpu, stats in self.last.stats.items():
+            if cpu in self.before.stats:
+                before = self.before.stats[cpu]
+                rates[cpu] = {
+                    name: (value - before.get(name, 0)) / self.seconds
+                    if value >= before.get(name, 0) else None
+                    for name, value in stats.items()}
+        return rates
 
 
 def as_json(vm: VM) -> Json:

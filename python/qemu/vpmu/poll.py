@@ -61,7 +61,10 @@ class Poller:
         self._connected = True
         if self._given is None:
             guest = await self._source.execute('query-name')
-            self._names.give(self.vm, guest.get('name', self.vm.address))
+            name = guest.get('name', self.vm.address)
+            if not isinstance(name, str):
+                raise VMError(UNKNOWN)
+            self._names.give(self.vm, name)
 
     async def _stats(self, vpmu: Dict[str, Any]) -> Dict[int, Dict[str, int]]:
         paths = {cpu['qom-path']: cpu['cpu-index'] for cpu in vpmu['cpus']}
@@ -84,10 +87,7 @@ class Poller:
                               'one that has') from err
             raise
         clock = (start + time.monotonic()) / 2
-        try:
-            sample = Sample(time.time(), clock, vpmu, await self._stats(vpmu))
-        except (KeyError, TypeError) as err:
-            raise VMError(UNKNOWN) from err
+        sample = Sample(time.time(), clock, vpmu, await self._stats(vpmu))
         if not is_known(sample):
             raise VMError(UNKNOWN)
         return sample
@@ -101,8 +101,10 @@ class Poller:
         async with self._lock:
             try:
                 self.vm.take(await self._ask())
-            except VMError as err:
-                self.vm.lose(str(err))
+            except Exception as err:    # pylint: disable=broad-except
+                # Whatever one peer answers, the others are watched on.
+                self.vm.lose(str(err) if isinstance(err, VMError)
+                             else UNKNOWN)
                 await self._close()
         return self.vm
 
@@ -191,6 +193,8 @@ class Watch:
         """End all connections."""
         for poller in self._pollers:
             await poller.close()
+        if self._recorder is not None:
+            self._recorder.close()
 
 
 class Replay(Watch):

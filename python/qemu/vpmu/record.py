@@ -32,6 +32,7 @@ class Recorder:
     """Writes the recording; a line is there as soon as it is written."""
 
     def __init__(self, path: str):
+        self._path = path
         try:
             # A recording is not to be lost to a mistyped command.
             self._file: TextIO = open(path, 'x', encoding='utf-8')
@@ -39,11 +40,17 @@ class Recorder:
             raise RecordError(f'{path} exists: name another file, or remove '
                               'it') from err
         except OSError as err:
-            raise RecordError(f'{path} cannot be written: '
-                              f'{err.strerror}') from err
+            raise self._error(err) from err
+
+    def _error(self, err: OSError) -> RecordError:
+        return RecordError(f'{self._path} cannot be written: {err.strerror}')
 
     def write(self, vm: VM) -> None:
-        """Write what a virtual machine has just answered."""
+        """
+        Write what a virtual machine has just answered.
+
+        :raise RecordError: when the line cannot be written
+        """
         line: Dict[str, Any] = {
             'format': FORMAT, 'vm': vm.name, 'address': vm.address,
             'time': time.time(), 'clock': time.monotonic()}
@@ -54,12 +61,22 @@ class Recorder:
                              for cpu, stats in vm.last.stats.items()}
         else:
             line['error'] = vm.error
-        self._file.write(json.dumps(line) + '\n')
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(line) + '\n')
+            self._file.flush()
+        except OSError as err:
+            raise self._error(err) from err
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """
+        Close the file.
+
+        :raise RecordError: when what was written is not there
+        """
+        try:
+            self._file.close()
+        except OSError as err:
+            raise self._error(err) from err
 
 
 class Entry:  # pylint: disable=too-few-public-methods

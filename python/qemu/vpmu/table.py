@@ -52,7 +52,7 @@ class VCPURow:
 
     vm: VM
     cpu: int
-    rates: Optional[Dict[str, float]]
+    rates: Optional[Dict[str, Optional[float]]]
 
 
 @dataclass
@@ -123,9 +123,8 @@ def _stat(title: str, name: str, spare: int = 0) -> Column:
 
 def _starved(row: VCPURow) -> str:
     """Per cent of the time, added up over the counters"""
-    if not row.rates or 'starved-ns' not in row.rates:
-        return '-'
-    return f'{row.rates["starved-ns"] / 1e7:.0f}%'
+    rate = row.rates.get('starved-ns') if row.rates else None
+    return '-' if rate is None else f'{rate / 1e7:.0f}%'
 
 
 VCPU_COLUMNS = [
