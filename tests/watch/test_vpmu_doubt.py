@@ -6,6 +6,7 @@ vpmu-top and what it cannot trust: monitors that answer anything, a libvirt
 whose calls do not end, and full disks.
 '''
 
+import asyncio
 import copy
 import json
 import os
@@ -13,14 +14,19 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
 
 import pycotap
+from qemu.vpmu.connect import parse_socket
 from qemu.vpmu.export import Exporter
 from qemu.vpmu.model import VM, Sample, is_known
-from qemu.vpmu.poll import Watch
+from qemu.vpmu.poll import Names, Poller, Replay, Watch
+from qemu.vpmu.record import Recorder, Recording
+from qemu.vpmu.screen import Screen
+from test_vpmu_export import parse
 from watched import PROGRAM, Guest, program, wait_until
 
 GREETING = {'QMP': {'version': {'qemu': {'micro': 0, 'minor': 0, 'major': 10},
@@ -165,14 +171,16 @@ class Doubt(unittest.TestCase):
         self.assertEqual((last['name'], last['error']), ('good', None))
 
     def test_wrong_types(self):
-        self.assertTrue(is_known(Sample(1.0, 1.0, VPMU, {0: {'reuses': 1}})))
         self.assertTrue(is_known(
-            Sample(1.0, 1.0, {**VPMU, 'cpus': [], 'counter-width': 0}, {})))
+            Sample(1.0, 1.0, VPMU, {0: {'reuses': 1}}, 1.0)))
+        self.assertTrue(is_known(
+            Sample(1.0, 1.0, {**VPMU, 'cpus': [], 'counter-width': 0}, {},
+                   1.0)))
         for vpmu in WRONG:
-            self.assertFalse(is_known(Sample(1.0, 1.0, vpmu, {})), vpmu)
+            self.assertFalse(is_known(Sample(1.0, 1.0, vpmu, {}, 1.0)), vpmu)
         for value in '1', -1, 10**400, [1]:
             self.assertFalse(is_known(Sample(1.0, 1.0, VPMU,
-                                             {0: {'reuses': value}})))
+                                             {0: {'reuses': value}}, 1.0)))
 
     def test_full_disk(self):
         record = f'{self.folder}/record'
@@ -197,7 +205,7 @@ class Doubt(unittest.TestCase):
 
         for value in 5, 12:
             vm.take(Sample(1.0, 1.0, changed((*COUNTER_PATH, 'value'), value),
-                           {0: {'reuses': value}}))
+                           {0: {'reuses': value}}, 1.0))
             exporter.update()
         before = shown()
         self.assertEqual((before['vpmu_events_total', 'gp0'],
@@ -207,19 +215,99 @@ class Doubt(unittest.TestCase):
         vm.lose('it is gone')
         list(half)
         self.assertEqual(shown(), before)
-        vm.take(Sample(1.0, 1.0, VPMU, {0: {'reuses': 100}}))
+        vm.take(Sample(1.0, 1.0, VPMU, {0: {'reuses': 100}}, 1.0))
         self.assertEqual(shown(), before)
         exporter.update()
         self.assertEqual(shown()['vpmu_reuses_total', None], 100)
 
     def test_shrinks(self):
-        '''A statistic that shrinks has no rate'''
+        '''One that shrinks has no rate; they have a clock of their own'''
         vm = VM('vm', 'address')
         for clock, value in (1.0, 100), (2.0, 3), (3.0, 5):
-            vm.take(Sample(clock, clock, VPMU, {0: {'reuses': value}}))
+            vm.take(Sample(0.0, 0.0, VPMU, {0: {'reuses': value}}, clock))
             if clock == 2.0:
                 self.assertEqual(vm.stat_rates(), {0: {'reuses': None}})
         self.assertEqual(vm.stat_rates(), {0: {'reuses': 2.0}})
+
+    def test_labels(self):
+        '''Labels are UTF-8, and what is special in them is escaped'''
+        name = 'quote" back\\slash\nline = }'
+        text = f'{self.folder}/text'
+        for told, label in (name, name), ('\ud800', '?'):
+            path = self.peer(f'peer{len(told)}', query_name={'name': told})
+            done = program('--textfile', text, '--once', '-t', '30', path)
+            self.assertEqual((done.returncode, done.stderr), (0, ''))
+            samples = parse(Path(text).read_text())
+            self.assertEqual(samples['vpmu_up'], [({'vm': label}, 1)])
+            self.assertEqual(samples['vpmu_reuses_total'],
+                             [({'vm': label, 'vcpu': '0'}, 1)])
+        done = program('--textfile', text, '--once', '\udcff')
+        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        self.assertEqual(parse(Path(text).read_text())['vpmu_up'],
+                         [({'vm': '?'}, 0)])
+
+    def test_files(self):
+        '''The standard output is full, the standard input closed'''
+        path = self.peer('peer')
+        for redirect, result in (
+                ('>/dev/full', (2, 'vpmu-top: the standard output cannot be '
+                                'written: No space left on device\n')),
+                ('>/dev/null <&-', (0, 'vpmu-top: this is no terminal: '
+                                    'printing once, like --once\n'))):
+            once = ['--once'] if result[0] else []
+            done = subprocess.run(
+                ['sh', '-c', f'exec "$@" {redirect}', 'sh', *PROGRAM, *once,
+                 '-i', '0.1', '-t', '30', path], stderr=subprocess.PIPE,
+                text=True, check=False)
+            self.assertEqual((done.returncode, done.stderr), result)
+
+    def test_no_port(self):
+        self.assertEqual(parse_socket('x:\u00b2'), 'x:\u00b2')
+        self.assertEqual(parse_socket('x:2'), ('x', 2))
+
+    def test_replay_time(self):
+        '''The clock of a replay is that of its recording'''
+        path = f'{self.folder}/record'
+        recorder = Recorder(path)
+        vm = VM('vm', 'address')
+        for when in 1e9, 1e9 + 3661:
+            vm.take(Sample(when, when, VPMU, {0: {'reuses': 1}}, when))
+            recorder.write(vm)
+        recorder.close()
+        replay = Replay(Recording(path))
+        screen = Screen(replay)
+        for when in 1e9, 1e9 + 3661:
+            self.assertTrue(replay.step())
+            title = screen.lines(80, 24)[0][0].text
+            self.assertTrue(title.endswith(
+                time.strftime(' %H:%M:%S', time.localtime(when))), title)
+        self.assertFalse(replay.step())
+
+    def test_quit(self):
+        '''Nobody waits for a reservation after the end'''
+        async def quit_it():
+            source = mock.Mock(address='address')
+            source.connect = source.close = mock.AsyncMock()
+
+            async def execute(command, _=None):
+                if command == 'vpmu-reserve-host-counters':
+                    asked.append(command)
+                    await asyncio.sleep(1000)
+                return {'query-vpmu': VPMU, 'query-stats': STATS}[command]
+
+            asked = []
+            source.execute = execute
+            watch = Watch([Poller(source, Names(), 'vm')], 1)
+            await watch.once()
+            screen = Screen(watch)
+            for key in 'r', 'enter', 'y':
+                screen.key(key)
+            while not asked:
+                await asyncio.sleep(0)
+            screen.cancel()
+            await asyncio.wait_for(watch.close(), 10)
+
+        asyncio.run(quit_it())
 
     def libvirt(self):
         '''The environment of a libvirt of ours; its domain has the ID 1'''

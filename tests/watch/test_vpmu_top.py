@@ -209,7 +209,7 @@ class Printed(Tested):
         for cpu, path in (0, 'fast'), (1, 'slow'):
             records = f'pebs-records-{path}'
             self.assertAlmostEqual(
-                vm['rates'][cpu]['stats'][records] * vm['seconds'],
+                vm['rates'][cpu]['stats'][records] * vm['stats-seconds'],
                 last['stats'][str(cpu)][records] -
                 first['stats'][str(cpu)][records], places=3)
 
@@ -607,6 +607,10 @@ class Recorded(Tested):
                  ':1 is no line'),
                 (first.replace('"reuses": ', '"reuses": "", "x": '),
                  ':1 is no line'),
+                (first.replace('"stats-clock": ', '"stats-clock": "", "x": '),
+                 ':1 is no line'),
+                (first.replace('"time": ', '"time": 1e30, "x": '),
+                 ':1 is no line'),
                 (b'\xff\xfe\n', ' is no recording')):
             bad = Path(self.path('bad'))
             bad.write_bytes(text if isinstance(text, bytes)
@@ -789,6 +793,9 @@ class Wrong(Tested):
                 ((), 'name a QMP socket, or a domain of libvirt with -d'),
                 (('-i', '0', 'x'), '0 is no number from 0.1 to 3600'),
                 (('-i', 'x', 'x'), 'x is no number from 0.1 to 3600'),
+                (('/x', '/y', 'a=/x'), '/x is there twice'),
+                (('a=/x', 'a=/y'), 'a is there twice'),
+                (('-d', 'x', '-d', 'x'), 'x is there twice'),
                 (('--replay', 'x', 'y'), '--replay shows a recording')):
             done = program(*args)
             self.assertEqual((done.returncode, done.stdout), (2, ''))

@@ -14,7 +14,6 @@ from typing import (
     Any,
     Awaitable,
     Callable,
-    Dict,
     Optional,
     Tuple,
     Type,
@@ -29,8 +28,9 @@ from qemu.qmp import (
     QMPError,
 )
 
+from .model import Json
 
-Json = Dict[str, Any]
+
 T = TypeVar('T')
 
 

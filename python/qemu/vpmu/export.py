@@ -229,7 +229,7 @@ class Exporter:
                   totals: Totals) -> Iterator[object]:
         events = self._counter(
             'events', 'Events that a counter has counted while it was '
-            'watched; those of a guest that sets its counters are incomplete',
+            'watched; too few or too many of a guest that sets its counters',
             ['vm', 'vcpu', 'counter', 'owner', 'event', 'ring'])
         path = self._gauge(
             'path', 'How a virtual counter is backed: 1 for the '

@@ -22,7 +22,7 @@ from .poll import (
     Replay,
     Watch,
 )
-from .record import Recorder, RecordError, read
+from .record import Recorder, RecordError, Recording
 from .table import everything
 
 
@@ -40,7 +40,7 @@ examples:
   vpmu-top --json /run/vm1.qmp | jq '.vms[0].vpmu.reserved'
   vpmu-top --record day.jsonl /run/vm1.qmp     record, and
   vpmu-top --replay day.jsonl                  look at it later
-  vpmu-top --prometheus 9117 /run/vm1.qmp      export to Prometheus
+  vpmu-top --prometheus 9932 /run/vm1.qmp      export to Prometheus
 
 On the screen, h shows what the keys do.
 
@@ -48,6 +48,7 @@ exit status:
   0  success
   1  with --once and --json: a virtual machine does not answer
   2  wrong arguments, or a file cannot be read or written
+  130  interrupted before there was anything to show
 
 environment:
   NO_COLOR  if it is set and not empty: like --no-color
@@ -123,15 +124,20 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def split_name(text: str) -> Tuple[str, str]:
+    """NAME and SOCKET; '' if there is none, as a path may have a sign, too"""
+    name, equals, socket = text.partition('=')
+    if not equals or '/' in name:
+        return '', text
+    return name, socket
+
+
 def make_pollers(args: argparse.Namespace) -> List[Poller]:
     """One for each virtual machine of the command line"""
     names = Names()
     pollers = []
     for text in args.socket:
-        name, equals, socket = text.partition('=')
-        # A path may have an equals sign, too.
-        if not equals or '/' in name:
-            name, socket = '', text
+        name, socket = split_name(text)
         pollers.append(Poller(QMPSource(socket, args.timeout), names,
                               name or None))
     return pollers + [
@@ -146,13 +152,13 @@ def make_watch(args: argparse.Namespace) -> Watch:
     :raise RecordError: when a file cannot be read or written
     """
     if args.replay is not None:
-        return Replay(list(read(args.replay)))
+        return Replay(Recording(args.replay))
     recorder = None if args.record is None else Recorder(args.record)
     return Watch(make_pollers(args), args.interval, recorder)
 
 
 async def sample_twice(watch: Watch) -> None:
-    """So that there are rates"""
+    """Ask twice, so that there are rates."""
     await watch.once()
     if not isinstance(watch, Replay):
         if any(vm.last is not None for vm in watch.vms):
@@ -164,13 +170,20 @@ async def print_once(watch: Watch, is_json: bool) -> int:
     """:return: the exit status"""
     await sample_twice(watch)
     if is_json:
-        print(json.dumps({'vms': [as_json(vm) for vm in watch.vms]},
-                         indent=2))
+        text = json.dumps({'vms': [as_json(vm) for vm in watch.vms]},
+                          indent=2)
     else:
         width = 1000
-        if sys.stdout.isatty():
+        if sys.stdout is not None and sys.stdout.isatty():
             width = shutil.get_terminal_size().columns
-        print('\n'.join(everything(watch.vms, width)))
+        text = '\n'.join(everything(watch.vms, width))
+    try:
+        print(text, flush=True)
+    except OSError as err:
+        # Python would try once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise RecordError('the standard output cannot be written: '
+                          f'{err.strerror}') from err
     return int(any(vm.error is not None for vm in watch.vms))
 
 
@@ -205,6 +218,13 @@ def main(argv: Optional[List[str]] = None) -> int:
     if args.replay is not None and (machines or args.record or
                                     args.prometheus or args.textfile):
         parser.error('--replay shows a recording and nothing else')
+    names, sockets = zip(*map(split_name, args.socket or ['']))
+    for texts in filter(None, names), sockets, args.domain:
+        texts = list(texts)
+        twice = {text for text in texts if texts.count(text) > 1}
+        if twice:
+            parser.error(f'{min(twice)} is there twice: name each virtual '
+                         'machine once')
     if args.prometheus is not None and (args.once or args.json):
         parser.error('--prometheus serves until it is ended')
     try:

@@ -32,6 +32,8 @@ class Sample:
     vpmu: Json
     #: The statistics of each vCPU, by its index and their names
     stats: Dict[int, Dict[str, int]]
+    #: When these were asked for, by the same clock: later than the counters
+    stats_clock: float
 
 
 @dataclass(frozen=True)
@@ -183,10 +185,17 @@ class VM:
 
     @property
     def seconds(self) -> float:
-        """Between the two samples; 0 if there is only one"""
+        """The time between the two samples; 0 if there is only one"""
         if self.before is None or self.last is None:
             return 0.0
         return max(0.0, self.last.clock - self.before.clock)
+
+    @property
+    def stats_seconds(self) -> float:
+        """The same of the statistics"""
+        if self.before is None or self.last is None:
+            return 0.0
+        return max(0.0, self.last.stats_clock - self.before.stats_clock)
 
     def counters(self) -> List[Counter]:
         """The counters of the last sample"""
@@ -219,14 +228,15 @@ class VM:
         vCPU that was not there before is not known; that of one that has
         shrunk is None.
         """
-        if self.before is None or self.last is None or not self.seconds:
+        seconds = self.stats_seconds
+        if self.before is None or self.last is None or not seconds:
             return {}
         rates: Dict[int, Dict[str, Optional[float]]] = {}
         for cpu, stats in self.last.stats.items():
             if cpu in self.before.stats:
                 before = self.before.stats[cpu]
                 rates[cpu] = {
-                    name: (value - before.get(name, 0)) / self.seconds
+                    name: (value - before.get(name, 0)) / seconds
                     if value >= before.get(name, 0) else None
                     for name, value in stats.items()}
         return rates
@@ -240,6 +250,7 @@ def as_json(vm: VM) -> Json:
     rates, stat_rates = vm.rates(), vm.stat_rates()
     known['time'] = vm.last.time
     known['seconds'] = vm.seconds
+    known['stats-seconds'] = vm.stats_seconds
     known['vpmu'] = vm.last.vpmu
     known['stats'] = [{'cpu-index': cpu, 'stats': stats}
                       for cpu, stats in sorted(vm.last.stats.items())]

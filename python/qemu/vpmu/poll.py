@@ -17,7 +17,7 @@ from typing import (
 
 from .connect import CommandError, Source, VMError
 from .model import VM, Sample, is_known
-from .record import Entry, Recorder
+from .record import Recorder, Recording
 
 
 UNKNOWN = ("this QEMU's virtual PMU is described in another way: use the "
@@ -32,12 +32,15 @@ class Names:  # pylint: disable=too-few-public-methods
 
     def give(self, vm: VM, name: str) -> None:
         """Name a virtual machine; those of one name have their address, too"""
+        # A path may have any bytes, and a metric's label is UTF-8.
+        name = name.encode(errors='replace').decode()
         self._wanted = [entry for entry in self._wanted if entry[0] is not vm]
         self._wanted.append((vm, name))
         names = [wanted for _, wanted in self._wanted]
         for other, wanted in self._wanted:
             other.name = (wanted if names.count(wanted) == 1
-                          else f'{wanted} ({other.address})')
+                          else f'{wanted} ({other.address})'.encode(
+                              errors='replace').decode())
 
 
 class Poller:
@@ -87,7 +90,10 @@ class Poller:
                               'one that has') from err
             raise
         clock = (start + time.monotonic()) / 2
-        sample = Sample(time.time(), clock, vpmu, await self._stats(vpmu))
+        start = time.monotonic()
+        stats = await self._stats(vpmu)
+        sample = Sample(time.time(), clock, vpmu, stats,
+                        (start + time.monotonic()) / 2)
         if not is_known(sample):
             raise VMError(UNKNOWN)
         return sample
@@ -200,11 +206,12 @@ class Watch:
 class Replay(Watch):
     """Shows a recording as it was recorded."""
 
-    def __init__(self, entries: List[Entry]):
+    def __init__(self, entries: Recording):
         super().__init__([], 0)
         self._entries = entries
         self._vms: Dict[str, VM] = {}
         self._next = 0
+        self._time = 0.0
         self.is_paused = False
 
     @property
@@ -217,10 +224,16 @@ class Replay(Watch):
             return False
         entry = self._entries[self._next]
         self._next += 1
+        self._time = entry.time
         entry.tell(self._vms.setdefault(entry.address,
                                         VM(entry.vm, entry.address)))
         self.on_change()
         return True
+
+    @property
+    def time(self) -> float:
+        """When the last line was recorded, in seconds since 1970"""
+        return self._time
 
     @property
     def place(self) -> str:

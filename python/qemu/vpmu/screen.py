@@ -162,7 +162,9 @@ class Screen:
         if self._is_paused:
             words.append('PAUSED')
         left = '  '.join(words)
-        right = time.strftime('%H:%M:%S')
+        # A replay was this late.
+        right = time.strftime('%H:%M:%S', time.localtime(
+            self._watch.time if isinstance(self._watch, Replay) else None))
         return (left[:width - len(right) - 1].ljust(width - len(right))
                 + right)[:width]
 
@@ -384,6 +386,11 @@ class Screen:
         self._question = Question(
             f'{vm.name}: reserve {wanted}' + (' by force' if force else '') +
             f' instead of {now}? y/n', answered, is_yes_no=True)
+
+    def cancel(self) -> None:
+        """Wait for no answer any more."""
+        for task in self._tasks:
+            task.cancel()
 
     def _start(self, work: Awaitable[None]) -> None:
         self._tasks = [task for task in self._tasks if not task.done()]

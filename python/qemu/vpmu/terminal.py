@@ -43,7 +43,9 @@ COLORS = {
 
 def why_not() -> str:
     """Why this terminal cannot show a screen; empty if it can"""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # One that is closed is None.
+    if not all(file is not None and file.isatty()
+               for file in (sys.stdin, sys.stdout)):
         return 'this is no terminal'
     term = os.environ.get('TERM', '')
     try:
@@ -77,9 +79,13 @@ class Terminal:
         styles = {'title': curses.A_REVERSE, 'header': curses.A_BOLD,
                   'starved': curses.A_BOLD, 'error': curses.A_BOLD}
         if has_colors:
-            curses.use_default_colors()
+            background = -1
+            try:
+                curses.use_default_colors()
+            except curses.error:
+                background = curses.COLOR_BLACK     # It has no default.
             for number, (style, color) in enumerate(COLORS.items(), 1):
-                curses.init_pair(number, color, -1)
+                curses.init_pair(number, color, background)
                 styles[style] = (styles.get(style, 0) |
                                  curses.color_pair(number))
         return styles
@@ -115,12 +121,13 @@ class Terminal:
 
     def _on_resize(self) -> None:
         size = os.get_terminal_size()
-        curses.resizeterm(size.lines, size.columns)
+        # A terminal that has no size yet says 0.
+        curses.resizeterm(max(1, size.lines), max(1, size.columns))
         self._window.clear()
         self.draw()
 
     async def show(self, watch: Watch) -> None:
-        """Until the user quits"""
+        """Show the screen until the user quits."""
         loop = asyncio.get_running_loop()
         loop.add_reader(sys.stdin.fileno(), self._on_keys)
         loop.add_signal_handler(signal.SIGWINCH, self._on_resize)
@@ -133,6 +140,7 @@ class Terminal:
         finally:
             # One that is gone would be ready for reading for ever.
             loop.remove_reader(sys.stdin.fileno())
+            self._screen.cancel()
 
 
 async def show(watch: Watch, has_colors: bool) -> None:
