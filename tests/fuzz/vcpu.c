@@ -69,10 +69,6 @@ void vpmu_simulation_begin(CPUX86State *env)
     g_assert_true(vpmu_simulates(env_archcpu(env)));
 }
 
-void vpmu_simulation_forget(CPUX86State *env, unsigned what)
-{
-}
-
 void vpmu_simulation_reset(CPUX86State *env)
 {
 }

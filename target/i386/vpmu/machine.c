@@ -59,7 +59,6 @@ void vpmu_after_init(X86CPU *cpu, const CPUX86State *before)
             /* SDM volume 3, "Last Branch Records": the records stay. */
             vpmu_stop_lbr(&cpu->env);
         }
-        vpmu_simulation_forget(&cpu->env, VPMU_FORGET_GLOBAL);
         /* What counts may depend on the mode, which INIT has changed. */
         vpmu_sync(&cpu->env);
         vpmu_update(&cpu->env);
