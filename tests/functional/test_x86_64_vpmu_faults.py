@@ -40,11 +40,6 @@ class Faults(BareTest):
         self.operate(vm)
         return vm, path
 
-    def memory(self, vm):
-        '''What the emulator has of the machine's memory, in MiB'''
-        status = Path(f'/proc/{vm.get_pid()}/status').read_text()
-        return int(re.search(r'VmRSS:\s+(\d+)', status)[1]) / 1024
-
     # The disk is full
 
     def add_full_disk(self, vm):
@@ -157,9 +152,7 @@ class Faults(BareTest):
                                             ('multifd',))):
             self.kill_target(vm, f'dies-{nth}', *capabilities)
         target, gate = self.start_target(vm, 'lives')
-        gate.open()
-        self.wait_migrated(vm)
-        self.wait_migrated(target)
+        self.arrive(gate, vm, target)
         vm.shutdown()
         self.operate(target)
         self.check_steady(target)
@@ -200,9 +193,7 @@ class Faults(BareTest):
             self.assertGreaterEqual(time.monotonic() - begin, STOPPED)
             with self.going_on():
                 pass
-        gate.open()
-        self.wait_migrated(vm)
-        self.wait_migrated(target)
+        self.arrive(gate, vm, target)
         vm.shutdown()
         self.operate(target)
         self.check_steady(target)

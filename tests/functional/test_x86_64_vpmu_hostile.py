@@ -67,11 +67,6 @@ class Hostile(BareTest):
             cpu=cpu_model(*pmu))
         return vm, log
 
-    def memory(self, vm):
-        '''What the emulator has of the machine's memory, in MiB'''
-        with open(f'/proc/{vm.get_pid()}/status', encoding='ascii') as status:
-            return int(re.search(r'VmRSS:\s+(\d+)', status.read())[1]) / 1024
-
     def ask(self, answers, vm):
         '''Asks once more what there is to be asked'''
         info = answers.ask(vm, 'query-vpmu')

@@ -57,9 +57,7 @@ class Migration(BareTest):
         self.assertEqual(self.migration(source), 'active')
         if way == 'postcopy':
             source.cmd('migrate-start-postcopy')
-        gate.open()
-        self.wait_migrated(source)
-        self.wait_migrated(target)
+        self.arrive(gate, source, target)
         statuses = [event['data']['status']
                     for event in source.get_qmp_events()
                     if event['event'] == 'MIGRATION']

@@ -81,9 +81,7 @@ class Mismatch(BareTest):
             # It has lost nothing, and can be migrated still.
             target = self.start_steady(f'fits-{nth}', '-incoming', 'defer',
                                        features=features)
-            self.start_migration(source, target).open()
-            self.wait_migrated(source)
-            self.wait_migrated(target)
+            self.arrive(self.start_migration(source, target), source, target)
             source.shutdown()
             self.check_steady(target)
             os.unlink(self.log_path)
@@ -109,9 +107,7 @@ class Mismatch(BareTest):
                 pass
             target = self.start_steady(str(nth), '-incoming', 'defer',
                                        features=('pmu=off',), binary=binary)
-            self.start_migration(vm, target).open()
-            self.wait_migrated(vm)
-            self.wait_migrated(target)
+            self.arrive(self.start_migration(vm, target), vm, target)
             vm.shutdown()
             vm = target
         self.check_steady(vm)

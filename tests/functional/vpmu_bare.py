@@ -123,6 +123,11 @@ class BareTest(VpmuTest):
         with open(log, encoding='ascii') as file:
             return file.read()
 
+    def memory(self, vm):
+        '''What the emulator has of the machine's memory, in MiB'''
+        status = self.read(f'/proc/{vm.get_pid()}/status')
+        return int(re.search(r'VmRSS:\s+(\d+)', status)[1]) / 1024
+
     def say(self, text):
         # A comment in TAP
         print(f'# {text}', flush=True)
@@ -211,6 +216,12 @@ class BareTest(VpmuTest):
                    exit_on_error=False)
         source.cmd('migrate', uri=f'unix:{path}')
         return gate
+
+    def arrive(self, gate, source, target):
+        '''Lets a migration end, and waits for that on both sides'''
+        gate.open()
+        self.wait_migrated(source)
+        self.wait_migrated(target)
 
     def wait_migrated(self, vm):
         def completed():
