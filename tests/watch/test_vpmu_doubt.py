@@ -10,10 +10,8 @@ import asyncio
 import copy
 import json
 import os
-import socket
 import subprocess
 import tempfile
-import threading
 import time
 import unittest
 from pathlib import Path
@@ -27,7 +25,7 @@ from qemu.vpmu.poll import Names, Poller, Replay, Watch
 from qemu.vpmu.record import Recorder, Recording
 from qemu.vpmu.screen import Screen
 from test_vpmu_export import parse
-from watched import PROGRAM, Guest, program, wait_until
+from watched import PROGRAM, Guest, Server, program, wait_until
 
 GREETING = {'QMP': {'version': {'qemu': {'micro': 0, 'minor': 0, 'major': 10},
                                 'package': ''}, 'capabilities': []}}
@@ -75,31 +73,17 @@ def qemuMonitorCommand(domain, text, flags):
 '''
 
 
-class Peer(threading.Thread):
+class Peer(Server):
     '''A monitor that answers each command so; bytes are sent as they are'''
 
     def __init__(self, path, **answers):
-        super().__init__(daemon=True)
         self.answers = {'query-name': {'name': 'peer'}, 'query-vpmu': VPMU,
                         'query-stats': STATS, 'qmp_capabilities': {}}
         self.answers.update({name.replace('_', '-'): answer
                              for name, answer in answers.items()})
-        self.server = socket.socket(socket.AF_UNIX)
-        self.server.bind(path)
-        self.server.listen()
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                client, _ = self.server.accept()
-            except OSError:
-                return      # It is closed.
-            with client:
-                self.talk(client)
+        super().__init__(path)
 
     def talk(self, client):
-        '''Serves one client'''
         try:
             client.sendall(json.dumps(GREETING).encode() + b'\n')
             # A command has no newline at its end; the next one comes later.

@@ -18,14 +18,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import unittest
 from pathlib import Path
 
 import pycotap
 import screenshot
 from qemu.qmp.legacy import QEMUMonitorProtocol
-from watched import (BUILD, DONE_INSNS, PATIENCE, TOP, Emulator, Guest,
+from watched import (BUILD, DONE_INSNS, PATIENCE, TOP, Emulator, Guest, Server,
                      Terminal, program, wait_until)
 
 # The counters of the first CPU: name, path, who holds it, ring, event
@@ -89,27 +88,17 @@ def shown_rates(lines):
             for word in words]
 
 
-class Fake(threading.Thread):
+class Fake(Server):
     '''Something that listens on a socket and says one thing to each client'''
 
     def __init__(self, path, *says):
-        super().__init__(daemon=True)
         self.says = says
-        self.server = socket.socket(socket.AF_UNIX)
-        self.server.bind(path)
-        self.server.listen()
-        self.start()
+        super().__init__(path)
 
-    def run(self):
-        while True:
-            try:
-                client, _ = self.server.accept()
-            except OSError:
-                return      # It is closed.
-            with client:
-                for said in self.says:
-                    client.sendall(said)
-                    client.recv(4096)
+    def talk(self, client):
+        for said in self.says:
+            client.sendall(said)
+            client.recv(4096)
 
 
 def setUpModule():

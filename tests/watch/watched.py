@@ -10,9 +10,11 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -35,6 +37,30 @@ CPU = ','.join(line for line in
 # The guest's counter 0 is on the slow path, because the host has its own
 PMU = ('pmu-passthrough=on,pmu-visible=all,pmu-gp-counters=5,pmu-host-gp=1,'
        'pmu-host-order=low')
+
+
+class Server(threading.Thread):
+    '''Listens at the socket @path, and talks with one client after another'''
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(path)
+        self.server.listen()
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                client, _ = self.server.accept()
+            except OSError:
+                return      # It is closed.
+            with client:
+                self.talk(client)
+
+    def talk(self, client):
+        '''Serves one client'''
+        raise NotImplementedError
 
 
 def wait_until(condition, what):
