@@ -59,7 +59,7 @@ check-models: all
 		tests/functional/test_x86_64_vpmu_models.py
 
 fuzz: deps
-	@FUZZ_SECONDS=$(or $(SECONDS),60) scripts/fuzz $(FUZZ)
+	@FUZZ_SECONDS=$(SECONDS) FUZZ_RUNS=$(RUNS) scripts/fuzz $(FUZZ)
 
 coverage: deps
 	@scripts/coverage
