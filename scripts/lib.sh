@@ -106,6 +106,10 @@ meson() { $python -m mesonbuild.mesonmain "$@"; }
 build_fuzzers() {
     no_fuzz="clang with libFuzzer is not installed"
     "$top/scripts/deps" fuzz || return 0
+    # One of them has files of QEMU.
+    [ -f "$build/qemu/VERSION" ] || "$top/scripts/tree" qemu
+    ninja -C "$build/fuzz" -t query fuzz-qmp >/dev/null 2>&1 ||
+        rm -rf "$build/fuzz/build.ninja" "$build/fuzz/meson-private"
     [ -f "$build/fuzz/build.ninja" ] ||
         CC=clang logged fuzz-setup "configuring the fuzzers" \
             meson setup "$build/fuzz" "$top"

@@ -11,8 +11,6 @@
 #include "counting.h"
 #include "ds.h"
 #include "msr-table.h"
-#include "provider.h"
-#include "report.h"
 #include "tcg-vcpu.h"
 #include "vcpu.h"
 #include "vpmc.h"
@@ -23,8 +21,6 @@
 #define PAGES           4
 /* More accesses than this to guest memory are not the work of one step. */
 #define ACCESSES_MAX    200
-/* Registers that a snapshot has */
-#define REGISTERS_MAX   256
 
 static uint8_t memory[PAGES * PAGE_SIZE];
 static bool present[PAGES], writable[PAGES];
@@ -51,15 +47,15 @@ int64_t qemu_clock_get_ns(QEMUClockType type)
     return now;
 }
 
+void vcpu_pass_time(int64_t ns)
+{
+    now += ns;
+}
+
 void error_report(const char *format, ...)
 {
     g_assert_cmpuint(strlen(format), >, 10);
     reports++;
-}
-
-void vpmu_report_unsupported(CPUX86State *env)
-{
-    g_assert_cmphex(vpmu_unsupported_code(&env->vpmu, 0), !=, 0);
 }
 
 /* The stream says what the simulation finds, see simulate(). */
@@ -73,25 +69,9 @@ void vpmu_simulation_reset(CPUX86State *env)
 {
 }
 
-void vpmu_report_starved(CPUX86State *env, VPMUCounterMask vpmcs)
-{
-    g_assert_cmphex(vpmcs & ~env_archcpu(env)->vpmu.vpmcs, ==, 0);
-}
-
 uint64_t vpmu_supported_features(X86CPU *cpu, int word)
 {
     return cpu->env.features[word];
-}
-
-uint64_t vpmu_kernel_pebs(const X86CPU *cpu)
-{
-    g_assert_not_reached();
-}
-
-VPMUCounterMask vpmu_kernel_vpmcs(X86CPU *cpu, uint8_t *version,
-                                  uint8_t *width)
-{
-    g_assert_not_reached();
 }
 
 uint64_t vpmu_read_ppmc(CPUX86State *env, unsigned p, uintptr_t retaddr)
@@ -199,8 +179,7 @@ void vpmu_leave_before_fetch(CPUX86State *env, bool leave)
 
 /* What a guest sees, and what must be true */
 
-/* All registers that can be read, one after the other.  Returns: how many. */
-static unsigned snapshot(X86CPU *cpu, uint64_t values[REGISTERS_MAX])
+unsigned vcpu_snapshot(X86CPU *cpu, uint64_t values[VCPU_REGISTERS_MAX])
 {
     const VPMURegisterTable *table = vpmu_is_amd(cpu) ? &vpmu_amd_table :
                                                         &vpmu_intel_table;
@@ -210,7 +189,7 @@ static unsigned snapshot(X86CPU *cpu, uint64_t values[REGISTERS_MAX])
         for (unsigned i = 0; i < table->rows[r].nr; i++) {
             uint32_t msr = table->rows[r].msr + i * (table->rows[r].step ?: 1);
 
-            g_assert_cmpuint(n, <, REGISTERS_MAX);
+            g_assert_cmpuint(n, <, VCPU_REGISTERS_MAX);
             values[n] = 0;
             n += vpmu_rdmsr(&cpu->env, msr, &values[n], 0) == VPMU_DONE;
         }
@@ -318,7 +297,7 @@ static void set_intel(X86CPU *cpu, Stream *s)
         (kind & 32 ? 0 : VPMU_CAP_FW_WRITE);
 }
 
-static VPMUCounterMask all_ppmcs(const X86CPU *cpu)
+VPMUCounterMask vcpu_ppmcs(const X86CPU *cpu)
 {
     return ((1u << cpu->vpmu.total_gp) - 1) |
            ((1u << cpu->vpmu.nr_fixed) - 1) << VPMU_NR_GP;
@@ -327,8 +306,10 @@ static VPMUCounterMask all_ppmcs(const X86CPU *cpu)
 void vcpu_init(X86CPU *cpu, const X86CPU *like, Stream *s)
 {
     unsigned kind = take(s, 1);
+    CPUState cs = cpu->cs;
 
     memset(cpu, 0, sizeof(*cpu));
+    cpu->cs = cs;
     if (like) {
         cpu->vpmu = like->vpmu;
         cpu->env.is_amd = like->env.is_amd;
@@ -351,7 +332,7 @@ void vcpu_init(X86CPU *cpu, const X86CPU *like, Stream *s)
         cpu->vpmu.policy = kind & 1;
         cpu->vpmu.simulation = kind & 1 << 6 ? VPMU_SIMULATION_SIMPLE :
                                                VPMU_SIMULATION_NONE;
-        cpu->vpmu.vpmcs = all_ppmcs(cpu);
+        cpu->vpmu.vpmcs = vcpu_ppmcs(cpu);
         memset(memory, 0, sizeof(memory));
         memset(present, true, sizeof(present));
         memset(writable, true, sizeof(writable));
@@ -359,10 +340,9 @@ void vcpu_init(X86CPU *cpu, const X86CPU *like, Stream *s)
         now = 0;
     }
     if (cpu->vpmu.policy) {
-        handover_init(&cpu->env.vpmu_host.handover, all_ppmcs(cpu),
-                      take(s, 2) & all_ppmcs(cpu), kind >> 1 & 3);
+        vcpu_plug(cpu, kind >> 1 & 3, s);
     } else {
-        handover_init(&cpu->env.vpmu_host.handover, all_ppmcs(cpu), 0,
+        handover_init(&cpu->env.vpmu_host.handover, vcpu_ppmcs(cpu), 0,
                       HANDOVER_FOREVER);
     }
     vpmu_reset(cpu);
@@ -623,34 +603,6 @@ static void set_up_ds(X86CPU *cpu)
     }
 }
 
-/* The host */
-
-static void reserve(X86CPU *cpu, Stream *s)
-{
-    CPUX86State *env = &cpu->env;
-    unsigned what = take(s, 2);
-    VPMUCounterMask ppmcs = what & all_ppmcs(cpu);
-    Handover *h = &env->vpmu_host.handover;
-
-    if (!cpu->vpmu.policy) {
-        return;
-    }
-    if (what >> 15) {
-        unsigned p = what % VPMU_NR;
-
-        if (h->reserved & VPMU_MASK_OF(p)) {
-            vpmu_host_count(env, p, what & 0x100 ?
-                            vpmu_event_find(0xc0, vpmu_model(env)) : NULL,
-                            what >> 4 & 3);
-        }
-        return;
-    }
-    if (vpmu_reserve(env, ppmcs, what >> 14 & 1) && !(what >> 14 & 1)) {
-        return;
-    }
-    g_assert_cmphex(h->reserved, ==, ppmcs);
-}
-
 /* Reset, INIT and migration */
 
 static void restart(X86CPU *cpu, Stream *s)
@@ -713,70 +665,79 @@ static void copy_section(X86CPU *to, X86CPU *from,
     }
 }
 
-/* The guest sees no difference, whatever the host's half is on that side. */
-static void migrate(X86CPU *cpu, Stream *s)
+void vcpu_migrate(X86CPU *cpu, Stream *s)
 {
     static X86CPU to;
-    uint64_t values[REGISTERS_MAX], there[REGISTERS_MAX];
+    uint64_t values[VCPU_REGISTERS_MAX], there[VCPU_REGISTERS_MAX];
     unsigned n;
 
+    to.cs = cpu->cs;
     vcpu_init(&to, cpu, s);
     vpmu_before_save(cpu);
-    n = snapshot(cpu, values);
+    n = vcpu_snapshot(cpu, values);
     vmstate_vpmu.pre_save(cpu);
     vcpu_copy_qemu_registers(&to.env, &cpu->env);
     copy_section(&to, cpu, &vmstate_vpmu);
     g_assert_cmpint(vcpu_load(&to), ==, 0);
-    g_assert_cmpuint(snapshot(&to, there), ==, n);
+    g_assert_cmpuint(vcpu_snapshot(&to, there), ==, n);
     g_assert_cmpmem(there, n * sizeof(there[0]), values,
                     n * sizeof(values[0]));
     *cpu = to;
 }
 
+void vcpu_step(X86CPU *cpu, Stream *s)
+{
+    unsigned what = take(s, 1);
+
+    now += what >> 4;
+    switch (what & VCPU_WHAT) {
+    case 0 ... 4:
+        write_register(cpu, s);
+        break;
+    case 5:
+        read_anything(cpu, s);
+        break;
+    case 6 ... 7:
+        retire(cpu, s);
+        break;
+    case 8:
+        branch(cpu, s);
+        break;
+    case 9:
+        change_mode(cpu, s);
+        break;
+    case 10:
+        poke(s);
+        break;
+    case 11:
+        set_up_ds(cpu);
+        break;
+    case VCPU_OTHERS:
+        vcpu_host(cpu, s);
+        break;
+    case 13:
+        restart(cpu, s);
+        break;
+    case 14:
+        vcpu_migrate(cpu, s);
+        break;
+    case 15:
+        vpmu_retry_record(&cpu->env);
+        break;
+    }
+    vcpu_check(cpu);
+}
+
+void vcpu_check_registers(X86CPU *cpu)
+{
+    check_registers(cpu);
+    g_assert_true(vpmu_registers_are_valid(&cpu->env));
+}
+
 void vcpu_run(X86CPU *cpu, Stream *s)
 {
     while (s->size) {
-        unsigned what = take(s, 1);
-
-        now += what >> 4;
-        switch (what & 15) {
-        case 0 ... 4:
-            write_register(cpu, s);
-            break;
-        case 5:
-            read_anything(cpu, s);
-            break;
-        case 6 ... 7:
-            retire(cpu, s);
-            break;
-        case 8:
-            branch(cpu, s);
-            break;
-        case 9:
-            change_mode(cpu, s);
-            break;
-        case 10:
-            poke(s);
-            break;
-        case 11:
-            set_up_ds(cpu);
-            break;
-        case 12:
-            reserve(cpu, s);
-            break;
-        case 13:
-            restart(cpu, s);
-            break;
-        case 14:
-            migrate(cpu, s);
-            break;
-        case 15:
-            vpmu_retry_record(&cpu->env);
-            break;
-        }
-        vcpu_check(cpu);
+        vcpu_step(cpu, s);
     }
-    /* What a guest can do is never refused elsewhere.  This takes longer. */
-    check_registers(cpu);
-    g_assert_true(vpmu_registers_are_valid(&cpu->env));
+    vcpu_check_registers(cpu);
 }

@@ -9,6 +9,8 @@
 #define TESTS_FUZZ_STUB_CPU_H
 
 #include "qemu/osdep.h"
+#include "hw/core/cpu.h"
+#include "qapi/qapi-types-common.h"
 #include "vpmu.h"
 
 /* There is one thread. */
@@ -16,7 +18,11 @@ typedef struct QemuMutex {
     bool unused;
 } QemuMutex;
 
+#ifdef FUZZ_WITH_QEMU
+#include "qemu/queue.h"
+#else
 #define QLIST_ENTRY(type)   struct { struct type *le_next, **le_prev; }
+#endif
 
 #define HF_CPL_MASK         3u
 #define HF_CS64_MASK        (1u << 15)
@@ -24,7 +30,9 @@ typedef struct QemuMutex {
 #define MSR_EFER_SVME       (1u << 12)
 #define CR4_LA57_MASK       (1u << 12)
 
+#define CPUID_DTS           (1u << 21)
 #define CPUID_EXT_PDCM      (1u << 15)
+#define PERF_CAP_LBR_FMT    0x3f
 #define CPUID_EXT3_SVM      (1u << 2)
 #define CPUID_EXT3_PERFCORE (1u << 23)
 
@@ -46,14 +54,13 @@ typedef struct QemuMutex {
 #define EXCP01_DB           1
 
 enum { R_CS = 1 };
-enum { FEAT_1_ECX, FEAT_8000_0001_ECX, FEAT_PERF_CAPABILITIES, FEATURE_WORDS };
+enum {
+    FEAT_1_ECX, FEAT_1_EDX, FEAT_8000_0001_ECX, FEAT_PERF_CAPABILITIES,
+    FEATURE_WORDS
+};
 
 #define MAX_FIXED_COUNTERS  3
 #define MAX_GP_COUNTERS     18
-
-typedef struct CPUState {
-    int cpu_index;
-} CPUState;
 
 typedef struct CPUArchState {
     uint64_t eip;
@@ -94,6 +101,20 @@ static inline X86CPU *env_archcpu(CPUX86State *env)
 {
     return (X86CPU *)env_cpu(env);
 }
+
+static inline CPUX86State *cpu_env(CPUState *cs)
+{
+    return &((X86CPU *)cs)->env;
+}
+
+static inline X86CPU *X86_CPU(CPUState *cs)
+{
+    return (X86CPU *)cs;
+}
+
+void cpu_x86_cpuid(CPUX86State *env, uint32_t index, uint32_t count,
+                   uint32_t *eax, uint32_t *ebx, uint32_t *ecx,
+                   uint32_t *edx);
 
 #define IS_AMD_CPU(env)     ((env)->is_amd)
 #define IS_INTEL_CPU(env)   (!(env)->is_amd)

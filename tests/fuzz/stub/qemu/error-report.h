@@ -8,5 +8,9 @@
 
 void error_report(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
+void warn_report(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+int error_printf(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
 
 #endif /* TESTS_FUZZ_STUB_ERROR_REPORT_H */

@@ -1,5 +1,5 @@
 /*
- * The virtual clock of the fuzzers
+ * The clocks of the fuzzers
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,8 +8,16 @@
 
 #include <stdint.h>
 
-typedef enum { QEMU_CLOCK_VIRTUAL } QEMUClockType;
+#define SCALE_MS 1000000
 
+typedef enum { QEMU_CLOCK_VIRTUAL, QEMU_CLOCK_REALTIME } QEMUClockType;
+
+/* All clocks are the same. */
 int64_t qemu_clock_get_ns(QEMUClockType type);
+
+static inline int64_t qemu_clock_get_ms(QEMUClockType type)
+{
+    return qemu_clock_get_ns(type) / SCALE_MS;
+}
 
 #endif /* TESTS_FUZZ_STUB_TIMER_H */

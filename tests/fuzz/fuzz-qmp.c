@@ -1,0 +1,88 @@
+/*
+ * Let libFuzzer look for QMP commands that break a rule
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * An operator calls the PMU's commands and those of its statistics, with
+ * arguments of all kinds, while guests run and the machine is migrated.
+ * qmp-call.c and qmp-check.c have the rules.
+ *
+ * Real are the commands and everything below them in target/i386/vpmu, the
+ * marshallers and types that QEMU's generator makes of QEMU's whole schema,
+ * QEMU's visitors, its objects of QMP, its errors, and its dispatch of
+ * statistics.  Stubs are, in qmp-machine.c and stub/: the type system, of which one
+ * type and one child are needed; threads, so that a vCPU answers while the
+ * monitor waits; the accelerator, the state of the machine and its migration;
+ * and where events go.  The QMP dispatcher is left out: it looks the command up
+ * and calls the marshaller.
+ */
+#include "qemu/osdep.h"
+#include "qemu/timer.h"
+#include "qmp-call.h"
+#include "qmp-machine.h"
+
+/* Answers are many small objects, and deep stacks take most of the time. */
+const char *__asan_default_options(void);
+
+const char *__asan_default_options(void)
+{
+    return "malloc_context_size=4:quarantine_size_mb=16";
+}
+
+void vcpu_host(X86CPU *cpu, Stream *s)
+{
+    qmp_call(s);
+}
+
+static void step(Stream *s)
+{
+    unsigned what = take(s, 1);
+
+    switch (what & 7) {
+    case 0 ... 2:
+        if (machine.nr) {
+            vcpu_step(&machine.vcpus[(what >> 3) % machine.nr], s);
+        }
+        break;
+    case 3 ... 5:
+        qmp_call(s);
+        break;
+    case 6:
+        vcpu_pass_time((what >> 3) * SCALE_MS / 4);
+        break;
+    case 7:
+        switch (what >> 3 & 7) {
+        case 0:
+            machine_migrate(s);
+            break;
+        case 1:
+            machine_plug(s);
+            break;
+        case 2:
+            machine_unplug();
+            break;
+        case 3:
+            machine.migrates = !machine.migrates;
+            break;
+        case 4:
+            machine.incoming = !machine.incoming;
+            break;
+        }
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    Stream s = { data, size };
+
+    machine_power_on(&s);
+    while (s.size) {
+        step(&s);
+    }
+    for (unsigned i = 0; i < machine.nr; i++) {
+        vcpu_check_registers(&machine.vcpus[i]);
+    }
+    machine_power_off();
+    return 0;
+}
