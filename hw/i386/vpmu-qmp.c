@@ -362,14 +362,14 @@ static bool vpmu_parse_fixed(const X86CPU *cpu, const uint8List *fixed,
                              VPMUCounterMask *mask, Error **errp)
 {
     for (*mask = 0; fixed; fixed = fixed->next) {
-        if (cpu->vpmu.software && !cpu->vpmu.nr_fixed) {
+        if (!cpu->vpmu.nr_fixed) {
             error_setg(errp, "this PMU has no fixed counters: leave out "
                        "fixed");
             return false;
         }
-        if (fixed->value >= VPMU_NR_FIXED) {
+        if (fixed->value >= cpu->vpmu.nr_fixed) {
             error_setg(errp, "there is no fixed counter %u: use 0 to %u",
-                       fixed->value, VPMU_NR_FIXED - 1);
+                       fixed->value, cpu->vpmu.nr_fixed - 1);
             return false;
         }
         if (*mask & VPMU_MASK_OF(VPMU_FIXED(fixed->value))) {
