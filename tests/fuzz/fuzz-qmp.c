@@ -10,11 +10,12 @@
  * Real are the commands and everything below them in target/i386/vpmu, the
  * marshallers and types that QEMU's generator makes of QEMU's whole schema,
  * QEMU's visitors, its objects of QMP, its errors, and its dispatch of
- * statistics.  Stubs are, in qmp-machine.c and stub/: the type system, of which one
- * type and one child are needed; threads, so that a vCPU answers while the
+ * statistics.  Stubs are, in qmp-machine.c and stub/: the type system, of which
+ * one type and one child are needed; threads, so that a vCPU answers while the
  * monitor waits; the accelerator, the state of the machine and its migration;
- * and where events go.  The QMP dispatcher is left out: it looks the command up
- * and calls the marshaller.
+ * where events go; and, in qmp-kernel.c, a kernel that provides the PMU in one
+ * of its modes.  The QMP dispatcher is left out: it looks the command up and
+ * calls the marshaller.
  */
 #include "qemu/osdep.h"
 #include "qemu/timer.h"
@@ -41,7 +42,9 @@ static void step(Stream *s)
     switch (what & 7) {
     case 0 ... 2:
         if (machine.nr) {
-            vcpu_step(&machine.vcpus[(what >> 3) % machine.nr], s);
+            X86CPU *cpu = &machine.vcpus[(what >> 3) % machine.nr];
+
+            (machine_has_kernel() ? kernel_guest : vcpu_step)(cpu, s);
         }
         break;
     case 3 ... 5:
@@ -53,7 +56,10 @@ static void step(Stream *s)
     case 7:
         switch (what >> 3 & 7) {
         case 0:
-            machine_migrate(s);
+            /* A kernel's guest would take its registers along itself. */
+            if (!machine_has_kernel()) {
+                machine_migrate(s);
+            }
             break;
         case 1:
             machine_plug(s);
@@ -66,6 +72,10 @@ static void step(Stream *s)
             break;
         case 4:
             machine.incoming = !machine.incoming;
+            break;
+        case 5:
+            machine.kernel_error = machine.kernel_error ? 0 :
+                                   what >> 6 & 1 ? -ENOTSUP : -EINVAL;
             break;
         }
         break;
@@ -80,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (s.size) {
         step(&s);
     }
-    for (unsigned i = 0; i < machine.nr; i++) {
+    for (unsigned i = 0; i < machine.nr && !machine_has_kernel(); i++) {
         vcpu_check_registers(&machine.vcpus[i]);
     }
     machine_power_off();

@@ -93,12 +93,12 @@ char *object_get_canonical_path(const Object *object)
 
 bool tcg_enabled(void)
 {
-    return true;
+    return !machine_has_kernel();
 }
 
 bool kvm_enabled(void)
 {
-    return false;
+    return machine_has_kernel();
 }
 
 bool migration_is_running(void)
@@ -142,7 +142,11 @@ int error_printf(const char *format, ...)
 void cpu_x86_cpuid(CPUX86State *env, uint32_t index, uint32_t count,
                    uint32_t *eax, uint32_t *ebx, uint32_t *ecx, uint32_t *edx)
 {
-    g_assert_not_reached();
+    g_assert_cmphex(index, ==, 0xa);
+    *eax = 48 << 16 | env_archcpu(env)->vpmu.total_gp << 8 | 2;
+    *ebx = 0;
+    *ecx = 0;
+    *edx = env_archcpu(env)->vpmu.nr_fixed;
 }
 
 VPMUGeometry vpmu_geometry(X86CPU *cpu)
@@ -172,7 +176,6 @@ const VPMUProvider vpmu_provider_tcg = {
     .mode = tcg_mode,
     .refresh = tcg_refresh,
 };
-const VPMUProvider vpmu_provider_kvm;
 
 /* vCPUs */
 
@@ -194,7 +197,13 @@ static void answer(const Asked *one)
 {
     uint64_t before[VCPU_REGISTERS_MAX], after[VCPU_REGISTERS_MAX];
     X86CPU *cpu = X86_CPU(one->cs);
-    unsigned n = vcpu_snapshot(cpu, before);
+    unsigned n;
+
+    if (machine_has_kernel()) {
+        one->func(one->cs, one->data);
+        return;
+    }
+    n = vcpu_snapshot(cpu, before);
 
     one->func(one->cs, one->data);
     g_assert_cmpuint(vcpu_snapshot(cpu, after), ==, n);
@@ -205,7 +214,8 @@ static void answer(const Asked *one)
 
 void qemu_cond_wait_bql(QemuCond *cond)
 {
-    Stream *s = machine.guest;
+    /* A kernel's guest goes on when it is asked, see qmp-kernel.c. */
+    Stream *s = machine_has_kernel() ? NULL : machine.guest;
     unsigned n = nr_asked;
 
     g_assert_cmpuint(n, >, 0);
@@ -227,6 +237,10 @@ static void take_reservation(VPMUConfig *config, Stream *s)
 {
     unsigned what = take(s, 2);
 
+    if (machine_has_kernel()) {
+        /* A host's processor may have fewer. */
+        config->nr_fixed = MIN(config->nr_fixed, what >> 5 & 3);
+    }
     config->host_order = what & 1 ? VPMU_HOST_ORDER_LOW :
                                     VPMU_HOST_ORDER_HIGH;
     config->visible = what & 2 ? VPMU_VISIBLE_GRANTED : VPMU_VISIBLE_ALL;
@@ -239,8 +253,14 @@ void vcpu_plug(X86CPU *cpu, unsigned slice, Stream *s)
     cpu->vpmu.slice_ms = 1 + slice;
     if (!machine.reservation) {
         take_reservation(&cpu->vpmu, s);
+        cpu->vpmu.vpmcs = vcpu_ppmcs(cpu);
     }
+    cpu->vpmu.software = !machine_has_kernel();
     vpmu_reservation_plug(cpu);
+    if (machine_has_kernel()) {
+        handover_init(&cpu->env.vpmu_host.handover, vcpu_ppmcs(cpu), 0,
+                      slice);
+    }
 }
 
 static void plug(Stream *s)
@@ -249,15 +269,25 @@ static void plug(Stream *s)
 
     cpu->cs = (CPUState) { .cpu_index = machine.nr };
     vcpu_init(cpu, machine.nr ? &machine.vcpus[0] : NULL, s);
+    cpu->vpmu.software = !machine_has_kernel();
     cpu->vpmu.has_map = true;
     cpu->vpmu.has_stats = true;
+    cpu->enable_pmu = true;
     machine.nr++;
 }
 
 void machine_power_on(Stream *s)
 {
+    static const VpmuMode modes[] = {
+        VPMU_MODE_NONE, VPMU_MODE_EMULATED, VPMU_MODE_MEDIATED,
+        VPMU_MODE_HANDOVER,
+    };
+    unsigned what = take(s, 1);
+
     memset(&machine, 0, sizeof(machine));
-    for (unsigned n = take(s, 1) % (MACHINE_VCPUS + 1); n; n--) {
+    machine.kernel = what >> 6 == 3 ? modes[what >> 2 & 3] :
+                                      VPMU_MODE_SOFTWARE;
+    for (unsigned n = what % (MACHINE_VCPUS + 1); n; n--) {
         plug(s);
     }
 }

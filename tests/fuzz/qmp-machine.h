@@ -18,6 +18,10 @@
 /**
  * Machine: @nr of @vcpus are plugged in
  * @migrates, @incoming: what migration_is_running() and the run state say
+ * @kernel: the mode in which a kernel provides the PMU; VPMU_MODE_SOFTWARE: TCG
+ *     does
+ * @kernel_error: what the kernel answers to a reservation; 0: as the guest uses
+ *     its counters
  * @reservation: the only child of @object, or NULL
  * @guest: where the guest's steps come from while the monitor waits; NULL: the
  *     guest does nothing then
@@ -29,12 +33,27 @@ typedef struct Machine {
     unsigned nr;
     bool migrates;
     bool incoming;
+    VpmuMode kernel;
+    int kernel_error;
     Object *reservation;
     Stream *guest;
     unsigned changes;
 } Machine;
 
 extern Machine machine;
+
+/**
+ * machine_has_kernel: whether a kernel provides the PMU
+ */
+static inline bool machine_has_kernel(void)
+{
+    return machine.kernel != VPMU_MODE_SOFTWARE;
+}
+
+/**
+ * kernel_guest: have the guest of a vCPU enable other counters
+ */
+void kernel_guest(X86CPU *cpu, Stream *s);
 
 /**
  * machine_power_on: a new machine; the stream has its properties
