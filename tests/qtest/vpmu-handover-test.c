@@ -678,6 +678,32 @@ static void wait_started(QTestState *qts)
 }
 
 /* INIT keeps the guest's counters and the host's, and what backs which. */
+/*
+ * Commands that are still waiting when the emulator quits are executed while it
+ * cleans up.  An emulator with the sanitizer of addresses reports what these
+ * read after it was freed, by its exit status.
+ */
+static void quit_with_commands(void)
+{
+    QTestState *qts = qtest_init(HANDOVER);
+
+    for (unsigned i = 0; i < 200; i++) {
+        qtest_qmp_send_raw(qts, "{ 'execute': 'vpmu-reserve-host-counters',"
+                           " 'arguments': { 'gp': %u } }", i % 2);
+    }
+    g_assert_cmpint(kill(qtest_pid(qts), SIGTERM), ==, 0);
+    qtest_wait_qemu(qts);
+    qtest_quit(qts);
+}
+
+/* Whether one is still waiting is a matter of the moment. */
+static void test_errors_quit(void)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        quit_with_commands();
+    }
+}
+
 static void test_cpu_init(void)
 {
     g_autoptr(File) rom = rom_new(start_code, sizeof(start_code));
@@ -794,6 +820,7 @@ int main(int argc, char **argv)
     qtest_add_func("vpmu-handover/errors/arguments", test_errors);
     qtest_add_func("vpmu-handover/errors/machine", test_errors_machine);
     qtest_add_func("vpmu-handover/errors/migration", test_errors_migration);
+    qtest_add_func("vpmu-handover/errors/quit", test_errors_quit);
     qtest_add_func("vpmu-handover/init", test_cpu_init);
     qtest_add_func("vpmu-handover/hmp", test_hmp);
     qtest_add_func("vpmu-handover/schema", test_schema);
