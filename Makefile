@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: all deps check check-build series check-series pristine bench demo \
 	libvirt check-libvirt demo-libvirt kvm-modules bench-kvm check-nested \
-	check-server check-models fuzz coverage soak clean help
+	check-server check-models check-sanitized fuzz coverage soak clean help
 
 all: deps
 	@scripts/build qemu
@@ -57,6 +57,10 @@ check-models: all
 	@scripts/deps guest
 	@VPMU_MODELS=all tests/functional/run \
 		tests/functional/test_x86_64_vpmu_models.py
+
+check-sanitized: all
+	@scripts/deps guest
+	@tests/check/sanitized $(STAGE)
 
 fuzz: deps
 	@FUZZ_SECONDS=$(SECONDS) FUZZ_RUNS=$(RUNS) scripts/fuzz $(FUZZ)
