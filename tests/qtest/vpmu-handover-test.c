@@ -664,20 +664,23 @@ static const uint8_t start_code[] = {
     0x67, 0x66, 0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0xff, 0x46, 0x0c, 0x00,
 };
 
+/* Until the other CPU has executed it: it is at its new place before that. */
 static void wait_started(QTestState *qts)
 {
     for (;;) {
         g_autofree char *text = NULL;
+        const char *other;
 
         run_for(qts, 10);
         text = qtest_hmp(qts, "info registers -a");
-        if (strstr(text, "CS =ff00")) {
+        other = strstr(text, "CPU#1");
+        g_assert_nonnull(other);
+        if (strstr(other, "CS =ff00") && strstr(other, "HLT=1")) {
             return;
         }
     }
 }
 
-/* INIT keeps the guest's counters and the host's, and what backs which. */
 /*
  * Commands that are still waiting when the emulator quits are executed while it
  * cleans up.  An emulator with the sanitizer of addresses reports what these
@@ -704,6 +707,7 @@ static void test_errors_quit(void)
     }
 }
 
+/* INIT keeps the guest's counters and the host's, and what backs which. */
 static void test_cpu_init(void)
 {
     g_autoptr(File) rom = rom_new(start_code, sizeof(start_code));
