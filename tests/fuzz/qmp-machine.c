@@ -164,17 +164,9 @@ static VpmuMode tcg_mode(X86CPU *cpu, const char **reason)
     return cpu->vpmu.software ? VPMU_MODE_SOFTWARE : VPMU_MODE_NONE;
 }
 
-/* As that of tcg.c, which needs the translator */
-static void tcg_refresh(CPUX86State *env)
-{
-    vpmu_sync(env);
-    vpmu_update(env);
-    vpmu_unload(env);
-}
-
 const VPMUProvider vpmu_provider_tcg = {
     .mode = tcg_mode,
-    .refresh = tcg_refresh,
+    .refresh = vpmu_refresh,
 };
 
 /* vCPUs */

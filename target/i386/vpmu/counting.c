@@ -219,6 +219,13 @@ void vpmu_unload(CPUX86State *env)
     vpmu_branches_unload(env);
 }
 
+void vpmu_refresh(CPUX86State *env)
+{
+    vpmu_sync(env);
+    vpmu_update(env);
+    vpmu_unload(env);
+}
+
 void vpmu_load(CPUX86State *env)
 {
     const Handover *h = &env->vpmu_host.handover;

@@ -47,10 +47,17 @@ void vpmu_write(CPUX86State *env, unsigned v, uint64_t value);
  * vpmu_value() and VPMUState.high, and back
  *
  * They are the bracket around savevm and migration.  A reset only loads, and
- * query-vpmu only unloads.  vpmu_load() has the map follow the registers, too.
+ * vpmu_refresh() only unloads.  vpmu_load() has the map follow the registers, too.
  */
 void vpmu_unload(CPUX86State *env);
 void vpmu_load(CPUX86State *env);
+
+/**
+ * vpmu_refresh: bring all that query-vpmu and query-stats show up to date
+ *
+ * This is VPMUProvider.refresh of the software PMU.
+ */
+void vpmu_refresh(CPUX86State *env);
 
 /**
  * vpmu_retry_record: make the PEBS record that waits for memory

@@ -354,14 +354,7 @@ static VpmuMode vpmu_tcg_mode(X86CPU *cpu, const char **reason)
     return VPMU_MODE_NONE;
 }
 
-static void vpmu_tcg_refresh(CPUX86State *env)
-{
-    vpmu_sync(env);
-    vpmu_update(env);
-    vpmu_unload(env);
-}
-
 const VPMUProvider vpmu_provider_tcg = {
     .mode = vpmu_tcg_mode,
-    .refresh = vpmu_tcg_refresh,
+    .refresh = vpmu_refresh,
 };
