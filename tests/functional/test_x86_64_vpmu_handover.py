@@ -11,7 +11,7 @@ counts that the operator takes beside it must be just as exact.
 import random
 import time
 
-from vpmu_guest import STAT, Shell, parse_stat
+from vpmu_guest import RECORD, STAT, Shell, parse_stat
 from vpmu_test import VpmuTest, identify
 
 # An instruction takes a nanosecond
@@ -219,8 +219,8 @@ class X86VpmuHandover(VpmuTest):
 
     def check_samples(self, guest):
         '''perf takes a sample for each period of branches'''
-        guest.run(f'perf record -q -c {PERIOD} -e branches:u -o /tmp/data '
-                  'loop 2>&1')
+        guest.run(f'{RECORD} -c {PERIOD} -e branches:u -o /tmp/data loop '
+                  '2>&1')
         samples = guest.run('perf script -i /tmp/data -F ip').split()
         branches = guest.expected()['loop']['branches']
         self.assertEqual(len(samples), branches // PERIOD)
@@ -371,8 +371,8 @@ class X86VpmuHandover(VpmuTest):
             want += [expected[program][event] for event in events]
             commands += [f'{STAT} -e instructions:u,branches:u,'
                          f'cpu/event=0xc4,umask=0x20/u {program} 2>&1',
-                         'perf record -q -c 5003 -e branches:u -o /tmp/data '
-                         'loop 2>&1',
+                         f'{RECORD} -c 5003 -e branches:u -o /tmp/data loop '
+                         '2>&1',
                          'echo samples $(perf script -i /tmp/data -F ip | '
                          'wc -l)']
         chance = random.Random(1)

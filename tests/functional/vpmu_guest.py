@@ -270,6 +270,10 @@ def perf_events():
 
 STAT = "perf stat -x ';'"
 
+# With one event, which follows the program.  Otherwise perf has an event for each
+# CPU, and a program that moves leaves the rest of a period behind.
+RECORD = 'perf record -q --per-thread'
+
 
 def parse_stat(output):
     '''

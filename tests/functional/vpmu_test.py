@@ -20,7 +20,7 @@ import threading
 import time
 
 from qemu_test import LinuxKernelTest
-from vpmu_guest import (STAT, SerialLine, Shell, cpu_model, parse_stat,
+from vpmu_guest import (RECORD, STAT, SerialLine, Shell, cpu_model, parse_stat,
                         perf_events)
 from vpmu_operator import counter_set, identify
 
@@ -158,7 +158,7 @@ class VpmuTest(LinuxKernelTest):
 
     def samples(self, guest, event, program, period):
         '''Samples that perf takes of a program in user mode: (ip, address)'''
-        guest.run(f"alone perf record -q -d -e '{event}' --all-user "
+        guest.run(f"alone {RECORD} -d -e '{event}' --all-user "
                   f'-c {period} -o /tmp/data {program} 2>&1')
         script = guest.run('perf script -i /tmp/data -F ip,addr 2>&1 | '
                            'tr -s " " > /tmp/script; cat /tmp/script',
