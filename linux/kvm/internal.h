@@ -20,8 +20,8 @@
  */
 #define VPMU_CAP_FULL_WIDTH	BIT_ULL(13)
 
-#define vcpu_to_vpmu(vcpu)	(&vcpu_to_pmu(vcpu)->handover)
-#define pmc_to_vpmu(pmc)	(&pmc_to_pmu(pmc)->handover)
+#define vcpu_to_vpmu(vcpu)	(&(vcpu)->vpmu)
+#define pmc_to_vpmu(pmc)	(&(pmc)->vcpu->vpmu)
 
 /* The number in handover.h of the counter whose bit of GLOBAL_CTRL is @idx. */
 static inline unsigned int vpmu_number_of(unsigned int idx)

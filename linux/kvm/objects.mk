@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What counter hand-over adds to kvm.ko; arch/x86/kvm/Makefile includes this.
 ccflags-y += -DVPMU_KERNEL -include $(src)/vpmu/version.h
-NOSTDINC_FLAGS += -I $(src)/../include
+NOSTDINC_FLAGS += -I $(src)/../include -I $(src)/../../../include
 kvm-y += vpmu/abi.o vpmu/debugfs.o vpmu/entry.o vpmu/handover.o vpmu/map.o
 kvm-y += vpmu/pebs.o vpmu/perf.o
 # Our own files give no warnings, whatever CONFIG_WERROR says.

@@ -2,8 +2,8 @@
 /*
  * Counter hand-over: the state of a VM and of a vCPU
  *
- * asm/kvm_host.h includes this file; struct kvm_pmu, struct kvm_arch and
- * struct kvm_vcpu_stat have these structures at their ends.
+ * asm/kvm_host.h includes this file; struct kvm_arch, struct kvm_vcpu_stat and
+ * struct kvm_vcpu have these structures at their ends.
  */
 #ifndef __KVM_VPMU_STATE_H
 #define __KVM_VPMU_STATE_H

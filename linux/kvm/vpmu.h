@@ -160,7 +160,7 @@ fastpath_t kvm_vpmu_fastpath_read(struct kvm_vcpu *vcpu, bool rdpmc);
  */
 static inline void kvm_vpmu_start_entering(struct kvm_vcpu *vcpu)
 {
-	vcpu->arch.pmu.handover.reenters = false;
+	vcpu->vpmu.reenters = false;
 }
 
 /**

@@ -2,14 +2,11 @@
 /*
  * kvm-handover: another thread takes counters while the vCPU's gives them back
  */
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,45 +98,13 @@ static void set_timer(uint64_t ns)
     }
 }
 
-/*
- * Have KVM_RUN end before the guest is entered: a signal is pending that only
- * KVM_RUN lets through.
- */
-static void prevent_entry(VM *vm)
-{
-    struct {
-        struct kvm_signal_mask head;
-        uint64_t none;
-    } mask = { .head.len = sizeof(mask.none) };
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL) ||
-        ioctl(vm->vcpu, KVM_SET_SIGNAL_MASK, &mask) || raise(SIGUSR1)) {
-        die("signal mask");
-    }
-}
-
-static void allow_entry(void)
-{
-    sigset_t set;
-    int signal;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    sigwait(&set, &signal);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
 /* Have an event made for each counter. */
 static void make_events(VM *vm)
 {
     for (unsigned i = 0; i < NR_GP; i++) {
         vm_set_msr(vm, MSR_EVNTSEL(i), EVENT_INSTRUCTIONS | USER);
     }
-    EQUAL(ioctl(vm->vcpu, KVM_RUN, 0), -1);
-    EQUAL(errno, EINTR);
+    guest_try_entry(vm);
 }
 
 /* How long it takes to take the counters, and to release the events */
@@ -188,7 +153,7 @@ void test_reset_race(void)
 
     host_run_on(0, 0);
     vm_create_idle(&vm, &handover_defaults);
-    prevent_entry(&vm);
+    guest_prevent_entry(&vm);
     race = (typeof(race)) {
         .vm = &vm, .timer = timerfd_create(CLOCK_MONOTONIC, 0),
     };
@@ -205,7 +170,7 @@ void test_reset_race(void)
     pthread_join(taker, NULL);
     pthread_join(hog, NULL);
     EQUAL(race.errors, 0);
-    allow_entry();
+    guest_allow_entry();
     close(race.timer);
     vm_destroy(&vm);
     EQUAL(host_free(), NR_GP);

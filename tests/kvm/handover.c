@@ -81,6 +81,7 @@ static const struct {
       true },
     { "a PMU is reset while the host takes counters", test_reset_race },
     { "a process that is killed leaves no counter behind", test_killed },
+    { "Linux counts signals in a vCPU of its own layout", test_signals },
     { "a PMU of version 1", test_version_1 },
     { "user space filters the registers", test_filter },
     { "a VM that has not asked is as it was", test_not_asked },

@@ -141,6 +141,17 @@ uint64_t period_start(unsigned period);
 /* How many vPMCs of the map are starved */
 unsigned map_starved(const struct kvm_vpmu_handover_map *map);
 
+/* --- handover-signal.c: KVM_RUN ends for a signal --- */
+
+/*
+ * Have KVM_RUN end before the guest is entered: a signal is pending that only
+ * KVM_RUN lets through.
+ */
+void guest_prevent_entry(VM *vm);
+void guest_allow_entry(void);
+/* KVM_RUN, which ends for that signal; before, it makes the guest's events. */
+void guest_try_entry(VM *vm);
+
 /* --- handover-host.c: what the host does beside the guest --- */
 
 void host_sleep_ms(unsigned ms);
@@ -210,6 +221,8 @@ void test_beside(void);
 void test_killed(void);
 
 void test_reset_race(void);
+
+void test_signals(void);
 
 void test_switches(void);
 void test_written_while_disabled(void);
