@@ -186,12 +186,14 @@ unsigned vcpu_snapshot(X86CPU *cpu, uint64_t values[VCPU_REGISTERS_MAX])
     unsigned n = 0;
 
     for (unsigned r = 0; r < table->nr; r++) {
-        for (unsigned i = 0; i < table->rows[r].nr; i++) {
-            uint32_t msr = table->rows[r].msr + i * (table->rows[r].step ?: 1);
+        const VPMURegister *reg = &table->rows[r];
 
-            g_assert_cmpuint(n, <, VCPU_REGISTERS_MAX);
-            values[n] = 0;
-            n += vpmu_rdmsr(&cpu->env, msr, &values[n], 0) == VPMU_DONE;
+        /* By its row: to look all the numbers up would take most of the time */
+        for (unsigned i = 0; reg->read && i < reg->nr; i++) {
+            if (reg->exists(cpu, i)) {
+                g_assert_cmpuint(n, <, VCPU_REGISTERS_MAX);
+                values[n++] = reg->read(&cpu->env, reg, i, 0);
+            }
         }
     }
     return n;
