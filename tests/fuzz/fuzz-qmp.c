@@ -42,9 +42,7 @@ static void step(Stream *s)
     switch (what & 7) {
     case 0 ... 2:
         if (machine.nr) {
-            X86CPU *cpu = &machine.vcpus[(what >> 3) % machine.nr];
-
-            (machine_has_kernel() ? kernel_guest : vcpu_step)(cpu, s);
+            machine_guest(&machine.vcpus[(what >> 3) % machine.nr], s);
         }
         break;
     case 3 ... 5:

@@ -17,13 +17,16 @@
 
 static QObject *take_any(Stream *s, unsigned depth);
 
+/* No "(null)" that a message has from here is taken for a pointer's. */
 static QObject *take_text(Stream *s)
 {
     char text[16];
     unsigned size = take(s, 1) % sizeof(text);
 
     for (unsigned i = 0; i < size; i++) {
-        text[i] = take(s, 1) ?: '?';
+        char c = take(s, 1);
+
+        text[i] = c && c != '(' ? c : '?';
     }
     return QOBJECT(qstring_from_substr(text, 0, size));
 }

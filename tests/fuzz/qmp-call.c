@@ -108,13 +108,15 @@ static void take_picture(Picture *picture)
 
 static void check_refused(const Picture *before, Error *err, unsigned changes)
 {
-    g_auto(GStrv) words = g_strsplit(error_get_pretty(err), " ", -1);
+    const char *text = error_get_pretty(err);
+    unsigned words = 1;
     Picture after;
 
-    g_assert_cmpuint(g_strv_length(words), >=, 3);
-    for (char **word = words; *word; word++) {
-        g_assert_cmpstr(*word, !=, "(null)");
+    g_assert_null(strstr(text, "(null)"));
+    for (; *text; text++) {
+        words += *text == ' ';
     }
+    g_assert_cmpuint(words, >=, 3);
     take_picture(&after);
     g_assert_cmpmem(&after, sizeof(after), before, sizeof(*before));
     g_assert_cmpuint(machine.changes, ==, changes);
@@ -348,4 +350,5 @@ void qmp_call(Stream *s)
     machine.guest = NULL;
     qobject_unref(answer);
     qobject_unref(args);
+    machine_check_guests();
 }

@@ -66,6 +66,17 @@ void machine_power_on(Stream *s);
 void machine_power_off(void);
 
 /**
+ * machine_guest: have the guest of a vCPU go on as the stream says
+ */
+void machine_guest(X86CPU *cpu, Stream *s);
+
+/**
+ * machine_check_guests: assert that no guest reads anything else than when the
+ * operator first asked its vCPU for something, unless it has gone on since
+ */
+void machine_check_guests(void);
+
+/**
  * machine_migrate: go on on another one, with another reservation
  */
 void machine_migrate(Stream *s);
