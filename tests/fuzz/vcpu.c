@@ -490,6 +490,18 @@ static void simulate(CPUX86State *env, Stream *s)
     g_assert_cmphex(pmu->overflowed, ==, before | now);
 }
 
+/* A record that has begun to wait will be about the instruction before. */
+static void check_waiting(const CPUX86State *env)
+{
+    const SoftPMUNote *is = &env->vpmu.waiting_note;
+    const SoftPMUNote *expected = &env->vpmu_host.hw.note;
+
+    g_assert_cmphex(is->ip, ==, env->eip);
+    g_assert_cmphex(is->load, ==, expected->load);
+    g_assert_cmphex(is->store, ==, expected->store);
+    g_assert_cmpuint(is->load_found.level, ==, expected->load_found.level);
+}
+
 static void retire(X86CPU *cpu, Stream *s)
 {
     CPUX86State *env = &cpu->env;
@@ -501,6 +513,8 @@ static void retire(X86CPU *cpu, Stream *s)
         SOFTPMU_CHARGE_KIND((what >> 2) % SOFTPMU_BR_NR);
 
     for (unsigned n = 1 + (what >> 5); n; n--) {
+        VPMUCounterMask waiting = env->vpmu.waiting;
+
         env->eip++;
         pmu->note = (SoftPMUNote) {
             .ip = env->eip,
@@ -515,6 +529,9 @@ static void retire(X86CPU *cpu, Stream *s)
                        charge);
         vpmu_sync(env);
         vpmu_commit(env);
+        if (env->vpmu.waiting & ~waiting) {
+            check_waiting(env);
+        }
     }
 }
 
