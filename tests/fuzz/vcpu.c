@@ -490,16 +490,16 @@ static void simulate(CPUX86State *env, Stream *s)
     g_assert_cmphex(pmu->overflowed, ==, before | now);
 }
 
-/* A record that has begun to wait will be about the instruction before. */
-static void check_waiting(const CPUX86State *env)
+static void check_note(const SoftPMUNote *is, const SoftPMUNote *expected)
 {
-    const SoftPMUNote *is = &env->vpmu.waiting_note;
-    const SoftPMUNote *expected = &env->vpmu_host.hw.note;
-
-    g_assert_cmphex(is->ip, ==, env->eip);
+    g_assert_cmphex(is->ip, ==, expected->ip);
+    g_assert_cmphex(is->next, ==, expected->next);
     g_assert_cmphex(is->load, ==, expected->load);
     g_assert_cmphex(is->store, ==, expected->store);
     g_assert_cmpuint(is->load_found.level, ==, expected->load_found.level);
+    g_assert_cmpint(is->load_found.walked, ==, expected->load_found.walked);
+    g_assert_cmpuint(is->store_found.level, ==, expected->store_found.level);
+    g_assert_cmpint(is->store_found.walked, ==, expected->store_found.walked);
 }
 
 static void retire(X86CPU *cpu, Stream *s)
@@ -521,6 +521,7 @@ static void retire(X86CPU *cpu, Stream *s)
             .load = what & 1 ? MEMORY : 0,
             .store = what & 2 ? MEMORY : 0,
             .load_found.level = (what >> 2) % (SIM_MEMORY + 1),
+            .store_found.walked = what & 2,
         };
         if (env->hflags & HF_VPMU_SIM_MASK) {
             simulate(env, s);
@@ -530,7 +531,9 @@ static void retire(X86CPU *cpu, Stream *s)
         vpmu_sync(env);
         vpmu_commit(env);
         if (env->vpmu.waiting & ~waiting) {
-            check_waiting(env);
+            /* It will be about this instruction. */
+            g_assert_cmphex(pmu->note.ip, ==, env->eip);
+            check_note(&env->vpmu.waiting_note, &pmu->note);
         }
     }
 }
@@ -701,6 +704,10 @@ void vcpu_migrate(X86CPU *cpu, Stream *s)
     g_assert_cmpuint(vcpu_snapshot(&to, there), ==, n);
     g_assert_cmpmem(there, n * sizeof(there[0]), values,
                     n * sizeof(values[0]));
+    g_assert_cmphex(to.env.vpmu.waiting, ==, cpu->env.vpmu.waiting);
+    if (cpu->env.vpmu.waiting) {
+        check_note(&to.env.vpmu.waiting_note, &cpu->env.vpmu.waiting_note);
+    }
     *cpu = to;
 }
 
