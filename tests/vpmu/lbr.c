@@ -679,7 +679,10 @@ static void reset_handlers(void)
 
 /* Branch trace store */
 
-/* Room for @room records, an interrupt at the @threshold-th */
+/*
+ * Room for @room records, and a rest that is too small for one; an interrupt at
+ * the @threshold-th
+ */
 static void trace_begin(unsigned room, unsigned threshold, uint64_t debugctl)
 {
     struct ds *ds = &trace_ds;
@@ -689,7 +692,7 @@ static void trace_begin(unsigned room, unsigned threshold, uint64_t debugctl)
     write_stack();
     memset(trace, 0xa5, sizeof(trace));
     ds->bts[0] = ds->bts[1] = (uint64_t)(trace + 3);
-    ds->bts[2] = ds->bts[0] + room * 24;
+    ds->bts[2] = ds->bts[0] + room * 24 + room % 24;
     ds->bts[3] = ds->bts[0] + threshold * 24;
     wrmsr(MSR_DS_AREA, (uint64_t)ds);
     nr_traced = 0;
@@ -818,6 +821,8 @@ static void test_trace_buffer(void)
     check(trace_index(), 10, "trace: full: index");
     check(trace_loop(7, 0, 0), 0, "trace: circular");
     check(trace_index(), all % 7, "trace: circular: index");
+    check(trace_loop(24, 0, 0), 0, "trace: circular, without a rest");
+    check(trace_index(), all % 24, "trace: circular, without a rest: index");
     check(rdmsr(MSR_GLOBAL_STATUS), 0, "trace: circular: no interrupt");
     set_gate(cpu, VECTOR_PMI, NULL);
 }
