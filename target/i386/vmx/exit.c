@@ -273,7 +273,7 @@ static void vmx_load_host_state(CPUX86State *env, const VMXVmcs *vmcs)
     env->tsc_offset = 0;
     env->nested_cr3 = 0;
     env->pdptrs_valid = false;
-    if (cs->interrupt_request & CPU_INTERRUPT_VMX) {
+    if (qatomic_read(&cs->interrupt_request) & CPU_INTERRUPT_VMX) {
         cpu_reset_interrupt(cs, CPU_INTERRUPT_VMX);
     }
 

@@ -41,7 +41,7 @@ void vpmu_tcg_exec_enter(CPUX86State *env)
          * the atomic step, where a pending exit would keep it from ever
          * running.  Any other reason for the exit is noted elsewhere, too.
          */
-        if (cs->interrupt_request & CPU_INTERRUPT_VPMU) {
+        if (qatomic_read(&cs->interrupt_request) & CPU_INTERRUPT_VPMU) {
             cpu_reset_interrupt(cs, CPU_INTERRUPT_VPMU);
             qatomic_set(&cs->neg.icount_decr.u16.high, 0);
         }
