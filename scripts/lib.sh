@@ -144,8 +144,8 @@ kvm_programs() {
         "$top/tests/kvm/handover-guest.c" "$top/tests/kvm/handover-host.c" \
         "$top/tests/kvm/handover-paging.c" \
         "$top/tests/kvm/handover-pebs.c" "$top/tests/kvm/handover-race.c" \
-        "$top/tests/kvm/handover-signal.c" \
-        "$top/tests/kvm/handover-reserve.c" "$top/tests/kvm/handover-switch.c" \
+        "$top/tests/kvm/handover-reserve.c" "$top/tests/kvm/handover-signal.c" \
+        "$top/tests/kvm/handover-switch.c" \
         "$top/tests/kvm/handover-together.c" "$top/tests/kvm/vm.c" \
         "$top/tests/kvm/guest.S"
     ${CC:-cc} -nostdlib -static -no-pie -Wl,--build-id=none -o "$1/loop" \

@@ -188,7 +188,7 @@ unsigned vcpu_snapshot(X86CPU *cpu, uint64_t values[VCPU_REGISTERS_MAX])
     for (unsigned r = 0; r < table->nr; r++) {
         const VPMURegister *reg = &table->rows[r];
 
-        /* By its row: to look all the numbers up would take most of the time */
+        /* vpmu_rdmsr() would look each number up, which takes most of the time. */
         for (unsigned i = 0; reg->read && i < reg->nr; i++) {
             if (reg->exists(cpu, i)) {
                 g_assert_cmpuint(n, <, VCPU_REGISTERS_MAX);
